@@ -1,0 +1,86 @@
+//! Every loss and every limit that was hit, in one struct with names: loss is allowed, silent
+//! loss is not. `status`, the UDP rows and the exporters print from [`Counters::iter`].
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// Totals since the start of the process.
+        #[derive(Clone, Debug, Default)]
+        pub struct Counters {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+        }
+
+        impl Counters {
+            /// Name and value of each counter, in the order of their declaration.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name)),+].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Frames taken from rings or files.
+    packets,
+    /// Their bytes on the wire, link header included.
+    bytes,
+    /// Frames lost by the kernel because a ring was full (PACKET_STATISTICS tp_drops).
+    kernel_drops,
+    /// Times a ring froze because user space was late (tp_freeze_q_cnt).
+    ring_freezes,
+    /// Frames of which no network layer could be read.
+    decode_errors,
+    /// Frames cut short by the snap length or by a lying length field.
+    decode_truncated,
+    /// Frames with more encapsulations or extension headers than are followed.
+    decode_limit,
+    /// Frames that are not IP (ARP, spanning tree, LLDP, ...).
+    not_ip,
+    /// Fragments that could not be attributed to a first fragment.
+    fragments_orphaned,
+    /// Flows created.
+    flows_created,
+    /// Flows that ended (any reason, evictions included).
+    flows_ended,
+    /// Flows thrown out before their time because the table was full.
+    flows_evicted,
+    /// Packets that found the table full and nothing to evict: counted, not tracked.
+    flow_table_full,
+    /// Times the table entered emergency ageing.
+    emergencies,
+    /// Seconds spent in emergency ageing.
+    emergency_seconds,
+    /// Capture sockets opened again after an interface vanished or returned.
+    capture_reopens,
+    /// Interfaces that could not be captured (no memory, no permission, limits).
+    capture_refused,
+    /// Full dumps made because netlink messages were lost.
+    netlink_resyncs,
+    /// Stream clients accepted.
+    clients_accepted,
+    /// Stream clients turned away or closed to make room.
+    clients_refused,
+    /// Stream clients closed because they did not read or did not finish.
+    client_timeouts,
+    /// Event records dropped because a subscriber was slow.
+    client_drops,
+    /// Stream requests that could not be parsed or were too large.
+    requests_bad,
+    /// Requests answered, over all interfaces.
+    requests,
+    /// Wrong passwords.
+    auth_failures,
+    /// Datagrams on the management port that are no request.
+    udp_bad,
+    /// Datagrams answered by silence because of a rate limit.
+    udp_rate_limited,
+    /// Management replies that could not be sent.
+    udp_lost,
+    /// Failed writes of saved state.
+    persist_errors,
+    /// Steps of the wall clock by more than a minute.
+    clock_steps,
+    /// Log lines suppressed by the rate limit.
+    log_suppressed,
+    /// Turns of the loop.
+    turns,
+}

@@ -1,1 +1,11 @@
-//! To come.
+//! The command layer: every command once, whoever asks. [`Agent`] is the only thing that changes
+//! state; front-ends translate bytes into [`command::Command`]s and [`row::Row`]s into bytes.
+
+pub mod agent;
+pub mod auth;
+pub mod bus;
+pub mod command;
+pub mod row;
+pub mod select;
+
+pub use agent::Agent;

@@ -2,4 +2,7 @@
 //! on the way in.
 
 pub mod decode;
+pub mod json;
 pub mod link;
+pub mod mac;
+pub mod proto;

@@ -1,0 +1,492 @@
+//! All commands, each once: what they are called on which interface, what right they need, and
+//! how their arguments become typed values. Help on every interface is printed from [`TABLE`].
+
+use std::net::IpAddr;
+
+use crate::flow::FlowId;
+use crate::flow::top::{By, Of};
+use crate::wire::mac;
+
+use super::auth::Right;
+use super::select::Selection;
+
+/// Rows of an answer when the caller does not say how many.
+pub const DEFAULT_ROWS: usize = 50;
+
+/// The most rows of one answer on an interface without back-pressure: below the 256 datagrams
+/// that a default Linux receive buffer holds.
+pub const MAX_ROWS: usize = 200;
+
+/// A command with its arguments, ready to run.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "each variant is described by its row of TABLE")]
+pub enum Command {
+    Communities,
+    Flow(FlowId),
+    Flows { query: Selection, page: Page },
+    Flush(Flush),
+    GroupAdd { group: String, entries: Vec<Option<String>> },
+    GroupFlush { group: String },
+    GroupList { group: Option<String> },
+    GroupLoad { group: String },
+    GroupLookup { group: Option<String>, entries: Vec<Option<String>> },
+    GroupMembers { group: Option<String>, page: Page },
+    GroupRemove { group: String, entries: Vec<Option<String>> },
+    GroupSave { group: String },
+    Info,
+    Interfaces { page: Page },
+    Neighbours { query: NeighbourQuery, page: Page },
+    PacketStats,
+    Publish { text: String },
+    Reload,
+    Restart,
+    Set { key: String, value: String },
+    Status,
+    Stop { now: bool },
+    Timestamps,
+    Top { query: Selection, of: Of, by: By, rows: usize },
+    Verbose { level: Option<u8> },
+}
+
+/// Which part of a table an answer holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Page {
+    /// Continue after this cursor; 0 from the start.
+    pub after: u64,
+    /// At most this many rows.
+    pub rows: usize,
+}
+
+/// What to forget.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Flush {
+    /// Every flow; each ends with reason `flushed`.
+    Flows,
+    /// The totals per interface and protocol.
+    Stats,
+}
+
+/// Which neighbours are wanted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NeighbourQuery {
+    /// Only on this interface.
+    pub dev: Option<String>,
+    /// Only this address.
+    pub ip: Option<IpAddr>,
+    /// Only this hardware address.
+    pub mac: Option<[u8; 6]>,
+}
+
+/// Why a command was not carried out. Each interface has its own code and text for it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Failure {
+    /// The caller lacks the right.
+    Denied,
+    /// A value is missing or not of its kind.
+    BadArgument {
+        /// Its name, as the caller spells it.
+        name: &'static str,
+        /// What is expected.
+        expected: &'static str,
+    },
+    /// The new configuration is refused; the old one stays. The text says where and why.
+    Configuration(String),
+    /// A name that a group cannot have.
+    GroupName,
+    /// No group of that name.
+    GroupNotFound,
+    /// A table or list is full.
+    Limit,
+    /// Nothing of that id.
+    NotFound,
+    /// The group has no saved file, or no line of it is an address.
+    NothingSaved,
+    /// The state directory could not be written or read: what the system says.
+    Storage(String),
+    /// No such command.
+    Unknown,
+}
+
+/// How a method behaves under the `r` and `w` of the management protocol.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Access {
+    /// Only read.
+    Read,
+    /// Read shows, write changes.
+    Both,
+    /// Only write.
+    Write,
+}
+
+/// One row of the table of commands.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// The command, without its arguments.
+    pub verb: Verb,
+    /// Names on the Unix socket (the first is the proper one); none if it is not there.
+    pub unix: &'static [&'static str],
+    /// Names on the management port, the proper one first; none if it is not there.
+    pub udp: &'static [&'static str],
+    /// Its arguments, as help shows them.
+    pub args: &'static str,
+    /// What it does, in a few words: all help texts together must fit 8 KiB of datagrams.
+    pub help: &'static str,
+    /// The right needed to read, or at all.
+    pub right: Right,
+    /// What the management port may do with it.
+    pub access: Access,
+}
+
+/// A command without its arguments.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(missing_docs, reason = "each variant is described by its row of TABLE")]
+pub enum Verb {
+    Communities,
+    Flow,
+    Flows,
+    Flush,
+    GroupAdd,
+    GroupFlush,
+    GroupList,
+    GroupLoad,
+    GroupLookup,
+    GroupMembers,
+    GroupRemove,
+    GroupSave,
+    Help,
+    HelpEvents,
+    Info,
+    Interfaces,
+    Neighbours,
+    PacketStats,
+    Publish,
+    Reload,
+    Restart,
+    Set,
+    Status,
+    Stop,
+    Subscribe,
+    Timestamps,
+    Top,
+    Unsubscribe,
+    Verbose,
+}
+
+const fn entry(
+    verb: Verb,
+    unix: &'static [&'static str],
+    udp: &'static [&'static str],
+    args: &'static str,
+    help: &'static str,
+) -> Entry {
+    Entry { verb, unix, udp, args, help, right: Right::Read, access: Access::Read }
+}
+
+impl Entry {
+    const fn admin(mut self) -> Self {
+        self.right = Right::Admin;
+        self.access = Access::Write;
+        self
+    }
+
+    const fn both(mut self) -> Self {
+        self.access = Access::Both;
+        self
+    }
+}
+
+/// Every command of every interface.
+pub const TABLE: &[Entry] = &[
+    entry(Verb::Help, &["help"], &["help"], "", "this list").both(),
+    entry(Verb::HelpEvents, &[], &["help.events"], "", "event topics and who is subscribed"),
+    entry(Verb::Status, &["status"], &["status"], "", "uptime, memory, flows, losses"),
+    entry(Verb::Info, &["info"], &["info"], "", "version, name, addresses of this agent"),
+    entry(Verb::Interfaces, &["interfaces"], &["interfaces"], "[n= after=]", "interfaces with role and counters"),
+    entry(
+        Verb::Flows,
+        &["list-flows"],
+        &["flows"],
+        "[dev= proto= host= port= mac= state= n= after=]",
+        "flows that match",
+    ),
+    entry(Verb::Flow, &["flow"], &["flow"], "ID", "all that is known of one flow"),
+    entry(
+        Verb::Top,
+        &["top"],
+        &["top"],
+        "[by=bytes|pkts|flows of=host|port|dev|proto n=]",
+        "who or what moves most",
+    ),
+    entry(
+        Verb::Neighbours,
+        &["neighbours"],
+        &["neighbours", "edges"],
+        "[dev= ip= mac= n= after=]",
+        "neighbours on the links",
+    ),
+    entry(Verb::Communities, &[], &["communities"], "", "interface groups with addresses"),
+    entry(Verb::PacketStats, &[], &["packetstats"], "", "packet counters by kind"),
+    entry(Verb::Timestamps, &[], &["timestamps"], "", "when things last happened"),
+    entry(Verb::GroupMembers, &[], &["groups"], "[GROUP n= after=]", "members of address groups"),
+    entry(
+        Verb::GroupAdd,
+        &["add-group-address"],
+        &[],
+        "",
+        "add addresses to a group, made if new",
+    )
+    .admin(),
+    entry(
+        Verb::GroupRemove,
+        &["remove-group-address", "delete-group-address"],
+        &[],
+        "",
+        "take addresses out of a group",
+    )
+    .admin(),
+    entry(
+        Verb::GroupFlush,
+        &["flush-group-addresses", "flush-address-group"],
+        &[],
+        "",
+        "delete a group and its file",
+    )
+    .admin(),
+    entry(Verb::GroupSave, &["save-address-group"], &[], "", "save a group to flash").admin(),
+    entry(Verb::GroupLoad, &["load-address-group"], &[], "", "read a group back from flash").admin(),
+    entry(Verb::GroupList, &["list-address-groups"], &[], "", "groups, or the members of one"),
+    entry(Verb::GroupLookup, &["lookup-group-address"], &[], "", "which groups hold an address"),
+    entry(Verb::Subscribe, &["subscribe"], &[], "", "events as they happen, flows first"),
+    entry(Verb::Verbose, &["verbose"], &["verbose"], "[0-4]", "log level").both(),
+    entry(Verb::Set, &["set"], &["set"], "KEY VALUE", "change a setting").admin(),
+    entry(Verb::Reload, &["reload"], &["reload", "reload_communities"], "", "read the configuration again").admin(),
+    entry(Verb::Flush, &["flush"], &["flush"], "[flows|stats]", "forget flows or totals").admin(),
+    entry(Verb::Publish, &[], &["post.test"], "TEXT", "send an event to topic test"),
+    entry(Verb::Unsubscribe, &[], &["unsubscribe"], "TOPIC", "end a subscription").admin(),
+    entry(Verb::Restart, &["restart"], &[], "", "start over in the same process").admin(),
+    entry(Verb::Stop, &[], &["stop"], "", "stop the agent").both(),
+];
+
+/// Arguments as a front-end found them: text, not yet understood.
+#[derive(Clone, Debug, Default)]
+pub struct Arguments<'a> {
+    /// `key=value` pairs or JSON members, in order.
+    pub named: Vec<(&'a str, String)>,
+    /// Words without a key.
+    pub words: Vec<&'a str>,
+    /// Everything after the command's name, as it came.
+    pub text: &'a str,
+    /// The list of things to work on; an entry that is no text is `None`. `None` as a whole if
+    /// there was no list, or one of the wrong kind.
+    pub data: Option<Vec<Option<String>>>,
+    /// Whether the caller wants a change (`w`) or only to look (`r`).
+    pub write: bool,
+    /// The most rows that may be asked for.
+    pub max_rows: usize,
+}
+
+impl Arguments<'_> {
+    fn named(&self, name: &str) -> Option<&str> {
+        self.named.iter().find(|(n, _)| *n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A named value, or the first bare word.
+    fn first(&self, name: &str) -> Option<&str> {
+        self.named(name).or_else(|| self.words.first().copied())
+    }
+
+    fn number(&self, name: &'static str) -> Result<Option<u64>, Failure> {
+        let expected = "a whole number";
+        self.named(name)
+            .map(|text| text.parse().map_err(|_| Failure::BadArgument { name, expected }))
+            .transpose()
+    }
+
+    fn page(&self) -> Result<Page, Failure> {
+        let after = self.number("after")?.unwrap_or(0);
+        Ok(Page { after, rows: self.rows()? })
+    }
+
+    fn rows(&self) -> Result<usize, Failure> {
+        let most = self.max_rows.max(1);
+        let rows = match self.number("n")? {
+            Some(n) => Some(n),
+            None => self.number("limit")?,
+        };
+        match rows {
+            None => Ok(DEFAULT_ROWS.min(most)),
+            Some(0) => Err(Failure::BadArgument { name: "n", expected: "at least 1" }),
+            Some(n) => Ok(usize::try_from(n).unwrap_or(usize::MAX).min(most)),
+        }
+    }
+
+    fn query(&self) -> Result<Selection, Failure> {
+        let mut query = Selection::default();
+        for (name, value) in &self.named {
+            query
+                .set(name, value)
+                .map_err(|(name, expected)| Failure::BadArgument { name, expected })?;
+        }
+        Ok(query)
+    }
+
+    fn group(&self) -> Result<String, Failure> {
+        let expected = "the name of a group";
+        self.named("group").map(str::to_owned).ok_or(Failure::BadArgument { name: "group", expected })
+    }
+
+    fn data(&mut self) -> Result<Vec<Option<String>>, Failure> {
+        let expected = "a text or a list of texts";
+        self.data.take().ok_or(Failure::BadArgument { name: "data", expected })
+    }
+}
+
+impl Command {
+    /// The command of a verb with its arguments.
+    ///
+    /// # Errors
+    /// [`Failure::BadArgument`] names the argument and what it should be;
+    /// [`Failure::Unknown`] for verbs that a front-end answers itself (help, subscriptions).
+    pub fn build(verb: Verb, mut arguments: Arguments<'_>) -> Result<Self, Failure> {
+        let arguments = &mut arguments;
+        Ok(match verb {
+            Verb::Communities => Self::Communities,
+            Verb::Flow => {
+                let bad = Failure::BadArgument { name: "id", expected: "the id of a flow" };
+                let id = arguments.first("id").and_then(|id| id.parse().ok()).ok_or(bad)?;
+                Self::Flow(FlowId(id))
+            }
+            Verb::Flows => Self::Flows { query: arguments.query()?, page: arguments.page()? },
+            Verb::Flush => match arguments.first("what").unwrap_or("flows") {
+                "flows" => Self::Flush(Flush::Flows),
+                "stats" => Self::Flush(Flush::Stats),
+                _ => return Err(Failure::BadArgument { name: "what", expected: "flows or stats" }),
+            },
+            Verb::GroupAdd => Self::GroupAdd { group: arguments.group()?, entries: arguments.data()? },
+            Verb::GroupFlush => Self::GroupFlush { group: arguments.group()? },
+            Verb::GroupList => Self::GroupList { group: arguments.group().ok() },
+            Verb::GroupLoad => Self::GroupLoad { group: arguments.group()? },
+            Verb::GroupLookup => Self::GroupLookup {
+                group: arguments.group().ok(),
+                entries: arguments.data()?,
+            },
+            Verb::GroupMembers => Self::GroupMembers {
+                group: arguments.first("group").map(str::to_owned),
+                page: arguments.page()?,
+            },
+            Verb::GroupRemove => {
+                Self::GroupRemove { group: arguments.group()?, entries: arguments.data()? }
+            }
+            Verb::GroupSave => Self::GroupSave { group: arguments.group()? },
+            Verb::Info => Self::Info,
+            Verb::Interfaces => Self::Interfaces { page: arguments.page()? },
+            Verb::Neighbours => {
+                Self::Neighbours { query: neighbours(arguments)?, page: arguments.page()? }
+            }
+            Verb::PacketStats => Self::PacketStats,
+            Verb::Publish => Self::Publish { text: arguments.text.to_owned() },
+            Verb::Reload => Self::Reload,
+            Verb::Restart => Self::Restart,
+            Verb::Set => set(arguments)?,
+            Verb::Status => Self::Status,
+            Verb::Stop => Self::Stop { now: arguments.write },
+            Verb::Timestamps => Self::Timestamps,
+            Verb::Top => top(arguments)?,
+            Verb::Verbose => verbose(arguments)?,
+            Verb::Help | Verb::HelpEvents | Verb::Subscribe | Verb::Unsubscribe => {
+                return Err(Failure::Unknown);
+            }
+        })
+    }
+}
+
+fn neighbours(arguments: &Arguments<'_>) -> Result<NeighbourQuery, Failure> {
+    let bad = |name, expected| Failure::BadArgument { name, expected };
+    let ip = arguments.named("ip").or_else(|| arguments.named("host"));
+    Ok(NeighbourQuery {
+        dev: arguments.named("dev").map(str::to_owned),
+        ip: ip.map(|ip| ip.parse().map_err(|_| bad("ip", "an IP address"))).transpose()?,
+        mac: arguments
+            .named("mac")
+            .map(|mac| mac::parse(mac).ok_or_else(|| bad("mac", "a hardware address")))
+            .transpose()?,
+    })
+}
+
+fn set(arguments: &Arguments<'_>) -> Result<Command, Failure> {
+    let expected = "a setting and its value";
+    let (key, value) = match (arguments.named("key"), arguments.named("value")) {
+        (Some(key), Some(value)) => (key, value),
+        _ => arguments
+            .text
+            .trim()
+            .split_once([' ', '='])
+            .ok_or(Failure::BadArgument { name: "key", expected })?,
+    };
+    Ok(Command::Set { key: key.to_owned(), value: value.trim().to_owned() })
+}
+
+fn top(arguments: &Arguments<'_>) -> Result<Command, Failure> {
+    let of = match arguments.first("of").unwrap_or("host") {
+        "host" => Of::Host,
+        "port" => Of::Port,
+        "proto" => Of::Proto,
+        "dev" => Of::Iface,
+        _ => return Err(Failure::BadArgument { name: "of", expected: "host, port, dev or proto" }),
+    };
+    let by = match arguments.named("by").unwrap_or("bytes") {
+        "bytes" => By::Bytes,
+        "pkts" | "packets" => By::Packets,
+        "flows" => By::Flows,
+        _ => return Err(Failure::BadArgument { name: "by", expected: "bytes, pkts or flows" }),
+    };
+    let rows = match arguments.number("n")? {
+        None => 10,
+        Some(_) => arguments.rows()?,
+    };
+    Ok(Command::Top { query: arguments.query()?, of, by, rows })
+}
+
+fn verbose(arguments: &Arguments<'_>) -> Result<Command, Failure> {
+    let level = arguments.first("level").filter(|_| arguments.write);
+    let expected = "a level from 0 (errors) to 4 (debug)";
+    let bad = Failure::BadArgument { name: "level", expected };
+    let level = level.map(|text| text.parse().ok().filter(|n| *n <= 4).ok_or(bad)).transpose()?;
+    Ok(Command::Verbose { level })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_command_is_reachable_and_each_name_is_its_own() {
+        let mut unix = Vec::new();
+        let mut udp = Vec::new();
+        for entry in TABLE {
+            assert!(!(entry.unix.is_empty() && entry.udp.is_empty()), "{:?}", entry.verb);
+            assert!(entry.help.len() <= 45, "help of {:?} is long", entry.verb);
+            unix.extend(entry.unix);
+            udp.extend(entry.udp);
+        }
+        for names in [&mut unix, &mut udp] {
+            let all = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), all);
+        }
+    }
+
+    #[test]
+    fn levels_out_of_range_are_refused_not_clamped() {
+        let build = |text, write| {
+            let words = Vec::from([text]);
+            Command::build(Verb::Verbose, Arguments { words, write, ..Arguments::default() })
+        };
+        assert_eq!(build("4", true), Ok(Command::Verbose { level: Some(4) }));
+        assert_eq!(build("3", false), Ok(Command::Verbose { level: None }));
+        for wrong in ["5", "-1", "abc", "0x2", ""] {
+            assert!(build(wrong, true).is_err(), "{wrong}");
+        }
+    }
+}

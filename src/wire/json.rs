@@ -1,0 +1,102 @@
+//! JSON out, straight into a byte buffer (RFC 8259). Reading JSON is left to `serde_json`.
+
+use std::io::Write as _;
+
+/// Appends `text` as a JSON string, quotes included. Control characters, and DEL with the C1
+/// range after it, are escaped: an answer may end on a terminal.
+pub fn string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    let mut from = 0_usize;
+    for (at, c) in text.char_indices() {
+        let escape: Option<&[u8]> = match c {
+            '"' => Some(br#"\""#),
+            '\\' => Some(br"\\"),
+            '\n' => Some(br"\n"),
+            '\r' => Some(br"\r"),
+            '\t' => Some(br"\t"),
+            '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => None,
+            _ => continue,
+        };
+        out.extend_from_slice(bytes.get(from..at).unwrap_or_default());
+        match escape {
+            Some(escape) => out.extend_from_slice(escape),
+            // Writing to a Vec cannot fail.
+            None => drop(write!(out, "\\u{:04x}", u32::from(c))),
+        }
+        from = at.saturating_add(c.len_utf8());
+    }
+    out.extend_from_slice(bytes.get(from..).unwrap_or_default());
+    out.push(b'"');
+}
+
+/// Appends a whole number.
+pub fn unsigned(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [0_u8; 20];
+    let mut at = digits.len();
+    loop {
+        at = at.saturating_sub(1);
+        if let Some(digit) = digits.get_mut(at) {
+            // Below ten, so it fits.
+            *digit = b'0'.wrapping_add((value % 10) as u8);
+        }
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(at..).unwrap_or_default());
+}
+
+/// Appends a whole number that may be negative.
+pub fn signed(out: &mut Vec<u8>, value: i64) {
+    if value < 0 {
+        out.push(b'-');
+    }
+    unsigned(out, value.unsigned_abs());
+}
+
+/// Appends a number with at most six decimals; what JSON cannot say (infinities) becomes 0.
+pub fn float(out: &mut Vec<u8>, value: f64) {
+    let value = if value.is_finite() { value } else { 0.0 };
+    let start = out.len();
+    // Writing to a Vec cannot fail.
+    drop(write!(out, "{value:.6}"));
+    while out.len() > start && out.last() == Some(&b'0') {
+        out.pop();
+    }
+    if out.last() == Some(&b'.') {
+        out.push(b'0');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn strings_come_back_as_they_were() {
+        for s in ["", "plain", "a\"b\\c", "\u{0}\u{1b}[31m\r\n\t", "ünï\u{85}\u{2028}𝄞", "\u{7f}"] {
+            let written = text(|out| string(out, s));
+            assert_eq!(serde_json::from_str::<String>(&written).unwrap(), s, "{written}");
+            assert!(!written.chars().any(char::is_control), "{written:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_what_a_reader_reads() {
+        assert_eq!(text(|o| unsigned(o, 0)), "0");
+        assert_eq!(text(|o| unsigned(o, u64::MAX)), "18446744073709551615");
+        assert_eq!(text(|o| signed(o, i64::MIN)), "-9223372036854775808");
+        assert_eq!(text(|o| float(o, 0.5)), "0.5");
+        assert_eq!(text(|o| float(o, 3.0)), "3.0");
+        assert_eq!(text(|o| float(o, f64::NAN)), "0.0");
+        assert_eq!(text(|o| float(o, 12.3456789)), "12.345679");
+    }
+}

@@ -80,6 +80,12 @@ pub struct Agent {
 }
 
 impl Agent {
+    /// A new agent.
+    #[must_use]
+    pub fn new(host: Box<dyn Host>) -> Self {
+        Self { bus: Bus::default(), groups: crate::group::Store::default(), host }
+    }
+
     /// Runs a command.
     ///
     /// # Errors

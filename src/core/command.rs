@@ -201,7 +201,13 @@ pub const TABLE: &[Entry] = &[
     entry(Verb::HelpEvents, &[], &["help.events"], "", "event topics and who is subscribed"),
     entry(Verb::Status, &["status"], &["status"], "", "uptime, memory, flows, losses"),
     entry(Verb::Info, &["info"], &["info"], "", "version, name, addresses of this agent"),
-    entry(Verb::Interfaces, &["interfaces"], &["interfaces"], "[n= after=]", "interfaces with role and counters"),
+    entry(
+        Verb::Interfaces,
+        &["interfaces"],
+        &["interfaces"],
+        "[n= after=]",
+        "interfaces with role and counters",
+    ),
     entry(
         Verb::Flows,
         &["list-flows"],
@@ -228,14 +234,8 @@ pub const TABLE: &[Entry] = &[
     entry(Verb::PacketStats, &[], &["packetstats"], "", "packet counters by kind"),
     entry(Verb::Timestamps, &[], &["timestamps"], "", "when things last happened"),
     entry(Verb::GroupMembers, &[], &["groups"], "[GROUP n= after=]", "members of address groups"),
-    entry(
-        Verb::GroupAdd,
-        &["add-group-address"],
-        &[],
-        "",
-        "add addresses to a group, made if new",
-    )
-    .admin(),
+    entry(Verb::GroupAdd, &["add-group-address"], &[], "", "add addresses to a group, made if new")
+        .admin(),
     entry(
         Verb::GroupRemove,
         &["remove-group-address", "delete-group-address"],
@@ -253,13 +253,21 @@ pub const TABLE: &[Entry] = &[
     )
     .admin(),
     entry(Verb::GroupSave, &["save-address-group"], &[], "", "save a group to flash").admin(),
-    entry(Verb::GroupLoad, &["load-address-group"], &[], "", "read a group back from flash").admin(),
+    entry(Verb::GroupLoad, &["load-address-group"], &[], "", "read a group back from flash")
+        .admin(),
     entry(Verb::GroupList, &["list-address-groups"], &[], "", "groups, or the members of one"),
     entry(Verb::GroupLookup, &["lookup-group-address"], &[], "", "which groups hold an address"),
     entry(Verb::Subscribe, &["subscribe"], &[], "", "events as they happen, flows first"),
     entry(Verb::Verbose, &["verbose"], &["verbose"], "[0-4]", "log level").both(),
     entry(Verb::Set, &["set"], &["set"], "KEY VALUE", "change a setting").admin(),
-    entry(Verb::Reload, &["reload"], &["reload", "reload_communities"], "", "read the configuration again").admin(),
+    entry(
+        Verb::Reload,
+        &["reload"],
+        &["reload", "reload_communities"],
+        "",
+        "read the configuration again",
+    )
+    .admin(),
     entry(Verb::Flush, &["flush"], &["flush"], "[flows|stats]", "forget flows or totals").admin(),
     entry(Verb::Publish, &[], &["post.test"], "TEXT", "send an event to topic test"),
     entry(Verb::Unsubscribe, &[], &["unsubscribe"], "TOPIC", "end a subscription").admin(),
@@ -332,7 +340,9 @@ impl Arguments<'_> {
 
     fn group(&self) -> Result<String, Failure> {
         let expected = "the name of a group";
-        self.named("group").map(str::to_owned).ok_or(Failure::BadArgument { name: "group", expected })
+        self.named("group")
+            .map(str::to_owned)
+            .ok_or(Failure::BadArgument { name: "group", expected })
     }
 
     fn data(&mut self) -> Result<Vec<Option<String>>, Failure> {
@@ -360,16 +370,19 @@ impl Command {
             Verb::Flush => match arguments.first("what").unwrap_or("flows") {
                 "flows" => Self::Flush(Flush::Flows),
                 "stats" => Self::Flush(Flush::Stats),
-                _ => return Err(Failure::BadArgument { name: "what", expected: "flows or stats" }),
+                _ => {
+                    return Err(Failure::BadArgument { name: "what", expected: "flows or stats" });
+                }
             },
-            Verb::GroupAdd => Self::GroupAdd { group: arguments.group()?, entries: arguments.data()? },
+            Verb::GroupAdd => {
+                Self::GroupAdd { group: arguments.group()?, entries: arguments.data()? }
+            }
             Verb::GroupFlush => Self::GroupFlush { group: arguments.group()? },
             Verb::GroupList => Self::GroupList { group: arguments.group().ok() },
             Verb::GroupLoad => Self::GroupLoad { group: arguments.group()? },
-            Verb::GroupLookup => Self::GroupLookup {
-                group: arguments.group().ok(),
-                entries: arguments.data()?,
-            },
+            Verb::GroupLookup => {
+                Self::GroupLookup { group: arguments.group().ok(), entries: arguments.data()? }
+            }
             Verb::GroupMembers => Self::GroupMembers {
                 group: arguments.first("group").map(str::to_owned),
                 page: arguments.page()?,
@@ -432,13 +445,17 @@ fn top(arguments: &Arguments<'_>) -> Result<Command, Failure> {
         "port" => Of::Port,
         "proto" => Of::Proto,
         "dev" => Of::Iface,
-        _ => return Err(Failure::BadArgument { name: "of", expected: "host, port, dev or proto" }),
+        _ => {
+            return Err(Failure::BadArgument { name: "of", expected: "host, port, dev or proto" });
+        }
     };
     let by = match arguments.named("by").unwrap_or("bytes") {
         "bytes" => By::Bytes,
         "pkts" | "packets" => By::Packets,
         "flows" => By::Flows,
-        _ => return Err(Failure::BadArgument { name: "by", expected: "bytes, pkts or flows" }),
+        _ => {
+            return Err(Failure::BadArgument { name: "by", expected: "bytes, pkts or flows" });
+        }
     };
     let rows = match arguments.number("n")? {
         None => 10,
@@ -461,8 +478,8 @@ mod tests {
 
     #[test]
     fn each_command_is_reachable_and_each_name_is_its_own() {
-        let mut unix = Vec::new();
-        let mut udp = Vec::new();
+        let mut unix: Vec<&str> = Vec::new();
+        let mut udp: Vec<&str> = Vec::new();
         for entry in TABLE {
             assert!(!(entry.unix.is_empty() && entry.udp.is_empty()), "{:?}", entry.verb);
             assert!(entry.help.len() <= 45, "help of {:?} is long", entry.verb);

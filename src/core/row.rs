@@ -37,11 +37,7 @@ impl Row {
 
     /// The row with one more value at its end.
     #[must_use]
-    pub fn with(
-        mut self,
-        name: impl Into<Cow<'static, str>>,
-        value: impl Into<Value>,
-    ) -> Self {
+    pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
         self.push(name, value);
         self
     }

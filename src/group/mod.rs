@@ -1,1 +1,4 @@
 //! To come.
+#[expect(missing_docs)]
+#[derive(Debug, Default)]
+pub struct Store {}

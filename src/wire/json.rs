@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn strings_come_back_as_they_were() {
-        for s in ["", "plain", "a\"b\\c", "\u{0}\u{1b}[31m\r\n\t", "ünï\u{85}\u{2028}𝄞", "\u{7f}"] {
+        for s in ["", "plain", "a\"b\\c", "\u{0}\u{1b}[31m\r\n\t", "ünï\u{85}\u{2028}𝄞", "\u{7f}"]
+        {
             let written = text(|out| string(out, s));
             assert_eq!(serde_json::from_str::<String>(&written).unwrap(), s, "{written}");
             assert!(!written.chars().any(char::is_control), "{written:?}");

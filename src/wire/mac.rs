@@ -39,7 +39,14 @@ mod tests {
         assert_eq!(parse("02:FC:00:00:ab:01"), Some(mac));
         assert_eq!(parse("02-fc-00-00-AB-01"), Some(mac));
         assert_eq!(text(mac), "02:fc:00:00:ab:01");
-        for wrong in ["", "02:fc", "02:fc:00:00:ab:01:02", "2:fc:0:0:ab:1", "02:fc:00-00:ab:01", "+2:fc:00:00:ab:01"] {
+        for wrong in [
+            "",
+            "02:fc",
+            "02:fc:00:00:ab:01:02",
+            "2:fc:0:0:ab:1",
+            "02:fc:00-00:ab:01",
+            "+2:fc:00:00:ab:01",
+        ] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }

@@ -1,0 +1,4 @@
+//! To come.
+#[expect(missing_docs)]
+#[derive(Clone, Debug)]
+pub struct Record {}

@@ -1,7 +1,7 @@
 //! Rows as JSON: the one writer behind every front-end that speaks JSON.
 
 use crate::core::row::{Row, Value};
-use crate::wire::json;
+use crate::wire::{json, mac};
 
 /// Appends a row as a JSON object.
 pub fn row(out: &mut Vec<u8>, row: &Row) {
@@ -30,6 +30,7 @@ pub fn value(out: &mut Vec<u8>, value: &Value) {
         Value::Signed(value) => json::signed(out, *value),
         Value::Float(value) => json::float(out, *value),
         Value::Text(text) => json::string(out, text),
+        Value::Mac(mac) => json::string(out, &mac::text(*mac)),
         Value::List(values) => {
             out.push(b'[');
             for (at, value) in values.iter().enumerate() {

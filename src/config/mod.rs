@@ -1,1 +1,7 @@
-//! To come.
+//! Settings: built-in values, then the configuration file, then the environment, then the
+//! command line; later wins.
+
+pub mod ini;
+pub mod settings;
+
+pub use settings::Settings;

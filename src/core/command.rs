@@ -464,12 +464,23 @@ fn top(arguments: &Arguments<'_>) -> Result<Command, Failure> {
     Ok(Command::Top { query: arguments.query()?, of, by, rows })
 }
 
+/// A level beyond the ends of the scale means that end; what is no number is refused.
 fn verbose(arguments: &Arguments<'_>) -> Result<Command, Failure> {
-    let level = arguments.first("level").filter(|_| arguments.write);
+    let given = arguments.first("level").filter(|text| arguments.write && !text.is_empty());
     let expected = "a level from 0 (errors) to 4 (debug)";
     let bad = Failure::BadArgument { name: "level", expected };
-    let level = level.map(|text| text.parse().ok().filter(|n| *n <= 4).ok_or(bad)).transpose()?;
-    Ok(Command::Verbose { level })
+    let level = given.map(|text| whole_number(text).ok_or(bad)).transpose()?;
+    Ok(Command::Verbose { level: level.and_then(|n| u8::try_from(n.clamp(0, 4)).ok()) })
+}
+
+/// Reads a decimal or `0x` hexadecimal number with an optional sign.
+fn whole_number(text: &str) -> Option<i64> {
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
+    let value = match digits.strip_prefix("0x") {
+        Some(hex) => i64::from_str_radix(hex, 16).ok()?,
+        None => digits.parse::<i64>().ok()?,
+    };
+    value.checked_mul(sign)
 }
 
 #[cfg(test)]
@@ -495,14 +506,17 @@ mod tests {
     }
 
     #[test]
-    fn levels_out_of_range_are_refused_not_clamped() {
+    fn levels_are_clamped_and_junk_is_refused() {
         let build = |text, write| {
             let words = Vec::from([text]);
             Command::build(Verb::Verbose, Arguments { words, write, ..Arguments::default() })
         };
         assert_eq!(build("4", true), Ok(Command::Verbose { level: Some(4) }));
         assert_eq!(build("3", false), Ok(Command::Verbose { level: None }));
-        for wrong in ["5", "-1", "abc", "0x2", ""] {
+        for (text, level) in [("5", 4), ("-1", 0), ("0x2", 2)] {
+            assert_eq!(build(text, true), Ok(Command::Verbose { level: Some(level) }));
+        }
+        for wrong in ["abc", "2x", "--1", "99999999999999999999"] {
             assert!(build(wrong, true).is_err(), "{wrong}");
         }
     }

@@ -22,6 +22,8 @@ pub enum Value {
     Float(f64),
     /// Text from the network may be in here: writers escape it.
     Text(Cow<'static, str>),
+    /// A hardware address.
+    Mac([u8; 6]),
     /// Several values.
     List(Vec<Value>),
     /// A row within a row; protocols with flat rows leave it out.
@@ -102,6 +104,12 @@ from! {
     String => Text as Cow<'static, str>,
     Cow<'static, str> => Text as Cow<'static, str>,
     Row => Row as Row,
+}
+
+impl From<[u8; 6]> for Value {
+    fn from(mac: [u8; 6]) -> Self {
+        Self::Mac(mac)
+    }
 }
 
 impl From<usize> for Value {

@@ -1,0 +1,483 @@
+//! All settings, each with its name, its built-in value and its check. The names are those of
+//! the configuration file (`[section]` and key joined by `_`), of the environment (`PORTOLAN_`
+//! and the name in capitals) and of the `set` command.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use super::ini;
+
+/// The management password that n2n ships: accepted on loopback alone.
+pub const DEFAULT_PASSWORD: &str = "n2n";
+
+/// Everything that can be set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Names and patterns (`veth*`) of interfaces to watch; empty picks them by itself.
+    pub interfaces: Vec<String>,
+    /// Interfaces that face the local network, whatever they look like.
+    pub lan: Vec<String>,
+    /// Interfaces that face the Internet, whatever they look like.
+    pub wan: Vec<String>,
+    /// Ask cards for frames that are not for this machine.
+    pub promiscuous: bool,
+    /// KiB of ring per interface; 0 fits it to the memory of the machine.
+    pub ring_kib: u32,
+    /// Octets of each frame that are looked at.
+    pub snaplen: u32,
+    /// Paths of the Unix sockets.
+    pub sockets: Vec<PathBuf>,
+    /// Group that may use the Unix sockets, besides root.
+    pub socket_group: Option<String>,
+    /// Stream clients at once.
+    pub max_clients: usize,
+    /// Address of the management port.
+    pub management_address: IpAddr,
+    /// UDP port of the management protocol; 0 turns it off.
+    pub management_port: u16,
+    /// Key of the management protocol.
+    pub management_password: String,
+    /// Reads on the management port need the key too.
+    pub management_read_key: bool,
+    /// Confirm subscriptions as n2n's daemons do, for `n2n-ctl --sub`.
+    pub management_n2n: bool,
+    /// Folder of state that survives a restart of the machine.
+    pub state_dir: PathBuf,
+    /// Flows at once; 0 fits it to the memory of the machine.
+    pub max_flows: usize,
+    /// Seconds without a packet after which a flow ends: UDP and all that is not TCP.
+    pub idle: u32,
+    /// The same for a TCP connection.
+    pub idle_tcp: u32,
+    /// Seconds between statistics.
+    pub update_interval: u32,
+    /// 0 errors, 1 warnings, 2 normal, 3 info, 4 debug.
+    pub log_level: u8,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            interfaces: Vec::new(),
+            lan: Vec::new(),
+            wan: Vec::new(),
+            promiscuous: false,
+            ring_kib: 0,
+            snaplen: 1_600,
+            sockets: vec![PathBuf::from("/var/run/portolan/portolan.sock")],
+            socket_group: None,
+            max_clients: 256,
+            management_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            management_port: 5_644,
+            management_password: DEFAULT_PASSWORD.to_owned(),
+            management_read_key: false,
+            management_n2n: false,
+            state_dir: PathBuf::from("/etc/portolan"),
+            max_flows: 0,
+            idle: 30,
+            idle_tcp: 300,
+            update_interval: 15,
+            log_level: 2,
+        }
+    }
+}
+
+/// One setting: how it is called and what it is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// What it expects, after "must be".
+    pub expects: &'static str,
+    /// Can be changed while running, by `set`.
+    pub live: bool,
+    /// What it is for.
+    pub help: &'static str,
+}
+
+const fn key(name: &'static str, expects: &'static str, help: &'static str) -> Key {
+    Key { name, expects, live: false, help }
+}
+
+const fn live(name: &'static str, expects: &'static str, help: &'static str) -> Key {
+    Key { name, expects, live: true, help }
+}
+
+const NAMES: &str = "interface names, with a trailing * for a pattern";
+const SWITCH: &str = "yes or no";
+const PORT: &str = "a port from 0 to 65535";
+const SECONDS: &str = "seconds from 1 to 86400";
+
+/// Every setting.
+pub const KEYS: &[Key] = &[
+    live("capture_interfaces", NAMES, "interfaces to watch; empty picks them"),
+    live("capture_lan", NAMES, "interfaces that face the local network"),
+    live("capture_wan", NAMES, "interfaces that face the Internet"),
+    key("capture_promiscuous", SWITCH, "take frames for other machines too"),
+    key("capture_ring_kib", "0 or KiB from 64 to 65536", "ring per interface; 0 fits the memory"),
+    key("capture_snaplen", "octets from 64 to 65535", "octets of each frame that are looked at"),
+    key("api_socket", "absolute paths", "paths of the Unix sockets"),
+    key("api_group", "the name of a group", "group that may use the Unix sockets"),
+    live("api_max_clients", "a number from 1 to 1024", "stream clients at once"),
+    key("management_address", "an IP address", "address of the management port"),
+    key("management_port", PORT, "UDP port of the management protocol; 0 is off"),
+    live("management_password", "1 to 64 octets without blank or colon", "key for changes"),
+    key("management_password_file", "a readable file", "file whose first line is the key"),
+    live("management_read_key", SWITCH, "the key is needed for reads too"),
+    live("management_dialect", "published or n2n", "n2n confirms with subscribe"),
+    key("state_dir", "an absolute path", "state that survives a restart"),
+    live("flows_max", "0 or a number from 64 to 2000000", "flows at once; 0 fits the memory"),
+    live("flows_idle", SECONDS, "silence that ends a flow"),
+    live("flows_idle_tcp", SECONDS, "silence that ends a TCP connection"),
+    live("update_interval", SECONDS, "seconds between statistics"),
+    live("log_level", "a level from 0 to 4", "0 errors, 2 normal, 4 debug"),
+];
+
+/// Other spellings: those of Netify's configuration and of the issue trackers' scripts.
+const ALIASES: &[(&str, &str)] = &[
+    ("path_server_socket", "api_socket"),
+    ("path_state_persistent", "state_dir"),
+    ("group", "api_group"),
+    ("max_flows", "flows_max"),
+    ("ttl_idle_flow", "flows_idle"),
+    ("ttl_idle_tcp_flow", "flows_idle_tcp"),
+    ("mgmt_read_key", "management_read_key"),
+    ("verbose", "log_level"),
+    ("max_capture_length", "capture_snaplen"),
+];
+
+/// Keys of Netify's configuration that mean nothing here.
+const IGNORED: &[&str] = &[
+    "path_state_volatile",
+    "path_pid_file",
+    "path_shared_data",
+    "path_plugin_libdir",
+    "flow_map_buckets",
+    "profile",
+    "enable_coredumps",
+    "use_getifaddrs",
+    "detection_cores",
+    "capture_base",
+    "detection_base",
+];
+
+/// Why a setting is refused.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Error {
+    /// The file is not understood at all.
+    File(ini::Error),
+    /// The value is not of its kind.
+    Value {
+        /// The setting.
+        name: &'static str,
+        /// What it must be.
+        expects: &'static str,
+    },
+    /// No setting of that name; the nearest that there is.
+    Unknown(String, Option<&'static str>),
+    /// The file of a secret cannot be used: its path, and why.
+    Secret(String, String),
+    /// Two settings that cannot be together; the text says what to do.
+    Conflict(&'static str),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(error) => error.fmt(f),
+            Self::Value { name, expects } => write!(f, "{name} must be {expects}"),
+            Self::Unknown(name, None) => write!(f, "no setting is called {name:?}"),
+            Self::Unknown(name, Some(near)) => {
+                write!(f, "no setting is called {name:?}: did you mean {near}?")
+            }
+            Self::Secret(path, why) => write!(f, "password file {path:?}: {why}"),
+            Self::Conflict(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl Settings {
+    /// Applies a configuration file.
+    ///
+    /// # Errors
+    /// The first error with its line number; `self` is then half changed, so apply a file to a
+    /// copy. Unknown keys are no error: they come back as warnings.
+    pub fn apply_file(
+        &mut self,
+        text: &str,
+        secret: &mut Secrets<'_>,
+    ) -> Result<Vec<(usize, Error)>, (usize, Error)> {
+        let items = ini::parse(text).map_err(|error| (0, Error::File(error)))?;
+        let mut warnings = Vec::new();
+        for item in items {
+            let name = flat(&item.section, &item.key);
+            match self.set(&name, &item.value, secret) {
+                Ok(()) => {}
+                Err(error @ Error::Unknown(..)) => warnings.push((item.line, error)),
+                Err(error) => return Err((item.line, error)),
+            }
+        }
+        Ok(warnings)
+    }
+
+    /// Changes one setting by name.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] or [`Error::Value`]; nothing is changed then.
+    pub fn set(
+        &mut self,
+        name: &str,
+        value: &str,
+        secret: &mut Secrets<'_>,
+    ) -> Result<(), Error> {
+        if IGNORED.contains(&name) {
+            return Ok(());
+        }
+        let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
+        let unknown = || Error::Unknown(name.to_owned(), nearest(name));
+        let key = *KEYS.iter().find(|key| key.name == name).ok_or_else(unknown)?;
+        let bad = Error::Value { name: key.name, expects: key.expects };
+        if key.name == "management_password_file" {
+            return match secret(value) {
+                Ok(password) => self.set_password(&password).ok_or(bad),
+                Err(why) => Err(Error::Secret(value.to_owned(), why)),
+            };
+        }
+        self.assign(key.name, value).ok_or(bad)
+    }
+
+    fn assign(&mut self, name: &'static str, value: &str) -> Option<()> {
+        match name {
+            "capture_interfaces" => self.interfaces = names(value)?,
+            "capture_lan" => self.lan = names(value)?,
+            "capture_wan" => self.wan = names(value)?,
+            "capture_promiscuous" => self.promiscuous = switch(value)?,
+            "capture_ring_kib" => {
+                self.ring_kib = number(value).filter(|n| *n == 0 || (64..=65_536).contains(n))?;
+            }
+            "capture_snaplen" => self.snaplen = number(value).filter(|n| *n >= 64)?.min(65_535),
+            "api_socket" => self.sockets = paths(value)?,
+            "api_group" => self.socket_group = Some(value.to_owned()).filter(|g| !g.is_empty()),
+            "api_max_clients" => {
+                self.max_clients = number(value).filter(|n| (1..=1_024).contains(n))? as usize;
+            }
+            "management_address" => self.management_address = value.parse().ok()?,
+            "management_port" => self.management_port = value.parse().ok()?,
+            "management_password" => self.set_password(value)?,
+            "management_read_key" => self.management_read_key = switch(value)?,
+            "management_dialect" => {
+                self.management_n2n = match value {
+                    "published" => false,
+                    "n2n" => true,
+                    _ => return None,
+                }
+            }
+            "state_dir" => self.state_dir = paths(value)?.into_iter().next()?,
+            "flows_max" => {
+                let fits = |n: &u32| *n == 0 || (64..=2_000_000).contains(n);
+                self.max_flows = number(value).filter(fits)? as usize;
+            }
+            "flows_idle" => self.idle = seconds(value)?,
+            "flows_idle_tcp" => self.idle_tcp = seconds(value)?,
+            "update_interval" => self.update_interval = seconds(value)?,
+            "log_level" => self.log_level = value.parse().ok().filter(|level| *level <= 4)?,
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// The value of a setting as the file would have it; secrets are not shown.
+    #[must_use]
+    pub fn show(&self, name: &str) -> Option<String> {
+        let switch = |on: bool| if on { "yes" } else { "no" }.to_owned();
+        let join = |paths: &[PathBuf]| {
+            paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(" ")
+        };
+        Some(match name {
+            "capture_interfaces" => self.interfaces.join(" "),
+            "capture_lan" => self.lan.join(" "),
+            "capture_wan" => self.wan.join(" "),
+            "capture_promiscuous" => switch(self.promiscuous),
+            "capture_ring_kib" => self.ring_kib.to_string(),
+            "capture_snaplen" => self.snaplen.to_string(),
+            "api_socket" => join(&self.sockets),
+            "api_group" => self.socket_group.clone().unwrap_or_default(),
+            "api_max_clients" => self.max_clients.to_string(),
+            "management_address" => self.management_address.to_string(),
+            "management_port" => self.management_port.to_string(),
+            "management_password" | "management_password_file" => return None,
+            "management_read_key" => switch(self.management_read_key),
+            "management_dialect" => {
+                if self.management_n2n { "n2n" } else { "published" }.to_owned()
+            }
+            "state_dir" => self.state_dir.display().to_string(),
+            "flows_max" => self.max_flows.to_string(),
+            "flows_idle" => self.idle.to_string(),
+            "flows_idle_tcp" => self.idle_tcp.to_string(),
+            "update_interval" => self.update_interval.to_string(),
+            "log_level" => self.log_level.to_string(),
+            _ => return None,
+        })
+    }
+
+    /// What only shows when all is set.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] says what to change.
+    pub fn check(&self) -> Result<(), Error> {
+        let open = self.management_port != 0 && !self.management_address.is_loopback();
+        if open && self.has_default_password() {
+            return Err(Error::Conflict(
+                "the management port listens beyond loopback with the default password: \
+                 set management_password_file (or --management-password-file) to a file with \
+                 a password of your own, or management_address to 127.0.0.1",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether the password is the one that everybody knows.
+    #[must_use]
+    pub fn has_default_password(&self) -> bool {
+        self.management_password == DEFAULT_PASSWORD
+    }
+
+    fn set_password(&mut self, value: &str) -> Option<()> {
+        let usable = |b: u8| b.is_ascii_graphic() && b != b':';
+        let fits = (1..=64).contains(&value.len()) && value.bytes().all(usable);
+        fits.then(|| value.clone_into(&mut self.management_password))
+    }
+}
+
+/// Reads the first line of a file with a secret; the text of the error says why not.
+pub type Secrets<'a> = dyn FnMut(&str) -> Result<String, String> + 'a;
+
+/// The name of a setting from its place in the file.
+fn flat(section: &str, key: &str) -> String {
+    match section {
+        "" | "portolan" | "netifyd" => key.to_owned(),
+        section => format!("{section}_{key}"),
+    }
+}
+
+fn names(value: &str) -> Option<Vec<String>> {
+    // IFNAMSIZ is 16 with the NUL; a pattern has one character more.
+    let fits = |name: &&str| name.len() <= 16 && !name.contains('/');
+    let words: Vec<&str> = words(value).collect();
+    words.iter().all(fits).then(|| words.into_iter().map(str::to_owned).collect())
+}
+
+fn paths(value: &str) -> Option<Vec<PathBuf>> {
+    let paths: Vec<PathBuf> = words(value).map(PathBuf::from).collect();
+    paths.iter().all(|path| path.is_absolute()).then_some(paths)
+}
+
+fn words(value: &str) -> impl Iterator<Item = &str> {
+    value.split([' ', ',', '\t']).filter(|word| !word.is_empty())
+}
+
+fn switch(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "yes" | "true" | "1" | "on" => Some(true),
+        "no" | "false" | "0" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+fn number(value: &str) -> Option<u32> {
+    value.parse().ok()
+}
+
+fn seconds(value: &str) -> Option<u32> {
+    number(value).filter(|n| (1..=86_400).contains(n))
+}
+
+/// The setting whose name is at most three edits away.
+fn nearest(name: &str) -> Option<&'static str> {
+    if name.len() > 64 {
+        return None;
+    }
+    let distances = KEYS.iter().map(|key| (distance(name, key.name), key.name));
+    distances.min().filter(|(distance, _)| *distance <= 3).map(|(_, name)| name)
+}
+
+/// Edits (insert, delete, replace) from one text to the other.
+#[must_use]
+pub fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, a) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(row.first_mut().unwrap_or(&mut 0), i.saturating_add(1));
+        let mut left = i.saturating_add(1);
+        for (cell, b) in row.iter_mut().skip(1).zip(b.chars()) {
+            let replaced = diagonal.saturating_add(usize::from(a != b));
+            diagonal = *cell;
+            left = replaced.min(left.saturating_add(1)).min(cell.saturating_add(1));
+            *cell = left;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn no_secrets(_: &str) -> Result<String, String> {
+        Err("no such file".into())
+    }
+
+    #[test]
+    fn each_setting_shown_reads_back_as_it_was() {
+        let settings = Settings::default();
+        for key in KEYS {
+            let Some(shown) = settings.show(key.name) else { continue };
+            let mut copy = settings.clone();
+            copy.set(key.name, &shown, &mut no_secrets).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(copy, settings, "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn names_of_the_ancestors_are_understood() {
+        let mut s = Settings::default();
+        let text = "[netifyd]\nprofile = x\npath_server_socket = /run/a.sock /run/b.sock\n\
+                    max_flows = 1000\n[management]\ndialect = \"n2n\"\n[capture]\ninterfaces = a,b*\n";
+        assert_eq!(s.apply_file(text, &mut no_secrets), Ok(vec![]));
+        assert_eq!(s.sockets.len(), 2);
+        assert_eq!((s.max_flows, s.management_n2n), (1_000, true));
+        assert_eq!(s.interfaces, ["a", "b*"]);
+    }
+
+    #[test]
+    fn a_typo_is_a_warning_with_a_hint_and_a_bad_value_an_error_with_its_line() {
+        let mut s = Settings::default();
+        let warnings = s.apply_file("[flows]\nidel = 3\n", &mut no_secrets).unwrap();
+        assert_eq!(warnings, [(2, Error::Unknown("flows_idel".into(), Some("flows_idle")))]);
+        let error = s.apply_file("\nflows_idle = never\n", &mut no_secrets).unwrap_err();
+        assert_eq!(error.0, 2);
+        assert_eq!(error.1.to_string(), "flows_idle must be seconds from 1 to 86400");
+    }
+
+    #[test]
+    fn the_default_password_stays_on_loopback() {
+        let mut s = Settings::default();
+        assert!(s.check().is_ok());
+        s.management_address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        assert!(s.check().is_err());
+        s.set("management_password", "other", &mut no_secrets).unwrap();
+        assert!(s.check().is_ok());
+        for wrong in ["", "a b", "a:b", "\u{e9}"] {
+            assert!(s.set("management_password", wrong, &mut no_secrets).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn distances_are_edits() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("same", "same"), 0);
+    }
+}

@@ -1,15 +1,27 @@
 //! The agent: the only thing that changes state. It is fed frames, messages of the kernel and
 //! commands, and knows no socket and no clock.
 
-use std::collections::VecDeque;
+use std::rc::Rc;
 
-use crate::flow::record::Record;
+use crate::config::Settings;
+use crate::counters::Counters;
+use crate::flow::{
+    EndReason, Flow, FlowId, Limits, Locality, Observer, Record, Role, Seed, Timeouts, Totals,
+};
+use crate::group;
+use crate::source::Frame;
+use crate::time::{Clock, Tick};
+use crate::topology::links::Links;
 
-use super::auth::Caller;
-use super::bus::Bus;
-use super::command::{Command, Failure, Page};
+use super::auth::{Caller, Right};
+use super::bus::{Bus, Event, Topic};
+use super::command::{Command, Failure, Flush};
+use super::engine::Engine;
 use super::row::Row;
-use super::select::Selection;
+use super::status::{Interval, Status};
+
+pub use super::listing::{Cursor, Fetched, Item};
+pub use super::status::Usage;
 
 /// What a command answers.
 #[derive(Debug)]
@@ -18,31 +30,8 @@ pub enum Reply {
     Row(Row),
     /// Many, to be fetched by [`Agent::rows`] a few at a time.
     Rows(Cursor),
-}
-
-/// One row of an answer.
-#[derive(Clone, Debug)]
-pub enum Item {
-    /// As the core spells it.
-    Row(Row),
-    /// A flow, to be spelled as the interface's clients expect it; [`Agent::flow_row`] has the
-    /// core's spelling.
-    Flow(Box<Record>),
-}
-
-/// Where an answer of many rows stands. Holds no borrow: the table may change underneath, and
-/// the answer is a weak snapshot.
-#[derive(Debug)]
-pub struct Cursor {
-    kind: Kind,
-    /// What the caller passes as `after` to get the rest, once the rows are out.
-    pub next: Option<u64>,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Flows { query: Selection, page: Page },
-    Ready(VecDeque<Row>),
+    /// The state of the agent.
+    Status(Box<Status>),
 }
 
 /// What the agent needs from the machine it runs on. `io` provides it, tests pretend.
@@ -68,22 +57,135 @@ pub trait Host {
     /// # Errors
     /// What the system says.
     fn list(&mut self, folder: &str) -> Result<Vec<String>, String>;
+    /// What the process uses.
+    fn usage(&mut self) -> Usage;
+    /// Puts the settings together again from file, environment and command line.
+    ///
+    /// # Errors
+    /// Where and why they are refused.
+    fn configure(&mut self) -> Result<Settings, String>;
+    /// Changes how much is logged.
+    fn set_log_level(&mut self, level: u8);
+}
+
+/// What only `io` knows and `status` shows.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Name, version and build in one line.
+    pub ident: String,
+    /// Name of the machine.
+    pub hostname: String,
+    /// Identifies this installation.
+    pub uuid: String,
+    /// Capabilities that the process holds.
+    pub capabilities: Vec<String>,
+    /// Stream clients now.
+    pub clients: usize,
+    /// Longest turn of the loop since it was last asked for, microseconds.
+    pub loop_max_us: u64,
+    /// Memory of the machine in bytes, 0 if unknown.
+    pub ram: u64,
+    /// One per interface that is captured or should be.
+    pub ports: Vec<Port>,
+}
+
+/// The capture of one interface.
+#[derive(Clone, Debug, Default)]
+pub struct Port {
+    /// Slot of the interface.
+    pub slot: u16,
+    /// Whether frames are being taken.
+    pub is_open: bool,
+    /// In words: `capturing`, or why not and what to do.
+    pub state: String,
+    /// Frames lost by the kernel.
+    pub drops: u64,
+}
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ending {
+    /// It leaves.
+    Stop,
+    /// It starts over.
+    Restart,
 }
 
 /// The agent.
 pub struct Agent {
     /// Events on their way to subscribers.
     pub bus: Bus,
+    /// Every loss.
+    pub counters: Counters,
     /// Address groups.
-    pub groups: crate::group::Store,
-    host: Box<dyn Host>,
+    pub groups: group::Store,
+    /// Interfaces, addresses and neighbours.
+    pub links: Links,
+    /// What `io` found out.
+    pub facts: Facts,
+    pub(super) engine: Engine,
+    pub(super) host: Box<dyn Host>,
+    pub(super) clock: Clock,
+    pub(super) started: Tick,
+    pub(super) interval: Interval,
+    settings: Settings,
+    revision: u64,
+    ending: Option<Ending>,
+    period: Period,
 }
+
+/// The interval of statistics under way.
+#[derive(Debug, Default)]
+struct Period {
+    until: Tick,
+    since: Tick,
+    /// Flows counted as active so far, and where the count stands; it is taken in slices.
+    scan: Option<(u64, Option<FlowId>)>,
+    expired: u64,
+    purged: u64,
+    told: Told,
+}
+
+/// Counters as of the last alert.
+#[derive(Debug, Default)]
+struct Told {
+    kernel_drops: u64,
+    flow_table_full: u64,
+    emergencies: u64,
+    clock_steps: u64,
+    at: Tick,
+}
+
+/// Flows looked at in one slice of a scan.
+pub(super) const SLICE: usize = 4_096;
+
+/// Flows that may end in one turn.
+const EXPIRE_BUDGET: usize = 1_024;
 
 impl Agent {
     /// A new agent.
     #[must_use]
-    pub fn new(host: Box<dyn Host>) -> Self {
-        Self { bus: Bus::default(), groups: crate::group::Store::default(), host }
+    pub fn new(settings: Settings, facts: Facts, host: Box<dyn Host>, clock: Clock) -> Self {
+        let engine =
+            Engine::new(limits(&settings, facts.ram), timeouts(&settings), Seed::random());
+        let until = clock.tick.plus(seconds(settings.update_interval));
+        let period = Period { until, since: clock.tick, ..Period::default() };
+        Self {
+            bus: Bus::default(),
+            counters: Counters::default(),
+            groups: group::Store::default(),
+            links: Links::default(),
+            facts,
+            engine,
+            host,
+            clock,
+            started: clock.tick,
+            interval: Interval::default(),
+            settings,
+            revision: 0,
+            ending: None,
+            period,
+        }
     }
 
     /// Runs a command.
@@ -91,19 +193,326 @@ impl Agent {
     /// # Errors
     /// See [`Failure`]; nothing was changed.
     pub fn run(&mut self, command: Command, caller: &Caller) -> Result<Reply, Failure> {
-        let _ = (command, caller, &mut self.host);
-        Err(Failure::Unknown)
-    }
-
-    /// Fetches at most `most` further rows of an answer into `into`; `false` once it is complete.
-    pub fn rows(&mut self, cursor: &mut Cursor, most: usize, into: &mut Vec<Item>) -> bool {
-        let _ = (most, into);
-        match &cursor.kind {
-            Kind::Flows { query, page } => {
-                let _ = (query, page);
-                false
+        if caller.right < right(&command) {
+            return Err(Failure::Denied);
+        }
+        match command {
+            Command::Communities => Ok(self.communities()),
+            Command::Flow(id) => self.flow(id),
+            Command::Flows { query, page } => self.list_flows(query, page),
+            Command::Flush(what) => Ok(Reply::Row(self.flush(what))),
+            Command::GroupAdd { group, entries } => self.group_add(&group, &entries),
+            Command::GroupFlush { group } => self.group_flush(&group),
+            Command::GroupList { group } => self.group_list(group.as_deref()),
+            Command::GroupLoad { group } => self.group_load(&group),
+            Command::GroupLookup { group, entries } => {
+                self.group_lookup(group.as_deref(), &entries)
             }
-            Kind::Ready(rows) => !rows.is_empty(),
+            Command::GroupMembers { group, page } => self.group_members(group.as_deref(), page),
+            Command::GroupRemove { group, entries } => self.group_remove(&group, &entries),
+            Command::GroupSave { group } => self.group_save(&group),
+            Command::Info => Ok(Reply::Row(self.info())),
+            Command::Interfaces { page } => Ok(self.list_interfaces(page)),
+            Command::Neighbours { query, page } => self.list_neighbours(query, page),
+            Command::PacketStats => Ok(self.packet_stats()),
+            Command::Publish { text } => {
+                self.bus.publish(&Event::Test(text.into()));
+                Ok(Reply::Row(Row::new().with("sending", "test")))
+            }
+            Command::Reload => self.reload().map(|()| Reply::Row(Row::new().with("ok", 1_u8))),
+            Command::Restart => {
+                self.ending = Some(Ending::Restart);
+                Ok(Reply::Row(Row::new()))
+            }
+            Command::Set { key, value } => self.set(&key, &value),
+            Command::Status => Ok(Reply::Status(Box::new(self.status()))),
+            Command::Stop { now } => {
+                if now {
+                    self.ending = Some(Ending::Stop);
+                }
+                Ok(Reply::Row(Row::new().with("keep_running", !now)))
+            }
+            Command::Timestamps => Ok(Reply::Row(self.timestamps())),
+            Command::Top { query, of, by, rows } => self.list_top(&query, of, by, rows),
+            Command::Verbose { level } => {
+                if let Some(level) = level {
+                    self.settings.log_level = level;
+                    self.host.set_log_level(level);
+                }
+                Ok(Reply::Row(Row::new().with("traceLevel", self.settings.log_level)))
+            }
         }
     }
+
+    /// Takes one frame.
+    #[inline]
+    pub fn frame(&mut self, frame: &Frame<'_>) {
+        let mut publisher = Publisher { bus: &mut self.bus };
+        self.engine.frame(frame, &mut self.counters, &mut publisher);
+    }
+
+    /// Moves time on: flows expire, intervals end. Call it once a turn; `true` if there is more
+    /// to do right now.
+    pub fn turn(&mut self, clock: Clock) -> bool {
+        self.watch_clock(clock);
+        self.clock = clock;
+        let mut publisher = Publisher { bus: &mut self.bus };
+        let now = clock.tick;
+        let mut more =
+            self.engine.advance(now, EXPIRE_BUDGET, &mut self.counters, &mut publisher);
+        more |= self.end_period(now);
+        self.alert(now);
+        more
+    }
+
+    /// When [`Self::turn`] has something to do next.
+    #[must_use]
+    pub fn deadline(&self) -> Tick {
+        let flows = self.engine.flows.deadline().unwrap_or(self.period.until);
+        flows.min(self.period.until)
+    }
+
+    /// Publishes a change of interfaces or neighbours, and follows it.
+    pub fn follow(&mut self, change: crate::topology::links::Change) {
+        if change.affects_locality() {
+            self.orient();
+        }
+        let event = Event::Link(Rc::new(change));
+        self.bus.publish(&event);
+    }
+
+    /// Works out anew which networks are ours.
+    pub fn orient(&mut self) {
+        let networks: Vec<_> = self.links.local_networks().collect();
+        let roles: Vec<(u16, Role)> = self.links.roles().collect();
+        self.engine.flows.set_locality(Locality::new(&networks, &roles));
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Counts changes of the settings: `io` compares it to see that there is something to apply.
+    #[must_use]
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Whether and how the process should end.
+    #[must_use]
+    pub const fn ending(&self) -> Option<Ending> {
+        self.ending
+    }
+
+    /// The key of the management port.
+    #[must_use]
+    pub fn management_password(&self) -> &[u8] {
+        self.settings.management_password.as_bytes()
+    }
+
+    /// The clock of this turn.
+    #[must_use]
+    pub const fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Exact totals.
+    #[must_use]
+    pub const fn totals(&self) -> &Totals {
+        &self.engine.totals
+    }
+
+    /// The live flows.
+    #[must_use]
+    pub const fn flows(&self) -> &crate::flow::Table {
+        &self.engine.flows
+    }
+
+    /// Ends every flow and tells subscribers: the process is about to leave.
+    pub fn finish(&mut self) {
+        let mut publisher = Publisher { bus: &mut self.bus };
+        self.engine.flush(EndReason::Shutdown, &mut self.counters, &mut publisher);
+    }
+
+    /// Reads the configuration again; on an error the old one stays.
+    ///
+    /// # Errors
+    /// [`Failure::Configuration`] with the reason.
+    pub fn reload(&mut self) -> Result<(), Failure> {
+        let settings = self.host.configure().map_err(Failure::Configuration)?;
+        self.apply(settings);
+        self.load_groups();
+        Ok(())
+    }
+
+    /// Applies other settings to everything that lives here.
+    pub fn apply(&mut self, settings: Settings) {
+        self.settings = settings;
+        self.revision = self.revision.wrapping_add(1);
+        let settings = &self.settings;
+        self.engine.flows.set_limits(limits(settings, self.facts.ram));
+        self.engine.flows.set_timeouts(timeouts(settings));
+        self.host.set_log_level(settings.log_level);
+        self.links.set_roles(&settings.lan, &settings.wan);
+        self.orient();
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<Reply, Failure> {
+        use crate::config::settings::{Error, KEYS};
+        let is_live = KEYS.iter().any(|k| k.name == key && k.live);
+        if !is_live {
+            let expected = "a setting that can change while running (--list-settings marks them)";
+            return Err(Failure::BadArgument { name: "key", expected });
+        }
+        let mut settings = self.settings.clone();
+        let refused = |error| match error {
+            Error::Value { expects, .. } => {
+                Failure::BadArgument { name: "value", expected: expects }
+            }
+            other => Failure::Configuration(other.to_string()),
+        };
+        let no_files = &mut |_: &str| Err("not while running".to_owned());
+        settings.set(key, value, no_files).and_then(|()| settings.check()).map_err(refused)?;
+        self.apply(settings);
+        let row = Row::new().with("key", key.to_owned());
+        // A password is never shown.
+        Ok(Reply::Row(match self.settings.show(key) {
+            Some(value) => row.with("value", value),
+            None => row,
+        }))
+    }
+
+    fn flush(&mut self, what: Flush) -> Row {
+        let flushed = match what {
+            Flush::Flows => {
+                let flushed = u64::from(self.engine.flows.len());
+                let mut publisher = Publisher { bus: &mut self.bus };
+                self.engine.flush(EndReason::Flushed, &mut self.counters, &mut publisher);
+                flushed
+            }
+            Flush::Stats => {
+                self.engine.totals = Totals::default();
+                0
+            }
+        };
+        Row::new().with("flushed", flushed)
+    }
+
+    /// At the end of an interval its figures become those of `status`.
+    fn end_period(&mut self, now: Tick) -> bool {
+        if now >= self.period.until && self.period.scan.is_none() {
+            self.period.scan = Some((0, None));
+        }
+        let Some((mut active, mut at)) = self.period.scan else { return false };
+        let since = self.period.since;
+        let mut left = SLICE;
+        for (id, flow) in self.engine.flows.after(at) {
+            if left == 0 {
+                self.period.scan = Some((active, at));
+                return true;
+            }
+            left = left.saturating_sub(1);
+            at = Some(id);
+            active = active.saturating_add(u64::from(flow.last_seen() >= since));
+        }
+        let expired = self.engine.ended(EndReason::Idle);
+        let purged = self.counters.flows_ended;
+        self.interval = Interval {
+            usage: self.host.usage(),
+            flows: self.engine.flows.len().into(),
+            active,
+            expired: expired.saturating_sub(self.period.expired),
+            purged: purged.saturating_sub(self.period.purged),
+        };
+        let told = std::mem::take(&mut self.period.told);
+        let until = now.plus(seconds(self.settings.update_interval));
+        self.period = Period { until, since: now, scan: None, expired, purged, told };
+        false
+    }
+
+    /// Counts steps of the wall clock by more than a minute. Nothing else need be done: all
+    /// moments are stored as ticks.
+    fn watch_clock(&mut self, clock: Clock) {
+        let expected = self.clock.wall_of(clock.tick);
+        let step = clock.wall.0.saturating_sub(expected.0);
+        if step.unsigned_abs() > 60_000_000 {
+            self.counters.clock_steps = self.counters.clock_steps.saturating_add(1);
+            log::info!("the wall clock made a step of {} s", step / 1_000_000);
+        }
+    }
+
+    /// Tells subscribers of losses, at most once a second.
+    fn alert(&mut self, now: Tick) {
+        if !self.bus.wants(Topic::Alert) || now.since(self.period.told.at) < seconds(1) {
+            return;
+        }
+        let told = &mut self.period.told;
+        told.at = now;
+        for (kind, value, told) in [
+            ("kernel_drops", self.counters.kernel_drops, &mut told.kernel_drops),
+            ("flow_table_full", self.counters.flow_table_full, &mut told.flow_table_full),
+            ("emergency", self.counters.emergencies, &mut told.emergencies),
+            ("clock_steps", self.counters.clock_steps, &mut told.clock_steps),
+        ] {
+            let count = value.saturating_sub(std::mem::replace(told, value));
+            if count > 0 {
+                self.bus.publish(&Event::Alert { kind, count });
+            }
+        }
+    }
+}
+
+/// Hands what becomes of flows to the bus, if anybody listens.
+struct Publisher<'a> {
+    bus: &'a mut Bus,
+}
+
+impl Observer for Publisher<'_> {
+    fn started(&mut self, flow: &Flow, id: FlowId) {
+        if self.bus.wants(Topic::Flow) && !flow.is_carrier() {
+            self.bus.publish(&Event::FlowStarted(Rc::new(Record::new(flow, id, None))));
+        }
+    }
+
+    fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason) {
+        if self.bus.wants(Topic::Flow) && !flow.is_carrier() {
+            self.bus.publish(&Event::FlowEnded(Rc::new(Record::new(flow, id, Some(reason)))));
+        }
+    }
+}
+
+/// The right that a command needs.
+const fn right(command: &Command) -> Right {
+    match command {
+        Command::Flush(_)
+        | Command::GroupAdd { .. }
+        | Command::GroupFlush { .. }
+        | Command::GroupLoad { .. }
+        | Command::GroupRemove { .. }
+        | Command::GroupSave { .. }
+        | Command::Reload
+        | Command::Restart
+        | Command::Set { .. }
+        | Command::Stop { now: true }
+        | Command::Verbose { level: Some(_) } => Right::Admin,
+        _ => Right::Read,
+    }
+}
+
+const fn seconds(seconds: u32) -> u64 {
+    (seconds as u64).saturating_mul(1_000_000)
+}
+
+/// 8 192 flows on machines with less than 128 MiB, 32 768 otherwise, unless set.
+fn limits(settings: &Settings, ram: u64) -> Limits {
+    let fitted = if ram != 0 && ram < 128 * 1024 * 1024 { 8_192 } else { 32_768 };
+    let set = u32::try_from(settings.max_flows).unwrap_or(u32::MAX);
+    Limits { max_flows: if set == 0 { fitted } else { set } }
+}
+
+fn timeouts(settings: &Settings) -> Timeouts {
+    let half_open = settings.idle.min(Timeouts::default().half_open);
+    Timeouts { idle: settings.idle, idle_tcp: settings.idle_tcp, half_open, ..Timeouts::default() }
 }

@@ -1,0 +1,305 @@
+//! The command line as typed.
+
+use argh::FromArgs;
+
+/// Watches the interfaces of a router, keeps a table of flows and answers on a Unix socket and
+/// on a UDP management port. Without a sub-command it is the agent, in the foreground.
+#[derive(Debug, FromArgs)]
+#[argh(
+    example = "Watch what it finds, then ask:\n  {command_name} &\n  echo '{{\"command\":\"status\"}}' | nc -NU /var/run/portolan/portolan.sock\n  echo r 1 help | nc -w1 -u 127.0.0.1 5644",
+    example = "Watch two interfaces:\n  {command_name} -i br-lan -i wan",
+    note = "Settings also come from the file, then from the environment: PORTOLAN_ and the\nname of the setting in capitals, such as PORTOLAN_FLOWS_MAX=1000.",
+    error_code(0, "all went well"),
+    error_code(1, "failed"),
+    error_code(2, "wrong option or configuration"),
+    error_code(3, "already running, or no agent to reach"),
+    error_code(4, "a permission is missing")
+)]
+pub struct Arguments {
+    /// interface to watch; repeat it, or give a pattern such as veth*. Without it the agent
+    /// picks: bridges and uplinks that carry addresses, never lo
+    #[argh(option, short = 'i', arg_name = "name")]
+    pub interface: Vec<String>,
+
+    /// configuration file (default: /etc/portolan/portolan.conf if there is one)
+    #[argh(option, short = 'c', arg_name = "file")]
+    pub config: Option<String>,
+
+    /// path of the Unix socket (default: /var/run/portolan/portolan.sock); may be repeated
+    #[argh(option, arg_name = "path")]
+    pub socket: Vec<String>,
+
+    /// UDP port of the management protocol on 127.0.0.1 (default: 5644); 0 turns it off
+    #[argh(option, arg_name = "port")]
+    pub management_port: Option<String>,
+
+    /// address of the management port (default: 127.0.0.1)
+    #[argh(option, arg_name = "ip")]
+    pub management_address: Option<String>,
+
+    /// key for changes on the management port (default: n2n); seen in the process list for a
+    /// moment, so rather use the file
+    #[argh(option, arg_name = "key")]
+    pub management_password: Option<String>,
+
+    /// file whose first line is that key
+    #[argh(option, arg_name = "file")]
+    pub management_password_file: Option<String>,
+
+    /// how subscriptions are confirmed: published (default), or n2n for n2n-ctl --sub
+    #[argh(option, arg_name = "name")]
+    pub management_dialect: Option<String>,
+
+    /// folder of state that survives a restart (default: /etc/portolan)
+    #[argh(option, arg_name = "dir")]
+    pub state_dir: Option<String>,
+
+    /// any other setting, as name=value; --list-settings shows them
+    #[argh(option, short = 's', arg_name = "name=value")]
+    pub set: Vec<String>,
+
+    /// take frames that are not for this machine, too
+    #[argh(switch)]
+    pub promiscuous: bool,
+
+    /// more log lines; repeat it for still more
+    #[argh(switch, short = 'v')]
+    pub verbose: u8,
+
+    /// fewer log lines
+    #[argh(switch, short = 'q')]
+    pub quiet: u8,
+
+    /// check the configuration, say what is wrong with it, and exit
+    #[argh(switch, short = 't')]
+    pub check_config: bool,
+
+    /// print every setting with its value, and exit
+    #[argh(switch)]
+    pub list_settings: bool,
+
+    /// print the version and exit
+    #[argh(switch, short = 'V')]
+    pub version: bool,
+
+    /// what to do instead of being the agent
+    #[argh(subcommand)]
+    pub command: Option<Sub>,
+}
+
+/// The sub-commands.
+#[derive(Debug, FromArgs)]
+#[argh(subcommand)]
+pub enum Sub {
+    /// `portolan read`
+    Read(Read),
+    /// `portolan ctl`
+    Ctl(Ctl),
+}
+
+/// Reads capture files (pcap or pcapng, plain or gzip) and tells of their flows. Needs no root.
+#[derive(Debug, FromArgs)]
+#[argh(
+    subcommand,
+    name = "read",
+    example = "  {command_name} evening.pcap\n  tcpdump -i eth0 -c 1000 -w - | {command_name} --json - | jq .other_ip",
+    note = "A damaged file yields what was readable, then an error and exit code 1."
+)]
+pub struct Read {
+    /// one JSON object per flow and line
+    #[argh(switch, short = 'j')]
+    pub json: bool,
+
+    /// one line of comma-separated values per flow, after a header line
+    #[argh(switch)]
+    pub csv: bool,
+
+    /// lines per table of the summary (default: 10)
+    #[argh(option, short = 'n', default = "10", arg_name = "lines")]
+    pub top: usize,
+
+    /// flows kept at once; older ones are reported and let go (default: 1000000)
+    #[argh(option, default = "1_000_000", arg_name = "flows")]
+    pub max_flows: u32,
+
+    /// capture files, or - for standard input
+    #[argh(positional, arg_name = "file")]
+    pub files: Vec<String>,
+}
+
+/// Asks a running agent over its management port, like `echo … | nc -u` where there is no nc.
+#[derive(Debug, FromArgs)]
+#[argh(
+    subcommand,
+    name = "ctl",
+    example = "  {command_name} r status\n  {command_name} r flows dev=br-lan n=20\n  {command_name} -k n2n w verbose 3\n  {command_name} -k n2n s flow",
+    note = "Prints the rows as JSON lines. s waits for events until Ctrl-C."
+)]
+pub struct Ctl {
+    /// port of the agent (default: 5644)
+    #[argh(option, short = 'p', default = "5644", arg_name = "port")]
+    pub port: u16,
+
+    /// address of the agent (default: 127.0.0.1)
+    #[argh(option, short = 'a', default = "\"127.0.0.1\".to_owned()", arg_name = "ip")]
+    pub address: String,
+
+    /// key; needed to write and to subscribe
+    #[argh(option, short = 'k', arg_name = "key")]
+    pub key: Option<String>,
+
+    /// file whose first line is the key
+    #[argh(option, arg_name = "file")]
+    pub key_file: Option<String>,
+
+    /// print every datagram as it came
+    #[argh(switch)]
+    pub raw: bool,
+
+    /// r, w or s; then the method and its arguments
+    #[argh(positional, arg_name = "request", greedy)]
+    pub request: Vec<String>,
+}
+
+/// What the command line comes to.
+#[derive(Debug)]
+pub enum Parsed {
+    /// Go on with this.
+    Run(Box<Arguments>),
+    /// Print this to standard output and succeed.
+    Say(String),
+    /// Print this to standard error and fail.
+    Refuse(String),
+}
+
+/// Reads the words after the program's name. `run` as the first word is the agent itself, and
+/// several names may follow one `-i`.
+#[must_use]
+pub fn parse(words: &[String]) -> Parsed {
+    let words = words.strip_prefix(&["run".to_owned()][..]).unwrap_or(words);
+    let spread = spread(words);
+    let words: Vec<&str> = spread.iter().map(String::as_str).collect();
+    // `portolan help read` is `portolan read --help`.
+    let words = match words.as_slice() {
+        ["help"] => vec!["--help"],
+        ["help", sub] => vec![*sub, "--help"],
+        _ => words,
+    };
+    match Arguments::from_args(&["portolan"], &words) {
+        Ok(arguments) => Parsed::Run(Box::new(arguments)),
+        Err(exit) if exit.status.is_ok() => Parsed::Say(exit.output),
+        Err(exit) => {
+            let first = exit.output.lines().next().unwrap_or_default();
+            let hint = suggestion(first, &words);
+            Parsed::Refuse(format!("portolan: {first}{hint} (try portolan --help)"))
+        }
+    }
+}
+
+/// `-i a b -c file` becomes `-i a -i b -c file`; sub-commands are left as they are.
+fn spread(words: &[String]) -> Vec<String> {
+    let sub = ["read", "ctl", "help"];
+    let mut out: Vec<String> = Vec::with_capacity(words.len());
+    let mut named = false;
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if sub.contains(&word.as_str()) && !named {
+            out.push(word.clone());
+            out.extend(words.cloned());
+            break;
+        }
+        if word == "-i" || word == "--interface" {
+            out.push(word.clone());
+            out.extend(words.next().cloned());
+            named = true;
+        } else if named && !word.starts_with('-') {
+            out.extend(["-i".to_owned(), word.clone()]);
+        } else {
+            named = false;
+            out.push(word.clone());
+            // The value of another option is not a sub-command.
+            let takes = ["-c", "--config", "--socket", "--state-dir", "-s", "--set"];
+            if takes.contains(&word.as_str()) || word.starts_with("--management-") {
+                out.extend(words.next().cloned());
+            }
+        }
+    }
+    out
+}
+
+/// `: did you mean …?` for an option that is nearly one.
+fn suggestion(error: &str, words: &[&str]) -> String {
+    const OPTIONS: [&str; 16] = [
+        "--interface",
+        "--config",
+        "--socket",
+        "--management-port",
+        "--management-address",
+        "--management-password",
+        "--management-password-file",
+        "--management-dialect",
+        "--state-dir",
+        "--promiscuous",
+        "--verbose",
+        "--check-config",
+        "--list-settings",
+        "--version",
+        "--json",
+        "--csv",
+    ];
+    let Some(word) = words.iter().find(|word| word.starts_with("--") && error.contains(**word))
+    else {
+        return String::new();
+    };
+    let near = OPTIONS.iter().map(|o| (crate::config::settings::distance(word, o), o)).min();
+    near.filter(|(distance, _)| (1..=3).contains(distance))
+        .map_or_else(String::new, |(_, option)| format!(": did you mean {option}?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(line: &str) -> Arguments {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        match parse(&words) {
+            Parsed::Run(arguments) => *arguments,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn several_names_may_follow_one_i() {
+        assert_eq!(run("-i a b -c x -i c").interface, ["a", "b", "c"]);
+        assert_eq!(run("run -i a --promiscuous").interface, ["a"]);
+        assert_eq!(run("-c read").config.as_deref(), Some("read"));
+        assert_eq!(run("-i read").interface, ["read"]);
+        assert!(matches!(run("read -j x").command, Some(Sub::Read(_))));
+    }
+
+    #[test]
+    fn ctl_takes_the_rest_as_it_is() {
+        let Some(Sub::Ctl(ctl)) = run("ctl -k n2n w set flows_max 1000").command else { panic!() };
+        assert_eq!(ctl.request, ["w", "set", "flows_max", "1000"]);
+    }
+
+    #[test]
+    fn a_wrong_option_is_one_line_with_a_hint() {
+        let Parsed::Refuse(text) = parse(&["--promiscous".to_owned()]) else { panic!() };
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains("did you mean --promiscuous?"), "{text}");
+        assert!(text.contains("--help"), "{text}");
+    }
+
+    #[test]
+    fn help_is_for_a_terminal_and_has_examples() {
+        for words in [&["--help"][..], &["help", "read"], &["ctl", "--help"]] {
+            let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
+            let Parsed::Say(text) = parse(&words) else { panic!() };
+            assert!(text.contains("Examples"), "{text}");
+            for line in text.lines() {
+                assert!(line.chars().count() <= 100, "{line}");
+            }
+        }
+    }
+}

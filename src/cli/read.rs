@@ -1,0 +1,497 @@
+//! `portolan read`: capture files through the same pipeline as live frames, without privileges.
+//! Human summary by default, JSON lines or CSV for pipes; progress on a terminal.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write};
+use std::time::Instant;
+
+use crate::api::compat::netify;
+use crate::api::json;
+use crate::core::engine::Engine;
+use crate::core::events::local_and_other;
+use crate::counters::Counters;
+use crate::flow::{EndReason, Flow, FlowId, Limits, Observer, Record, Seed, Timeouts};
+use crate::source::file::{Error, Reader};
+use crate::time::{Clock, Tick};
+use crate::wire::proto;
+
+use super::args::Read;
+use super::exit;
+
+/// Flows that may expire after each frame: their work is spread over the file.
+const EXPIRE_BUDGET: usize = 64;
+
+/// Hosts told apart in the summary; more than this are counted together.
+const MAX_HOSTS: usize = 65_536;
+
+/// Runs the sub-command and returns the exit code.
+#[must_use]
+pub fn run(arguments: &Read) -> i32 {
+    if arguments.files.is_empty() {
+        eprintln!("portolan: read what? Name capture files, or - for standard input");
+        return exit::USAGE;
+    }
+    if arguments.json && arguments.csv {
+        eprintln!("portolan: --json or --csv, not both");
+        return exit::USAGE;
+    }
+    // SIGPIPE stays ignored: a reader that has seen enough shows as an error of the write.
+    let stdout = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+    let format = match (arguments.json, arguments.csv) {
+        (true, _) => Format::Json,
+        (_, true) => Format::Csv,
+        _ => Format::Summary(Summary::default()),
+    };
+    let mut report = Report { out: stdout, format, failed: None, file: String::new() };
+    report.header();
+    let mut code = exit::OK;
+    let mut totals = Engine::new(limits(arguments), Timeouts::default(), Seed::random());
+    let mut counters = Counters::default();
+    let mut span = Span::default();
+    for name in &arguments.files {
+        name.clone_into(&mut report.file);
+        if let Err(problem) = read(name, &mut totals, &mut counters, &mut span, &mut report) {
+            eprintln!("portolan: {name}: {problem}");
+            code = exit::FAILED;
+        }
+        // Each file stands for itself: a flow does not go on in the next one.
+        totals.flush(EndReason::Shutdown, &mut counters, &mut report);
+        if report.failed.is_some() {
+            break;
+        }
+    }
+    if let Format::Summary(summary) = std::mem::replace(&mut report.format, Format::Json) {
+        let failed = summary.print(&mut report.out, arguments, &totals, &counters, &span);
+        report.failed = report.failed.or(failed.err());
+    }
+    match report.failed.take().map_or_else(|| report.out.flush(), Err) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => code,
+        Err(error) => {
+            eprintln!("portolan: standard output: {error}");
+            exit::FAILED
+        }
+        Ok(()) => code,
+    }
+}
+
+fn limits(arguments: &Read) -> Limits {
+    Limits { max_flows: arguments.max_flows.max(1) }
+}
+
+/// First and last stamp of all files.
+#[derive(Default)]
+struct Span {
+    first: Option<Tick>,
+    last: Tick,
+}
+
+fn read(
+    name: &str,
+    engine: &mut Engine,
+    counters: &mut Counters,
+    span: &mut Span,
+    report: &mut Report<impl Write>,
+) -> Result<(), String> {
+    let (input, size): (Box<dyn io::Read>, Option<u64>) = if name == "-" {
+        (Box::new(io::stdin().lock()), None)
+    } else {
+        let file = File::open(name).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => "no such file".to_owned(),
+            _ => error.to_string(),
+        })?;
+        let about = file.metadata().map_err(|error| error.to_string())?;
+        if about.is_dir() {
+            return Err("is a folder: name the files in it".to_owned());
+        }
+        (Box::new(file), Some(about.len()).filter(|_| about.is_file()))
+    };
+    let mut reader = Reader::open(input).map_err(|error| explain(&error))?;
+    let mut progress = Progress::new(name, size);
+    let mut latest = Tick::default();
+    let mut count = 0_u32;
+    loop {
+        match reader.next_frame() {
+            Ok(Some(frame)) => {
+                // A file's clock may go back; time-outs only ever go on.
+                let second = latest.secs();
+                latest = latest.max(frame.ts);
+                span.first = Some(span.first.map_or(frame.ts, |first| first.min(frame.ts)));
+                engine.frame(&frame, counters, report);
+                if latest.secs() != second || engine.flows.is_emergency() {
+                    while engine.advance(latest, EXPIRE_BUDGET, counters, report) {}
+                }
+            }
+            Ok(None) => break,
+            Err(error) => {
+                span.last = span.last.max(latest);
+                progress.clear();
+                return Err(format!("{}; what came before it is reported", explain(&error)));
+            }
+        }
+        count = count.wrapping_add(1);
+        if count.is_multiple_of(65_536) {
+            progress.show(reader.packets(), reader.consumed());
+            if report.failed.is_some() {
+                break;
+            }
+        }
+    }
+    span.last = span.last.max(latest);
+    progress.clear();
+    Ok(())
+}
+
+fn explain(error: &Error) -> String {
+    use std::error::Error as _;
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}
+
+enum Format {
+    Json,
+    Csv,
+    Summary(Summary),
+}
+
+/// Takes flows as they end and writes them out.
+struct Report<W> {
+    out: W,
+    format: Format,
+    failed: Option<io::Error>,
+    file: String,
+}
+
+const CSV_HEADER: &str = "file,proto,initiator_ip,initiator_port,responder_ip,responder_port,\
+    first_seen,last_seen,packets_out,packets_in,bytes_out,bytes_in,state,end,vlan,tunnel,\
+    retransmissions,out_of_order,resets,rtt_us\n";
+
+impl<W: Write> Report<W> {
+    fn header(&mut self) {
+        if matches!(self.format, Format::Csv) {
+            self.write(CSV_HEADER.as_bytes());
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if self.failed.is_none() {
+            self.failed = self.out.write_all(bytes).err();
+        }
+    }
+
+    fn csv(&mut self, record: &Record) {
+        let (from, to) = (&record.initiator, &record.responder);
+        let tcp = record.tcp.unwrap_or_default();
+        let sum = |a: u32, b: u32| a.saturating_add(b);
+        let line = format!(
+            "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n",
+            quoted(&self.file),
+            proto::text(record.proto),
+            from.ip,
+            from.port,
+            to.ip,
+            to.port,
+            seconds(record.first_seen),
+            seconds(record.last_seen),
+            from.packets,
+            to.packets,
+            from.bytes,
+            to.bytes,
+            record.state.name(),
+            record.end.map_or("", EndReason::name),
+            record.vlan,
+            record.tunnel.name(),
+            sum(tcp.initiator.retransmissions, tcp.responder.retransmissions),
+            sum(tcp.initiator.out_of_order.into(), tcp.responder.out_of_order.into()),
+            sum(tcp.initiator.resets.into(), tcp.responder.resets.into()),
+            tcp.rtt_server.map_or_else(String::new, |rtt| rtt.to_string()),
+        );
+        self.write(line.as_bytes());
+    }
+}
+
+impl<W: Write> Observer for Report<W> {
+    fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason) {
+        let record = Record::new(flow, id, Some(reason));
+        match &mut self.format {
+            Format::Json => {
+                let mut line = Vec::with_capacity(1_024);
+                let row = netify::offline(&record, &self.file, &Clock::FILE);
+                json::row(&mut line, &row);
+                line.push(b'\n');
+                self.write(&line);
+            }
+            Format::Csv => self.csv(&record),
+            Format::Summary(summary) => summary.add(&record),
+        }
+    }
+}
+
+/// A field of comma-separated values (RFC 4180).
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}
+
+/// Unix seconds with six decimals.
+fn seconds(tick: Tick) -> String {
+    format!("{}.{:06}", tick.secs(), tick.micros() % 1_000_000)
+}
+
+/// What the summary needs of flows that are gone.
+#[derive(Default)]
+struct Summary {
+    flows: u64,
+    protocols: HashMap<u8, Sum>,
+    hosts: HashMap<std::net::IpAddr, Sum>,
+    services: HashMap<(u8, u16), Sum>,
+    hosts_left_out: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    flows: u64,
+    packets: u64,
+    sent: u64,
+    received: u64,
+}
+
+impl Sum {
+    const fn add(&mut self, packets: u64, sent: u64, received: u64) {
+        self.flows = self.flows.saturating_add(1);
+        self.packets = self.packets.saturating_add(packets);
+        self.sent = self.sent.saturating_add(sent);
+        self.received = self.received.saturating_add(received);
+    }
+
+    const fn bytes(&self) -> u64 {
+        self.sent.saturating_add(self.received)
+    }
+}
+
+impl Summary {
+    fn add(&mut self, record: &Record) {
+        if record.is_carrier {
+            return;
+        }
+        self.flows = self.flows.saturating_add(1);
+        let packets = record.packets();
+        let (one, other) = local_and_other(record);
+        let mut sum = |key| {
+            self.protocols.entry(key).or_default().add(
+                packets,
+                record.initiator.bytes,
+                record.responder.bytes,
+            );
+        };
+        sum(record.proto);
+        let service = (record.proto, record.responder.port);
+        if record.responder.port != 0
+            && (self.services.len() < MAX_HOSTS || self.services.contains_key(&service))
+        {
+            let sum = self.services.entry(service).or_default();
+            sum.add(packets, record.initiator.bytes, record.responder.bytes);
+        }
+        for (host, peer) in [(one, other), (other, one)] {
+            if self.hosts.len() < MAX_HOSTS || self.hosts.contains_key(&host.ip) {
+                let sum = self.hosts.entry(host.ip).or_default();
+                sum.add(packets, host.bytes, peer.bytes);
+            } else {
+                self.hosts_left_out = self.hosts_left_out.saturating_add(1);
+            }
+        }
+    }
+
+    fn print(
+        &self,
+        out: &mut impl Write,
+        arguments: &Read,
+        engine: &Engine,
+        counters: &Counters,
+        span: &Span,
+    ) -> io::Result<()> {
+        let first = span.first.unwrap_or_default();
+        let micros = span.last.since(first);
+        let all = engine.totals.all();
+        writeln!(out, "files      {}", arguments.files.len())?;
+        writeln!(out, "packets    {}", grouped(all.packets))?;
+        writeln!(out, "bytes      {} ({})", grouped(all.bytes), volume(all.bytes))?;
+        writeln!(out, "flows      {}", grouped(self.flows))?;
+        if all.packets > 0 {
+            writeln!(out, "first      {}", Clock::FILE.wall_of(first).rfc3339())?;
+            writeln!(out, "last       {}", Clock::FILE.wall_of(span.last).rfc3339())?;
+            writeln!(out, "duration   {}.{:03} s", micros / 1_000_000, micros / 1_000 % 1_000)?;
+        }
+        if let Some(rate) = all.bytes.saturating_mul(8_000_000).checked_div(micros) {
+            writeln!(out, "mean rate  {}bit/s", scaled(rate))?;
+        }
+        for (name, count) in [
+            ("not IP", counters.not_ip),
+            ("damaged", counters.decode_errors),
+            ("too deep", counters.decode_limit),
+            ("cut short", counters.decode_truncated),
+            ("evicted", counters.flows_evicted),
+        ] {
+            if count > 0 {
+                writeln!(out, "{name:<10} {}", grouped(count))?;
+            }
+        }
+        let mut protocols: Vec<_> =
+            self.protocols.iter().map(|(p, sum)| (proto::text(*p).into_owned(), *sum)).collect();
+        table(out, "protocol", &mut protocols, arguments.top)?;
+        let mut services: Vec<_> = self
+            .services
+            .iter()
+            .map(|((p, port), sum)| (format!("{}/{port}", proto::text(*p)), *sum))
+            .collect();
+        table(out, "service", &mut services, arguments.top)?;
+        let mut hosts: Vec<_> =
+            self.hosts.iter().map(|(ip, sum)| (ip.to_string(), *sum)).collect();
+        table(out, "top talker", &mut hosts, arguments.top)?;
+        if self.hosts_left_out > 0 {
+            let left_out = grouped(self.hosts_left_out);
+            writeln!(out, "(flow ends beyond the first {MAX_HOSTS} hosts: {left_out})")?;
+        }
+        Ok(())
+    }
+}
+
+fn table(
+    out: &mut impl Write,
+    title: &str,
+    rows: &mut [(String, Sum)],
+    most: usize,
+) -> io::Result<()> {
+    if rows.is_empty() || most == 0 {
+        return Ok(());
+    }
+    rows.sort_by(|(a, x), (b, y)| y.bytes().cmp(&x.bytes()).then_with(|| a.cmp(b)));
+    let shown = rows.get(..most).unwrap_or(rows);
+    let width = shown.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(title.len());
+    writeln!(
+        out,
+        "\n{title:<width$} {:>9} {:>11} {:>10} {:>10} {:>10}",
+        "flows", "packets", "sent", "received", "total"
+    )?;
+    for (name, sum) in shown {
+        writeln!(
+            out,
+            "{name:<width$} {:>9} {:>11} {:>10} {:>10} {:>10}",
+            sum.flows,
+            sum.packets,
+            volume(sum.sent),
+            volume(sum.received),
+            volume(sum.bytes()),
+        )?;
+    }
+    if rows.len() > most {
+        writeln!(out, "(and {} more: -n {} shows them)", rows.len().saturating_sub(most), rows.len())?;
+    }
+    Ok(())
+}
+
+/// A number with blanks between groups of three digits.
+fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && digits.len().saturating_sub(at).is_multiple_of(3) {
+            out.push(' ');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Bytes in SI units.
+fn volume(bytes: u64) -> String {
+    format!("{}B", scaled(bytes))
+}
+
+/// A number with an SI prefix, three digits and a blank.
+fn scaled(value: u64) -> String {
+    const PREFIXES: [&str; 6] = ["", "k", "M", "G", "T", "P"];
+    let mut whole = value;
+    let mut tenths = 0;
+    let mut prefix = PREFIXES.iter();
+    let mut name = prefix.next().unwrap_or(&"");
+    while whole >= 1_000 {
+        let Some(next) = prefix.next() else { break };
+        name = next;
+        tenths = whole % 1_000 / 100;
+        whole /= 1_000;
+    }
+    if name.is_empty() || whole >= 100 {
+        format!("{whole} {name}")
+    } else {
+        format!("{whole}.{tenths} {name}")
+    }
+}
+
+/// A line on standard error that is written over and over, if that is a terminal.
+struct Progress<'a> {
+    name: &'a str,
+    size: Option<u64>,
+    since: Instant,
+    shown: Option<Instant>,
+    is_terminal: bool,
+}
+
+impl<'a> Progress<'a> {
+    fn new(name: &'a str, size: Option<u64>) -> Self {
+        let is_terminal = io::stderr().is_terminal();
+        Self { name, size, since: Instant::now(), shown: None, is_terminal }
+    }
+
+    fn show(&mut self, packets: u64, consumed: u64) {
+        let now = Instant::now();
+        let last = self.shown.unwrap_or(self.since);
+        if !self.is_terminal || now.duration_since(last).as_millis() < 200 {
+            return;
+        }
+        self.shown = Some(now);
+        let seconds = now.duration_since(self.since).as_secs_f64();
+        // Only shown, so rounding is fine.
+        let rate = (packets as f64 / seconds) as u64;
+        let part = self.size.filter(|size| *size > 0).map(|size| {
+            let percent = consumed.saturating_mul(100) / size;
+            let left = size.saturating_sub(consumed) as f64 / (consumed.max(1) as f64 / seconds);
+            format!(", {percent} %, {left:.0} s left")
+        });
+        eprint!(
+            "\r\x1b[K{}: {} packets, {}packets/s{}",
+            self.name.escape_default(),
+            grouped(packets),
+            scaled(rate),
+            part.unwrap_or_default()
+        );
+    }
+
+    fn clear(&mut self) {
+        if self.shown.take().is_some() {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_easy_on_the_eye() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(1_234_567), "1 234 567");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(volume(999), "999 B");
+        assert_eq!(volume(1_250), "1.2 kB");
+        assert_eq!(volume(123_456_789), "123 MB");
+    }
+
+    #[test]
+    fn a_name_with_a_comma_stays_one_field() {
+        assert_eq!(quoted("a,\"b\".pcap"), "\"a,\"\"b\"\".pcap\"");
+    }
+}

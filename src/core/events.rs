@@ -1,0 +1,138 @@
+//! Flows and events as rows, in the core's spelling.
+
+use crate::flow::Record;
+use crate::flow::record::End;
+use crate::time::Tick;
+use crate::wire::decode::Tunnel;
+use crate::wire::proto;
+
+use super::agent::Agent;
+use super::bus::Event;
+use super::row::Row;
+
+impl Agent {
+    /// A flow as one row. Sent (`tx`) is what the initiator sent.
+    #[must_use]
+    pub fn flow_row(&self, record: &Record) -> Row {
+        let (from, to) = (&record.initiator, &record.responder);
+        Row::new()
+            .with("id", record.id.get())
+            .with("dev", self.links.name_of(record.iface).to_owned())
+            .with("proto", proto::text(record.proto))
+            .with("src", from.ip.to_string())
+            .with("sport", from.port)
+            .with("dst", to.ip.to_string())
+            .with("dport", to.port)
+            // Not known before there are detectors; empty is how this protocol says unknown.
+            .with("app", "")
+            .with("host", "")
+            .with("tx_bytes", from.bytes)
+            .with("rx_bytes", to.bytes)
+            .with("tx_pkt", from.packets)
+            .with("rx_pkt", to.packets)
+            .with("first", self.wall_secs(record.first_seen))
+            .with("last", self.wall_secs(record.last_seen))
+            .with("state", record.state.name())
+    }
+
+    /// All that is known of a flow.
+    #[must_use]
+    pub fn flow_details(&self, record: &Record) -> Row {
+        let mut row = self.flow_row(record);
+        row.push("tos", record.tos);
+        row.push("vlan", record.vlan);
+        for (name, end) in [("ttl", &record.initiator), ("ttl_back", &record.responder)] {
+            if let Some(ttl) = end.ttl {
+                row.push(name, ttl);
+            }
+        }
+        for (name, end) in [("src_mac", &record.initiator), ("dst_mac", &record.responder)] {
+            if let Some(mac) = end.mac {
+                row.push(name, mac);
+            }
+        }
+        row.push("local", local_name(record));
+        row.push("other_type", record.other_type.name());
+        if let Some(tcp) = &record.tcp {
+            if let Some(rtt) = tcp.rtt_server {
+                row.push("rtt_us", rtt);
+            }
+            if let Some(rtt) = tcp.rtt_client {
+                row.push("rtt_client_us", rtt);
+            }
+            row.push("retransmissions", tcp.initiator.retransmissions);
+            row.push("retransmissions_back", tcp.responder.retransmissions);
+            row.push("out_of_order", tcp.initiator.out_of_order);
+            row.push("out_of_order_back", tcp.responder.out_of_order);
+            row.push("resets", tcp.initiator.resets.saturating_add(tcp.responder.resets));
+            row.push("zero_windows", tcp.initiator.zero_windows);
+            row.push("zero_windows_back", tcp.responder.zero_windows);
+        }
+        if let Some((kind, code)) = record.icmp {
+            row.push("icmp_type", kind);
+            row.push("icmp_code", code);
+        }
+        if record.tunnel != Tunnel::None {
+            row.push("tunnel", record.tunnel.name());
+        }
+        if let Some(parent) = record.parent {
+            row.push("parent", parent.get());
+        }
+        if record.is_carrier {
+            row.push("carrier", true);
+        }
+        if let Some(end) = record.end {
+            row.push("end", end.name());
+        }
+        row
+    }
+
+    /// An event as one row. `action` of flows is 1 new, 3 ended; of neighbours it is n2n's 4
+    /// new, 3 gone, 1 moved.
+    #[must_use]
+    pub fn event_row(&self, event: &Event) -> Row {
+        match event {
+            Event::Alert { kind, count } => Row::new().with("kind", *kind).with("count", *count),
+            Event::FlowStarted(record) => prefixed(1, &self.flow_row(record)),
+            Event::FlowEnded(record) => {
+                let mut row = prefixed(3, &self.flow_row(record));
+                if let Some(end) = record.end {
+                    row.push("reason", end.name());
+                }
+                row
+            }
+            Event::Link(change) => self.change_row(change),
+            Event::Test(text) => Row::new().with("test", text.to_string()),
+        }
+    }
+
+    pub(super) fn wall_secs(&self, tick: Tick) -> i64 {
+        self.clock.wall_of(tick).secs()
+    }
+}
+
+fn prefixed(action: u8, rest: &Row) -> Row {
+    let mut row = Row::new().with("action", action);
+    for (name, value) in rest.iter() {
+        row.push(name.to_owned(), value.clone());
+    }
+    row
+}
+
+/// Which end is the local one: `src`, `dst` or nothing.
+const fn local_name(record: &Record) -> &'static str {
+    match record.is_initiator_local {
+        None => "",
+        Some(true) => "src",
+        Some(false) => "dst",
+    }
+}
+
+/// The local end and the other one; without a local one the initiator stands for it.
+#[must_use]
+pub const fn local_and_other(record: &Record) -> (&End, &End) {
+    match record.is_initiator_local {
+        Some(false) => (&record.responder, &record.initiator),
+        _ => (&record.initiator, &record.responder),
+    }
+}

@@ -1,0 +1,118 @@
+//! The machine as the command layer sees it: files of the state directory, resources of the
+//! process, the configuration.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use crate::config::Settings;
+use crate::core::agent::{Host, Usage};
+use crate::sys::files::Directory;
+use crate::sys::process;
+
+/// Largest file of state that is read.
+const MAX_FILE: u64 = 8 * 1024 * 1024;
+
+/// How the settings are put together again on a reload.
+pub type Configure = dyn Fn() -> Result<Settings, String>;
+
+/// The machine.
+pub struct Machine {
+    state: PathBuf,
+    configure: Box<Configure>,
+}
+
+impl Machine {
+    /// A machine whose state lives below `state`, made on first save.
+    #[must_use]
+    pub fn new(state: PathBuf, configure: Box<Configure>) -> Self {
+        Self { state, configure }
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        if name.is_empty() { self.state.clone() } else { self.state.join(name) }
+    }
+
+    /// The open directory that holds `name`, and the name within it.
+    fn place<'a>(&self, name: &'a str) -> std::io::Result<(Directory, &'a str)> {
+        let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
+        Directory::open(&self.folder(folder)).map(|directory| (directory, file))
+    }
+
+    /// Removes what an interrupted save left behind.
+    pub fn tidy(&self, folder: &str) {
+        if let Ok(directory) = Directory::open(&self.folder(folder)) {
+            match directory.delete_stale() {
+                Ok(0) => {}
+                Ok(count) => log::info!("removed {count} unfinished files from {folder}"),
+                Err(error) => log::warn!("{}: {error}", self.folder(folder).display()),
+            }
+        }
+    }
+}
+
+fn make(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o750).create(folder)
+}
+
+impl Host for Machine {
+    fn save(&mut self, name: &str, bytes: &[u8]) -> Result<(), String> {
+        let (folder, _) = name.rsplit_once('/').unwrap_or(("", name));
+        let saved = make(&self.folder(folder))
+            .and_then(|()| self.place(name))
+            .and_then(|(directory, file)| directory.save(file, bytes, 0o640));
+        saved.map_err(|error| format!("{}: {error}", self.state.join(name).display()))
+    }
+
+    fn load(&mut self, name: &str) -> Result<Option<Vec<u8>>, String> {
+        let loaded =
+            self.place(name).and_then(|(directory, file)| directory.load(file, MAX_FILE));
+        match loaded {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(format!("{}: {error}", self.state.join(name).display())),
+        }
+    }
+
+    fn remove(&mut self, name: &str) -> Result<(), String> {
+        match self.place(name).and_then(|(directory, file)| directory.remove(file)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(format!("{}: {error}", self.state.join(name).display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn list(&mut self, folder: &str) -> Result<Vec<String>, String> {
+        let entries = match fs::read_dir(self.folder(folder)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(format!("{}: {error}", self.folder(folder).display())),
+        };
+        let mut names: Vec<String> =
+            entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn usage(&mut self) -> Usage {
+        let usage = process::usage();
+        Usage {
+            user_seconds: usage.user_seconds,
+            system_seconds: usage.system_seconds,
+            rss_kib: usage.rss_kib,
+            peak_rss_kib: usage.peak_rss_kib,
+            cpus: process::cpus(),
+            descriptors: process::open_descriptors().unwrap_or(0),
+        }
+    }
+
+    fn configure(&mut self) -> Result<Settings, String> {
+        (self.configure)()
+    }
+
+    fn set_log_level(&mut self, level: u8) {
+        super::logger::set_level(level);
+    }
+}

@@ -1,0 +1,89 @@
+//! What a readiness event belongs to, packed into the `usize` that mio hands back.
+
+use mio::Token;
+
+/// Index plus generation, so that an event for a closed client cannot reach its successor.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Slot {
+    /// Place in its table.
+    pub index: u16,
+    /// Counts the users of that place, modulo 4096.
+    pub generation: u16,
+}
+
+/// A source of readiness events.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Source {
+    /// The packet socket of an interface, by the interface's slot.
+    Capture(Slot),
+    /// A stream client.
+    Client(Slot),
+    /// The management port.
+    Management,
+    /// The netlink socket of the home namespace.
+    Netlink,
+    /// Signals.
+    Signals,
+    /// A Unix listener, by position.
+    UnixListener(u16),
+}
+
+const INDEX_BITS: u32 = 16;
+const GENERATION_BITS: u32 = 12;
+const GENERATION_MASK: u16 = (1 << GENERATION_BITS) - 1;
+
+impl From<Source> for Token {
+    fn from(source: Source) -> Self {
+        let none = Slot { index: 0, generation: 0 };
+        let (kind, slot) = match source {
+            Source::Capture(slot) => (0_usize, slot),
+            Source::Client(slot) => (1, slot),
+            Source::Management => (2, none),
+            Source::Netlink => (3, none),
+            Source::Signals => (4, none),
+            Source::UnixListener(index) => (5, Slot { index, generation: 0 }),
+        };
+        let generation = usize::from(slot.generation & GENERATION_MASK);
+        // 4 + 12 + 16 bits: fits the usize of a 32-bit machine.
+        Self((kind << (GENERATION_BITS + INDEX_BITS)) | (generation << INDEX_BITS) | usize::from(slot.index))
+    }
+}
+
+/// The source behind a token; `None` for one that was never given out.
+#[must_use]
+pub fn source_of(token: Token) -> Option<Source> {
+    let index = u16::try_from(token.0 & 0xffff).ok()?;
+    let generation = u16::try_from(token.0 >> INDEX_BITS & usize::from(GENERATION_MASK)).ok()?;
+    let slot = Slot { index, generation };
+    Some(match token.0 >> (GENERATION_BITS + INDEX_BITS) {
+        0 => Source::Capture(slot),
+        1 => Source::Client(slot),
+        2 => Source::Management,
+        3 => Source::Netlink,
+        4 => Source::Signals,
+        5 => Source::UnixListener(index),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_in_comes_out() {
+        let slot = Slot { index: 65_535, generation: 4_095 };
+        for source in [
+            Source::Capture(slot),
+            Source::Client(slot),
+            Source::Management,
+            Source::Netlink,
+            Source::Signals,
+            Source::UnixListener(7),
+        ] {
+            let token = Token::from(source);
+            assert_eq!(source_of(token), Some(source));
+            assert!(u32::try_from(token.0).is_ok());
+        }
+    }
+}

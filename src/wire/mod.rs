@@ -2,4 +2,8 @@
 //! on the way in.
 
 pub mod decode;
+pub mod gzip;
 pub mod link;
+pub mod order;
+pub mod pcap;
+pub mod pcapng;

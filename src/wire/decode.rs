@@ -2,12 +2,26 @@
 //! payload lies, through at most [`MAX_LAYERS`] encapsulations.
 //!
 //! Decoding is lax: a snap length or a lying length field costs the layers above it, not the
-//! packet.
+//! packet. etherparse reads the IP, TCP and UDP headers; what carries them is read here.
 
 use super::link::{LinkType, VlanTag};
 
+mod link;
+mod network;
+mod span;
+mod tunnel;
+mod wlan;
+
+use span::Span;
+
 /// Encapsulations followed before a packet is given up (VLAN and MPLS tags count together once).
 pub const MAX_LAYERS: usize = 8;
+
+/// VLAN tags or MPLS labels followed in a row.
+const MAX_TAGS: usize = 8;
+
+/// IPv6 extension headers followed.
+const MAX_EXTENSIONS: usize = 8;
 
 /// Outer datagrams remembered of a tunnelled packet, outermost first.
 pub const MAX_CARRIERS: usize = 4;
@@ -178,22 +192,81 @@ pub enum Error {
     UnknownLink,
 }
 
+/// A header that is about to be read.
+#[derive(Clone, Copy, Debug)]
+enum Layer {
+    Link(LinkType),
+    EtherType(u16),
+}
+
+/// What a header says comes next.
+enum Step<'a> {
+    /// Nothing that is followed.
+    End,
+    To(Layer, Span<'a>),
+}
+
+impl<'a> Step<'a> {
+    const fn to(layer: Layer, span: Span<'a>) -> Self {
+        Self::To(layer, span)
+    }
+}
+
+/// Why a header can't be read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stop {
+    Malformed,
+    /// It reaches past the captured bytes.
+    Short,
+    TooDeep,
+    UnknownLink,
+}
+
 impl Packet {
     /// Reads a frame into `self`, replacing what was there.
     ///
     /// `vlan` is a tag the kernel took off the frame. On an error the fields read before it
-    /// (hardware addresses, VLAN) stay valid, so the frame can still be counted.
+    /// (hardware addresses, VLAN) stay valid, so the frame can still be counted. With
+    /// [`Error::TooDeep`], `datagram` holds the innermost datagram that was reached, if any, so
+    /// that its bytes can be attributed. Damage inside a tunnel is no error: it means that this
+    /// is no tunnel, and `datagram` is the one around it.
     ///
     /// # Errors
     /// See [`Error`]; the caller counts it.
+    #[inline]
     pub fn decode(
         &mut self,
         link: LinkType,
         vlan: Option<VlanTag>,
         frame: &[u8],
     ) -> Result<(), Error> {
-        let _ = (link, vlan, frame);
-        Err(Error::UnknownLink)
+        self.macs = None;
+        self.vlan = vlan.map_or(0, VlanTag::id);
+        self.ethertype = 0;
+        self.datagram = None;
+        self.arp = None;
+        self.tunnel = Tunnel::None;
+        self.truncated = false;
+        self.carrier_count = 0;
+        let mut walk = Walk {
+            packet: self,
+            layers: 0,
+            tagged: vlan.is_some(),
+            carried: Tunnel::None,
+            tunnel: Tunnel::None,
+        };
+        let stop = walk.run(link, Span::new(frame));
+        match stop {
+            Ok(()) => Ok(()),
+            Err(Stop::TooDeep) => Err(Error::TooDeep),
+            Err(_) if self.datagram.is_some() => Ok(()),
+            Err(Stop::Malformed) => Err(Error::Malformed),
+            Err(Stop::Short) => {
+                self.truncated = true;
+                Err(Error::Malformed)
+            }
+            Err(Stop::UnknownLink) => Err(Error::UnknownLink),
+        }
     }
 
     /// The outer datagrams of a tunnelled packet, outermost first.
@@ -201,4 +274,240 @@ impl Packet {
     pub fn carriers(&self) -> &[Carrier] {
         self.carriers.get(..usize::from(self.carrier_count)).unwrap_or(&self.carriers)
     }
+
+    /// The captured transport payload of the innermost datagram, out of the frame that was
+    /// decoded.
+    #[must_use]
+    pub fn payload<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
+        let payload = self.datagram.as_ref().and_then(|datagram| {
+            let at = usize::try_from(datagram.payload_at).ok()?;
+            let len = usize::try_from(datagram.payload_captured).ok()?;
+            frame.get(at..)?.get(..len)
+        });
+        payload.unwrap_or_default()
+    }
+}
+
+/// The way through one frame.
+struct Walk<'p> {
+    packet: &'p mut Packet,
+    /// Encapsulations so far.
+    layers: usize,
+    /// The outermost VLAN tag is known.
+    tagged: bool,
+    /// What the datagram read last is carrying.
+    carried: Tunnel,
+    /// The encapsulation read last.
+    tunnel: Tunnel,
+}
+
+impl Walk<'_> {
+    fn run(&mut self, link: LinkType, mut span: Span<'_>) -> Result<(), Stop> {
+        let mut layer = Layer::Link(link);
+        loop {
+            let step = match layer {
+                Layer::Link(link) => self.link(link, span)?,
+                Layer::EtherType(kind) => self.network(kind, span)?,
+            };
+            match step {
+                Step::End => return Ok(()),
+                Step::To(next, rest) => (layer, span) = (next, rest),
+            }
+        }
+    }
+
+    fn link<'a>(&mut self, link: LinkType, span: Span<'a>) -> Result<Step<'a>, Stop> {
+        let (macs, step) = link::open(link, span)?;
+        if self.is_outermost() {
+            self.packet.macs = macs;
+        }
+        if let Step::To(Layer::Link(_), _) = step {
+            self.descend()?;
+        }
+        Ok(step)
+    }
+
+    fn network<'a>(&mut self, kind: u16, span: Span<'a>) -> Result<Step<'a>, Stop> {
+        let (kind, span) = if ethertype::is_tag(kind) {
+            self.tags(span)?
+        } else {
+            (kind, span)
+        };
+        let outermost = self.packet.datagram.is_none();
+        if outermost {
+            self.packet.ethertype = if kind < ethertype::FIRST { 0 } else { kind };
+        }
+        match kind {
+            ethertype::IPV4 => self.datagram(kind, network::read_ipv4(span, outermost)?),
+            ethertype::IPV6 => self.datagram(kind, network::read_ipv6(span)?),
+            ethertype::ARP if self.is_outermost() => {
+                self.packet.arp = network::read_arp(span)?;
+                Ok(Step::End)
+            }
+            ethertype::MPLS | ethertype::MPLS_MULTICAST => {
+                self.enter(Tunnel::Mpls, tunnel::mpls(span))
+            }
+            ethertype::PPPOE_SESSION => self.enter(Tunnel::PppoE, tunnel::pppoe(span)),
+            ethertype::PPP => {
+                self.descend()?;
+                link::ppp(span)
+            }
+            0..ethertype::FIRST => link::llc(span),
+            _ => Ok(Step::End),
+        }
+    }
+
+    /// Reads VLAN tags in a row, which count as one encapsulation.
+    fn tags<'a>(&mut self, mut span: Span<'a>) -> Result<(u16, Span<'a>), Stop> {
+        self.descend()?;
+        for _ in 0..MAX_TAGS {
+            let ([c0, c1, t0, t1], rest) = span.split::<4>()?;
+            if !self.tagged && self.is_outermost() {
+                self.tagged = true;
+                self.packet.vlan = u16::from_be_bytes([*c0, *c1]) & 0x0fff;
+            }
+            let kind = u16::from_be_bytes([*t0, *t1]);
+            span = rest;
+            if !ethertype::is_tag(kind) {
+                return Ok((kind, span));
+            }
+        }
+        Err(Stop::TooDeep)
+    }
+
+    /// Takes a datagram in, and opens what it carries if it is a tunnel.
+    fn datagram<'a>(&mut self, kind: u16, read: network::Read<'a>) -> Result<Step<'a>, Stop> {
+        let network::Read {
+            datagram,
+            payload,
+            too_deep,
+        } = read;
+        let Tuple {
+            version,
+            proto,
+            sport,
+            dport,
+            ..
+        } = datagram.tuple;
+        let whole = !matches!(datagram.fragment, Fragment::Later(_));
+        self.settle(datagram);
+        self.packet.ethertype = kind;
+        self.packet.truncated |= payload.is_cut();
+        if too_deep {
+            return Err(Stop::TooDeep);
+        }
+        let inner = |kind| Ok(Step::to(Layer::EtherType(kind), payload));
+        match proto {
+            proto::UDP if whole => match tunnel::by_port(sport, dport, payload) {
+                Some((tunnel, step)) => self.enter(tunnel, step),
+                None => Ok(Step::End),
+            },
+            proto::IPV4 if whole => self.enter(Tunnel::IpIp, inner(ethertype::IPV4)),
+            proto::IPV6 if whole && version == 4 => {
+                self.enter(Tunnel::SixIn4, inner(ethertype::IPV6))
+            }
+            proto::IPV6 if whole => self.enter(Tunnel::IpIp, inner(ethertype::IPV6)),
+            proto::GRE if whole => self.enter(Tunnel::Gre, tunnel::gre(payload)),
+            proto::MPLS if whole => self.enter(Tunnel::Mpls, tunnel::mpls(payload)),
+            _ => Ok(Step::End),
+        }
+    }
+
+    /// Makes `datagram` the innermost one; the one before becomes a carrier.
+    #[inline]
+    fn settle(&mut self, datagram: Datagram) {
+        if let Some(outer) = self.packet.datagram.replace(datagram)
+            && let Some(slot) = self
+                .packet
+                .carriers
+                .get_mut(usize::from(self.packet.carrier_count))
+        {
+            *slot = Carrier {
+                tuple: outer.tuple,
+                tunnel: self.carried,
+            };
+            self.packet.carrier_count = self.packet.carrier_count.saturating_add(1);
+        }
+        self.packet.tunnel = self.tunnel;
+        self.carried = Tunnel::None;
+    }
+
+    /// Notes an encapsulation whose header could be read.
+    fn enter<'a>(
+        &mut self,
+        tunnel: Tunnel,
+        step: Result<Step<'a>, Stop>,
+    ) -> Result<Step<'a>, Stop> {
+        let Step::To(layer, span) = step? else {
+            return Ok(Step::End);
+        };
+        self.descend()?;
+        self.tunnel = tunnel;
+        if self.carried == Tunnel::None {
+            self.carried = tunnel;
+        }
+        Ok(Step::To(layer, span))
+    }
+
+    /// Counts an encapsulation.
+    fn descend(&mut self) -> Result<(), Stop> {
+        self.layers = self.layers.saturating_add(1);
+        if self.layers > MAX_LAYERS {
+            Err(Stop::TooDeep)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether what is read now belongs to the link that was captured on.
+    fn is_outermost(&self) -> bool {
+        self.packet.datagram.is_none() && self.tunnel == Tunnel::None
+    }
+}
+
+/// EtherTypes (IEEE 802 numbers) that lead further.
+mod ethertype {
+    pub(super) const ARP: u16 = 0x0806;
+    pub(super) const ETHERNET_BRIDGING: u16 = 0x6558;
+    /// Below it, the field is an 802.3 length.
+    pub(super) const FIRST: u16 = 0x0600;
+    pub(super) const IPV4: u16 = 0x0800;
+    pub(super) const IPV6: u16 = 0x86dd;
+    pub(super) const MPLS: u16 = 0x8847;
+    pub(super) const MPLS_MULTICAST: u16 = 0x8848;
+    pub(super) const PPP: u16 = 0x880b;
+    pub(super) const PPPOE_SESSION: u16 = 0x8864;
+
+    /// 802.1Q, 802.1ad, and the latter before it was a standard.
+    pub(super) const fn is_tag(kind: u16) -> bool {
+        matches!(kind, 0x8100 | 0x88a8 | 0x9100)
+    }
+
+    pub(super) const fn is_known(kind: u16) -> bool {
+        is_tag(kind)
+            || matches!(
+                kind,
+                ARP | IPV4 | IPV6 | MPLS | MPLS_MULTICAST | PPP | PPPOE_SESSION
+            )
+    }
+}
+
+/// IP protocol numbers that are told apart here.
+mod proto {
+    pub(super) const HOP_BY_HOP: u8 = 0;
+    pub(super) const ICMP: u8 = 1;
+    pub(super) const IPV4: u8 = 4;
+    pub(super) const TCP: u8 = 6;
+    pub(super) const UDP: u8 = 17;
+    pub(super) const DCCP: u8 = 33;
+    pub(super) const IPV6: u8 = 41;
+    pub(super) const ROUTING: u8 = 43;
+    pub(super) const FRAGMENT: u8 = 44;
+    pub(super) const GRE: u8 = 47;
+    pub(super) const AH: u8 = 51;
+    pub(super) const ICMPV6: u8 = 58;
+    pub(super) const DESTINATION: u8 = 60;
+    pub(super) const SCTP: u8 = 132;
+    pub(super) const UDP_LITE: u8 = 136;
+    pub(super) const MPLS: u8 = 137;
 }

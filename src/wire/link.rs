@@ -53,4 +53,19 @@ impl VlanTag {
     pub const fn id(self) -> u16 {
         self.tci & 0x0fff
     }
+
+    /// Writes `frame`, an Ethernet frame that lost this tag, into `out` with the tag back behind
+    /// the hardware addresses. A frame too short for addresses is copied as it is.
+    pub fn put_back(self, frame: &[u8], out: &mut Vec<u8>) {
+        out.clear();
+        let Some((addresses, rest)) = frame.split_at_checked(12) else {
+            out.extend_from_slice(frame);
+            return;
+        };
+        out.reserve(frame.len().saturating_add(4));
+        out.extend_from_slice(addresses);
+        out.extend_from_slice(&self.tpid.to_be_bytes());
+        out.extend_from_slice(&self.tci.to_be_bytes());
+        out.extend_from_slice(rest);
+    }
 }

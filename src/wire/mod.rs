@@ -2,7 +2,12 @@
 //! on the way in.
 
 pub mod decode;
+pub mod gzip;
 pub mod json;
 pub mod link;
 pub mod mac;
+pub mod netlink;
+pub mod order;
+pub mod pcap;
+pub mod pcapng;
 pub mod proto;

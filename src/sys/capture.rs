@@ -1,0 +1,211 @@
+//! A packet socket of one interface, with a ring where the kernel has one and without where not:
+//! both hand out the same frames.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+
+use crate::sys::plain::Plain;
+use crate::sys::ring::Ring;
+use crate::time::Wall;
+use crate::wire::link::VlanTag;
+
+/// The longest snap length: what libpcap asks for, larger than any offloaded frame.
+pub const MAX_SNAPLEN: u32 = 262_144;
+
+/// How to open a packet socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Config<'a> {
+    /// The interface by its index in the current network namespace.
+    pub ifindex: u32,
+    /// Bytes of one ring block, a multiple of the page size.
+    pub block_size: u32,
+    /// Blocks in the ring.
+    pub blocks: u32,
+    /// Milliseconds after which a block that isn't full is handed over.
+    pub timeout_ms: u32,
+    /// Bytes kept of each frame. With a `filter`, what the filter returns decides instead.
+    pub snaplen: u32,
+    /// Ask the card for frames that aren't addressed to this machine.
+    pub promiscuous: bool,
+    /// Leave out what this machine sends itself.
+    pub ignore_outgoing: bool,
+    /// Cut off the link header (`SOCK_DGRAM`): for link types whose header no decoder knows.
+    pub cooked: bool,
+    /// Classic BPF instructions: code, jump if true, jump if false, operand.
+    pub filter: &'a [(u16, u8, u8, u32)],
+    /// Which kind of socket to use.
+    pub method: Method,
+}
+
+/// Which kind of packet socket to use.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Method {
+    /// The ring, or batches of `recvmmsg` where the kernel has no ring or no memory for it.
+    #[default]
+    Auto,
+    /// Batches of `recvmmsg`.
+    Plain,
+    /// The ring or nothing.
+    Ring,
+}
+
+/// One frame as the kernel gave it, borrowed from the ring or the batch.
+#[derive(Clone, Copy, Debug)]
+pub struct RawFrame<'a> {
+    /// When the kernel saw it.
+    pub wall: Wall,
+    /// Nanoseconds of that stamp within its second.
+    pub nanos: u32,
+    /// The captured bytes.
+    pub data: &'a [u8],
+    /// Bytes on the wire, without a tag that was taken off.
+    pub wire_len: u32,
+    /// The tag that the card or the kernel took off.
+    pub vlan: Option<VlanTag>,
+    /// EtherType, the only hint at the content when the link header is cut off.
+    pub protocol: u16,
+    /// Where it was going.
+    pub kind: Kind,
+}
+
+/// The packet type of a frame (`PACKET_HOST` and the rest, linux/if_packet.h).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Kind(pub u8);
+
+impl Kind {
+    /// Addressed to this machine.
+    pub const HOST: Self = Self(0);
+    /// Link-layer broadcast.
+    pub const BROADCAST: Self = Self(1);
+    /// Link-layer multicast.
+    pub const MULTICAST: Self = Self(2);
+    /// Addressed to another machine: bridged, or seen by promiscuous mode.
+    pub const OTHER_HOST: Self = Self(3);
+    /// Sent by this machine.
+    pub const OUTGOING: Self = Self(4);
+}
+
+/// What one call of `drain` did.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Drained {
+    /// Frames handed out.
+    pub frames: u32,
+    /// The budget ended it: there may be more, call again without waiting for readiness.
+    pub more: bool,
+}
+
+/// Losses since the last reading.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Statistics {
+    /// Frames that passed the filter, lost ones included.
+    pub packets: u32,
+    /// Frames lost because there was no room.
+    pub drops: u32,
+    /// Times the ring was found full.
+    pub freezes: u32,
+}
+
+/// Which step of opening failed, and why.
+#[derive(Debug)]
+pub struct Error {
+    /// The step, such as `bind`.
+    pub step: &'static str,
+    /// What the kernel said.
+    pub source: io::Error,
+}
+
+impl Error {
+    /// For `map_err`: names the step that was under way.
+    pub(super) fn at(step: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self { step, source }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.step, self.source)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// An open packet socket.
+#[derive(Debug)]
+pub enum Socket {
+    /// With batches of `recvmmsg`.
+    Plain(Plain),
+    /// With a ring shared with the kernel.
+    Ring(Ring),
+}
+
+impl Socket {
+    /// Opens the socket and binds it; from here on frames are collected.
+    ///
+    /// # Errors
+    ///
+    /// The step that failed. A kernel without rings, or without memory for one, is no failure
+    /// under [`Method::Auto`].
+    pub fn open(config: &Config<'_>) -> Result<Self, Error> {
+        match config.method {
+            Method::Plain => Plain::open(config).map(Self::Plain),
+            Method::Ring => Ring::open(config).map(Self::Ring),
+            Method::Auto => match Ring::open(config) {
+                Ok(ring) => Ok(Self::Ring(ring)),
+                Err(e) if Ring::is_unsupported(&e) => Plain::open(config).map(Self::Plain),
+                Err(e) => Err(e),
+            },
+        }
+    }
+
+    /// Hands out up to `budget` frames.
+    pub fn drain(&mut self, budget: u32, f: impl FnMut(RawFrame<'_>)) -> Drained {
+        match self {
+            Self::Plain(plain) => plain.drain(budget, f),
+            Self::Ring(ring) => ring.drain(budget, f),
+        }
+    }
+
+    /// Reads the kernel's loss counters, which starts them again from zero.
+    ///
+    /// # Errors
+    ///
+    /// None that can be mended.
+    pub fn statistics(&self) -> io::Result<Statistics> {
+        match self {
+            Self::Plain(plain) => plain.statistics(),
+            Self::Ring(ring) => ring.statistics(),
+        }
+    }
+
+    /// The pending error of the socket; reading clears it.
+    ///
+    /// # Errors
+    ///
+    /// `ENETDOWN` after the interface went down or away. The socket resumes by itself when the
+    /// same interface comes up again.
+    pub fn error(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(plain) => plain.error(),
+            Self::Ring(ring) => ring.error(),
+        }
+    }
+
+    /// Bytes of memory shared with the kernel or held for it.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        match self {
+            Self::Plain(plain) => plain.memory(),
+            Self::Ring(ring) => ring.memory(),
+        }
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Self::Plain(plain) => plain.as_raw_fd(),
+            Self::Ring(ring) => ring.as_raw_fd(),
+        }
+    }
+}

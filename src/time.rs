@@ -110,10 +110,7 @@ pub struct Clock {
 
 impl Clock {
     /// The clock of a capture file, where ticks are wall time already.
-    pub const FILE: Self = Self {
-        tick: Tick(0),
-        wall: Wall(0),
-    };
+    pub const FILE: Self = Self { tick: Tick(0), wall: Wall(0) };
 
     /// The wall time of `tick` as far as this reading knows.
     #[must_use]
@@ -134,10 +131,7 @@ impl Clock {
 }
 
 /// Year, month and day of a day number counted from 1970-01-01 (proleptic Gregorian calendar).
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "an i64 day number of microseconds / 86400e6"
-)]
+#[expect(clippy::arithmetic_side_effects, reason = "an i64 day number of microseconds / 86400e6")]
 fn civil(days: i64) -> (i64, i64, i64) {
     // Howard Hinnant's days_from_civil, inverted: eras of 400 years that start in March.
     let days = days + 719_468;
@@ -146,11 +140,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year + year / 4 - year / 100);
     let shifted = (5 * of_year + 2) / 153;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
     let year = year + era * 400 + i64::from(month <= 2);
     (year, month, of_year - (153 * shifted + 2) / 5 + 1)
 }
@@ -175,18 +165,9 @@ mod tests {
 
     #[test]
     fn a_step_of_the_wall_clock_cannot_move_a_frame_far() {
-        let clock = Clock {
-            tick: Tick::from_secs(100),
-            wall: Wall(1_700_000_000_000_000),
-        };
-        assert_eq!(
-            clock.tick_of(Wall(1_700_000_000_000_000 - 50_000)),
-            Tick(99_950_000)
-        );
+        let clock = Clock { tick: Tick::from_secs(100), wall: Wall(1_700_000_000_000_000) };
+        assert_eq!(clock.tick_of(Wall(1_700_000_000_000_000 - 50_000)), Tick(99_950_000));
         assert_eq!(clock.tick_of(Wall(0)), Tick::from_secs(90));
-        assert_eq!(
-            clock.tick_of(Wall(1_900_000_000_000_000)),
-            Tick::from_secs(100)
-        );
+        assert_eq!(clock.tick_of(Wall(1_900_000_000_000_000)), Tick::from_secs(100));
     }
 }

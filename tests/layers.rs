@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 /// layer, and what the second column adds.
 const LAYERS: &[&[&str]] = &[
     &["time", "counters", "wire", "filter"],
-    &[
-        "flow", "detect", "topology", "netns", "group", "source", "config",
-    ],
+    &["flow", "detect", "topology", "netns", "group", "source", "config"],
     &["query", "core"],
     &["api", "sink"],
 ];
@@ -69,11 +67,7 @@ fn named(text: &str) -> Vec<String> {
             }
             found.push(word);
         } else {
-            found.push(
-                rest.chars()
-                    .take_while(|c| c.is_alphanumeric() || *c == '_')
-                    .collect(),
-            );
+            found.push(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
         }
     }
     found
@@ -88,11 +82,7 @@ fn modules_use_only_lower_layers() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     sources(&root, &mut files);
-    assert!(
-        files.len() > 20,
-        "the tree is not where this test looks: {}",
-        root.display()
-    );
+    assert!(files.len() > 20, "the tree is not where this test looks: {}", root.display());
     let mut wrong = Vec::new();
     for file in files {
         let inside = file.strip_prefix(&root).unwrap();
@@ -111,11 +101,7 @@ fn modules_use_only_lower_layers() {
             }
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "against the layer table:\n{}",
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "against the layer table:\n{}", wrong.join("\n"));
 }
 
 #[test]
@@ -127,11 +113,7 @@ fn unsafe_lives_in_sys_alone() {
         let inside = file.strip_prefix(&root).unwrap();
         let text = fs::read_to_string(&file).unwrap();
         if !inside.starts_with("sys") {
-            assert!(
-                !text.contains("allow(unsafe_code)"),
-                "{} allows unsafe",
-                inside.display()
-            );
+            assert!(!text.contains("allow(unsafe_code)"), "{} allows unsafe", inside.display());
         }
     }
 }

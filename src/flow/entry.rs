@@ -37,14 +37,8 @@ pub enum State {
 
 impl State {
     /// All states.
-    pub const ALL: [Self; 6] = [
-        Self::New,
-        Self::Syn,
-        Self::Established,
-        Self::Closing,
-        Self::Closed,
-        Self::Reset,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::New, Self::Syn, Self::Established, Self::Closing, Self::Closed, Self::Reset];
 
     /// Its name in all outputs.
     #[must_use]
@@ -213,10 +207,7 @@ impl Flow {
                 tcp::observe(self, side, ts, &segment, datagram.payload_len);
             }
             Transport::Icmp { kind, code } if matches!(self.key.proto, ICMP | ICMPV6) => {
-                self.flags = Sides {
-                    lower: kind,
-                    upper: code,
-                };
+                self.flags = Sides { lower: kind, upper: code };
             }
             Transport::Icmp { .. }
             | Transport::Other
@@ -288,11 +279,7 @@ impl Flow {
     /// The end that opened it, as far as was seen.
     #[must_use]
     pub const fn initiator(&self) -> Side {
-        if self.is(mark::FROM_UPPER) {
-            Side::Upper
-        } else {
-            Side::Lower
-        }
+        if self.is(mark::FROM_UPPER) { Side::Upper } else { Side::Lower }
     }
 
     /// Packets by the end that sent them.

@@ -51,22 +51,14 @@ impl Hosts {
             return None;
         }
         let mask = !u128::MAX.checked_shr(u32::from(prefix)).unwrap_or(0);
-        Some(Self {
-            version,
-            bits: bits & mask,
-            mask,
-        })
+        Some(Self { version, bits: bits & mask, mask })
     }
 
     /// This address and no other.
     #[must_use]
     pub fn exactly(address: IpAddr) -> Self {
         let length = if address.is_ipv4() { 32 } else { 128 };
-        Self::new(address, length).unwrap_or(Self {
-            version: 0,
-            bits: 0,
-            mask: 0,
-        })
+        Self::new(address, length).unwrap_or(Self { version: 0, bits: 0, mask: 0 })
     }
 
     fn holds(&self, address: &[u8; 16]) -> bool {
@@ -87,15 +79,11 @@ impl Query {
             && is(self.state, flow.state())
             && is(self.established, flow.is_established())
             && is(self.carrier, flow.is_carrier())
-            && self
-                .port
-                .is_none_or(|port| either(&|side| *key.port.of(side) == port))
+            && self.port.is_none_or(|port| either(&|side| *key.port.of(side) == port))
             && self.host.is_none_or(|hosts| {
                 hosts.version == key.version && either(&|side| hosts.holds(key.address.of(side)))
             })
-            && self
-                .mac
-                .is_none_or(|mac| either(&|side| *flow.macs().of(side) == mac))
+            && self.mac.is_none_or(|mac| either(&|side| *flow.macs().of(side) == mac))
     }
 }
 

@@ -40,18 +40,12 @@ impl Fragments {
     /// Remembers the ports of a first fragment.
     pub(super) fn learn(&mut self, tuple: &Tuple, id: u32, ts: Tick) {
         let at = self.find(tuple, id).unwrap_or_else(|| self.oldest());
-        let entry = Entry {
-            tuple: *tuple,
-            id,
-            seen: ts,
-        };
+        let entry = Entry { tuple: *tuple, id, seen: ts };
         self.uses = self.next_use();
         let uses = self.uses;
-        if let (Some(slot), Some(tag), Some(used)) = (
-            self.entries.get_mut(at),
-            self.tags.get_mut(at),
-            self.used.get_mut(at),
-        ) {
+        if let (Some(slot), Some(tag), Some(used)) =
+            (self.entries.get_mut(at), self.tags.get_mut(at), self.used.get_mut(at))
+        {
             (*slot, *tag, *used) = (entry, tag_of(tuple, id), uses);
         }
     }
@@ -77,9 +71,7 @@ impl Fragments {
                 && (have.src, have.dst) == (tuple.src, tuple.dst)
         };
         let mut tagged = self.tags.iter().zip(&self.entries).enumerate();
-        tagged
-            .find(|(_, (tag, entry))| **tag == wanted && same(entry))
-            .map(|(at, _)| at)
+        tagged.find(|(_, (tag, entry))| **tag == wanted && same(entry)).map(|(at, _)| at)
     }
 
     fn oldest(&self) -> usize {
@@ -114,14 +106,7 @@ mod tests {
     fn tuple(host: u8, sport: u16) -> Tuple {
         let mut src = [0; 16];
         src[3] = host;
-        Tuple {
-            version: 4,
-            proto: 17,
-            src,
-            sport,
-            dport: 53,
-            ..Tuple::default()
-        }
+        Tuple { version: 4, proto: 17, src, sport, dport: 53, ..Tuple::default() }
     }
 
     #[test]

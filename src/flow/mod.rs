@@ -28,3 +28,8 @@ pub mod orient;
 pub mod record;
 pub mod top;
 pub mod totals;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

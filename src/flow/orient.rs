@@ -165,10 +165,7 @@ impl Locality {
     pub fn new(networks: &[Network], roles: &[(u16, Role)]) -> Self {
         let mut roles = roles.to_vec();
         roles.sort_unstable_by_key(|(iface, _)| *iface);
-        let mut built = Self {
-            roles,
-            ..Self::default()
-        };
+        let mut built = Self { roles, ..Self::default() };
         for network in networks {
             let (address, full) = aligned(network.address);
             let prefix = network.prefix.min(full);
@@ -229,10 +226,7 @@ impl Locality {
     #[must_use]
     pub fn role(&self, iface: u16) -> Role {
         let found = self.roles.binary_search_by_key(&iface, |(slot, _)| *slot);
-        found
-            .ok()
-            .and_then(|at| self.roles.get(at))
-            .map_or(Role::Unknown, |(_, role)| *role)
+        found.ok().and_then(|at| self.roles.get(at)).map_or(Role::Unknown, |(_, role)| *role)
     }
 
     /// The end on our side of the interface, when the addresses say nothing.
@@ -254,16 +248,8 @@ impl Locality {
     }
 
     fn add(&mut self, address: IpAddr, prefix: u8, bits: u128, class: Class) {
-        let table = if address.is_ipv4() {
-            &mut self.v4
-        } else {
-            &mut self.v6
-        };
-        table.push(Entry {
-            prefix,
-            network: masked(bits, prefix),
-            class,
-        });
+        let table = if address.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
+        table.push(Entry { prefix, network: masked(bits, prefix), class });
     }
 }
 
@@ -364,17 +350,10 @@ mod tests {
             IpAddr::V6(v6) => v6.octets(),
         };
         let version = if a.contains(':') { 6 } else { 4 };
-        let tuple = Tuple {
-            version,
-            src: bytes(a),
-            dst: bytes(b),
-            ..Tuple::default()
-        };
+        let tuple = Tuple { version, src: bytes(a), dst: bytes(b), ..Tuple::default() };
         let (key, sender) = Key::of(iface, 0, &tuple, Some([2; 6]));
         let found = locality.orient(&key, sender, direction);
-        let local = found
-            .local()
-            .map_or("-".to_owned(), |side| key.ip(side).to_string());
+        let local = found.local().map_or("-".to_owned(), |side| key.ip(side).to_string());
         (local, found.other().name())
     }
 
@@ -410,10 +389,7 @@ mod tests {
 
     #[test]
     fn a_host_route_does_not_make_its_address_a_broadcast() {
-        assert_eq!(
-            seen(&home(), "198.51.100.9", "8.8.8.8"),
-            ("198.51.100.9".to_owned(), "remote")
-        );
+        assert_eq!(seen(&home(), "198.51.100.9", "8.8.8.8"), ("198.51.100.9".to_owned(), "remote"));
     }
 
     #[test]
@@ -425,10 +401,8 @@ mod tests {
             iface,
         };
         // A /24 within the /8 of another interface, and an address of ours within both.
-        let locality = Locality::new(
-            &[net("10.0.0.1", 8, 0), net("10.1.2.1", 24, 1)],
-            &[(1, Role::Wan)],
-        );
+        let locality =
+            Locality::new(&[net("10.0.0.1", 8, 0), net("10.1.2.1", 24, 1)], &[(1, Role::Wan)]);
         assert_eq!(seen(&locality, "10.1.2.1", "10.3.3.3").1, "local");
         assert_eq!(seen(&locality, "10.1.2.1", "172.16.0.1").0, "10.1.2.1");
     }
@@ -447,22 +421,13 @@ mod tests {
     #[test]
     fn without_interfaces_reserved_ranges_still_orient() {
         let bare = Locality::default();
-        assert_eq!(
-            seen(&bare, "8.8.8.8", "10.0.0.1"),
-            ("10.0.0.1".to_owned(), "remote")
-        );
-        assert_eq!(
-            seen(&bare, "10.0.0.2", "10.0.0.1"),
-            ("10.0.0.1".to_owned(), "local")
-        );
+        assert_eq!(seen(&bare, "8.8.8.8", "10.0.0.1"), ("10.0.0.1".to_owned(), "remote"));
+        assert_eq!(seen(&bare, "10.0.0.2", "10.0.0.1"), ("10.0.0.1".to_owned(), "local"));
     }
 
     #[test]
     fn an_impossible_version_is_an_error() {
-        let key = Key {
-            version: 5,
-            ..Key::default()
-        };
+        let key = Key { version: 5, ..Key::default() };
         let found = Locality::default().orient(&key, Side::Lower, Direction::In);
         assert_eq!((found.local(), found.other()), (None, OtherType::Error));
     }

@@ -12,10 +12,7 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn push(&mut self, slab: &mut Slab, slot: u32) {
-        slab.at_mut(slot).queue = Links {
-            prev: self.tail,
-            next: 0,
-        };
+        slab.at_mut(slot).queue = Links { prev: self.tail, next: 0 };
         if self.tail == 0 {
             self.head = slot;
         } else {
@@ -42,11 +39,7 @@ impl Queue {
 
     /// The member that has waited longest.
     pub(super) const fn oldest(&self) -> Option<u32> {
-        if self.head == 0 {
-            None
-        } else {
-            Some(self.head)
-        }
+        if self.head == 0 { None } else { Some(self.head) }
     }
 
     pub(super) const fn len(&self) -> u32 {

@@ -164,15 +164,9 @@ impl Record {
     #[must_use]
     pub const fn ends(&self) -> Sides<&End> {
         if self.is_initiator_lower {
-            Sides {
-                lower: &self.initiator,
-                upper: &self.responder,
-            }
+            Sides { lower: &self.initiator, upper: &self.responder }
         } else {
-            Sides {
-                lower: &self.responder,
-                upper: &self.initiator,
-            }
+            Sides { lower: &self.responder, upper: &self.initiator }
         }
     }
 }

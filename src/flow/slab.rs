@@ -23,12 +23,7 @@ pub(super) struct Slab {
 
 impl Slab {
     pub(super) const fn new() -> Self {
-        Self {
-            chunks: Vec::new(),
-            free: 0,
-            fresh: 1,
-            live: 0,
-        }
+        Self { chunks: Vec::new(), free: 0, fresh: 1, live: 0 }
     }
 
     /// A slot for a new flow: one that was freed, or the next of the last chunk, or of a new one.
@@ -65,28 +60,20 @@ impl Slab {
     }
 
     #[inline]
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "slots come from claim(), below `fresh`"
-    )]
+    #[expect(clippy::indexing_slicing, reason = "slots come from claim(), below `fresh`")]
     pub(super) fn at(&self, slot: u32) -> &Flow {
         &self.chunks[(slot >> CHUNK_BITS) as usize][slot as usize % CHUNK]
     }
 
     #[inline]
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "slots come from claim(), below `fresh`"
-    )]
+    #[expect(clippy::indexing_slicing, reason = "slots come from claim(), below `fresh`")]
     pub(super) fn at_mut(&mut self, slot: u32) -> &mut Flow {
         &mut self.chunks[(slot >> CHUNK_BITS) as usize][slot as usize % CHUNK]
     }
 
     /// The flow in a slot that may be any number.
     pub(super) fn get(&self, slot: u32) -> Option<&Flow> {
-        (slot != 0 && slot < self.fresh)
-            .then(|| self.at(slot))
-            .filter(|f| f.is(mark::LIVE))
+        (slot != 0 && slot < self.fresh).then(|| self.at(slot)).filter(|f| f.is(mark::LIVE))
     }
 
     pub(super) const fn live(&self) -> u32 {

@@ -47,11 +47,7 @@ impl FlowId {
     /// The id with this number, should there be one.
     #[must_use]
     pub const fn new(number: u64) -> Option<Self> {
-        if number == 0 || number >> 53 != 0 {
-            None
-        } else {
-            Some(Self(number))
-        }
+        if number == 0 || number >> 53 != 0 { None } else { Some(Self(number)) }
     }
 
     /// Its number.
@@ -166,12 +162,7 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self {
-            idle: 30,
-            idle_tcp: 300,
-            half_open: 30,
-            finished: 5,
-        }
+        Self { idle: 30, idle_tcp: 300, half_open: 30, finished: 5 }
     }
 }
 
@@ -229,7 +220,7 @@ struct Origin<'a> {
 #[derive(Debug)]
 pub struct Table {
     seed: Seed,
-    /// Slots by hash; a power of two of them, so that chains stay short.
+    /// First slots of the hash chains; a power of two of them.
     buckets: Vec<u32>,
     slab: Slab,
     wheel: Wheel,
@@ -260,7 +251,7 @@ impl Table {
         let max_flows = limits.max_flows.clamp(1, FLOWS_MAX);
         Self {
             seed,
-            buckets: vec![0; max_flows.next_power_of_two() as usize],
+            buckets: vec![0; bucket_count(max_flows)],
             slab: Slab::new(),
             wheel: Wheel::new(),
             finished: Queue::default(),
@@ -303,18 +294,9 @@ impl Table {
         };
         let (key, sender) = Key::of(sight.iface, packet.vlan, &tuple, mac);
         let hash = self.seed.hash(&key);
-        let place = Prepared {
-            key,
-            sender,
-            hash,
-            slot: 0,
-        };
-        let origin = Origin {
-            macs: packet.macs,
-            datagram: Some(datagram),
-            parent,
-            tunnel: packet.tunnel,
-        };
+        let place = Prepared { key, sender, hash, slot: 0 };
+        let origin =
+            Origin { macs: packet.macs, datagram: Some(datagram), parent, tunnel: packet.tunnel };
         self.touch_at(&place, &origin, sight, counters, observer)
     }
 
@@ -330,12 +312,7 @@ impl Table {
         let mac = packet.macs.map(|(_, source)| source);
         let (key, sender) = Key::of(iface, packet.vlan, &datagram.tuple, mac);
         let hash = self.seed.hash(&key);
-        Some(Prepared {
-            key,
-            sender,
-            hash,
-            slot: 0,
-        })
+        Some(Prepared { key, sender, hash, slot: 0 })
     }
 
     /// Reads what the packets of a batch will need from memory. In a large table nearly every
@@ -365,12 +342,7 @@ impl Table {
         observer: &mut O,
     ) -> Option<Touched> {
         let datagram = Some(packet.datagram.as_ref()?);
-        let origin = Origin {
-            macs: packet.macs,
-            datagram,
-            parent: None,
-            tunnel: packet.tunnel,
-        };
+        let origin = Origin { macs: packet.macs, datagram, parent: None, tunnel: packet.tunnel };
         self.touch_at(place, &origin, sight, counters, observer)
     }
 
@@ -438,7 +410,7 @@ impl Table {
     /// [`Self::advance`]; a larger one gets more hash buckets, which relinks its flows once.
     pub fn set_limits(&mut self, limits: Limits) {
         self.max_flows = limits.max_flows.clamp(1, FLOWS_MAX);
-        let wanted = self.max_flows.next_power_of_two() as usize;
+        let wanted = bucket_count(self.max_flows);
         if wanted <= self.buckets.len() {
             return;
         }
@@ -516,11 +488,7 @@ impl Table {
     /// When [`Self::advance`] has something to look at next; never while there are no flows.
     #[must_use]
     pub const fn deadline(&self) -> Option<Tick> {
-        if self.is_empty() {
-            None
-        } else {
-            Some(self.wheel.next())
-        }
+        if self.is_empty() { None } else { Some(self.wheel.next()) }
     }
 
     /// What addresses are ours.
@@ -534,10 +502,7 @@ impl Table {
     pub fn bytes(&self) -> usize {
         let buckets = self.buckets.capacity().saturating_mul(size_of::<u32>());
         let fixed = size_of::<Fragments>().saturating_add(size_of::<[u32; 512]>());
-        self.slab
-            .bytes()
-            .saturating_add(buckets)
-            .saturating_add(fixed)
+        self.slab.bytes().saturating_add(buckets).saturating_add(fixed)
     }
 
     /// The flows in the longest hash chain.
@@ -564,40 +529,24 @@ impl Table {
             while slot != 0 {
                 let flow = self.slab.get(slot).ok_or("a chain holds a free slot")?;
                 fail(self.index(flow.hash) == at, "a flow is in a foreign chain")?;
-                fail(
-                    self.seed.hash(&flow.key) == flow.hash,
-                    "a key changed under its hash",
-                )?;
-                fail(
-                    self.find(flow.hash, &flow.key) == slot,
-                    "two flows share a key",
-                )?;
+                fail(self.seed.hash(&flow.key) == flow.hash, "a key changed under its hash")?;
+                fail(self.find(flow.hash, &flow.key) == slot, "two flows share a key")?;
                 chained = chained.saturating_add(1);
                 fail(chained <= live, "a chain is a ring")?;
                 slot = flow.next;
             }
         }
         fail(chained == live, "a flow is in no chain")?;
-        fail(
-            self.wheel.walk(&self.slab, live) == Some(live),
-            "the wheel lost a flow",
-        )?;
+        fail(self.wheel.walk(&self.slab, live) == Some(live), "the wheel lost a flow")?;
         let mut queued = [0_u32; 4];
         for (_, flow) in self.after(None) {
-            fail(
-                flow.rank() == flow.due_rank(),
-                "a flow is in the wrong queue",
-            )?;
+            fail(flow.rank() == flow.due_rank(), "a flow is in the wrong queue")?;
             if let Some(count) = queued.get_mut(flow.rank() as usize) {
                 *count = count.saturating_add(1);
             }
         }
         let [finished, young, light, _] = queued;
-        let lists = [
-            (&self.finished, finished),
-            (&self.young, young),
-            (&self.light, light),
-        ];
+        let lists = [(&self.finished, finished), (&self.young, young), (&self.light, light)];
         for (queue, members) in lists {
             fail(queue.len() == members, "a queue's length is wrong")?;
             let mut found = 0_u32;
@@ -611,10 +560,7 @@ impl Table {
             fail(found == members, "a queue lost a flow")?;
         }
         let used = self.slab.fresh().saturating_sub(1);
-        fail(
-            live.saturating_add(self.slab.free_len()) == used,
-            "a slot leaked",
-        )
+        fail(live.saturating_add(self.slab.free_len()) == used, "a slot leaked")
     }
 
     #[inline]
@@ -663,12 +609,7 @@ impl Table {
         if is_established {
             observer.established(self.slab.at(slot), id);
         }
-        Some(Touched {
-            id,
-            is_new,
-            is_established,
-            sender: place.sender,
-        })
+        Some(Touched { id, is_new, is_established, sender: place.sender })
     }
 
     /// Counts the outer datagrams of a tunnelled packet; the innermost of them is returned.
@@ -681,21 +622,12 @@ impl Table {
         observer: &mut O,
     ) -> Option<FlowId> {
         let mac = packet.macs.map(|(_, source)| source);
-        let mut origin = Origin {
-            macs: packet.macs,
-            datagram: None,
-            parent: None,
-            tunnel: Tunnel::None,
-        };
+        let mut origin =
+            Origin { macs: packet.macs, datagram: None, parent: None, tunnel: Tunnel::None };
         for carrier in packet.carriers() {
             let (key, sender) = Key::of(sight.iface, packet.vlan, &carrier.tuple, mac);
             let hash = self.seed.hash(&key);
-            let place = Prepared {
-                key,
-                sender,
-                hash,
-                slot: 0,
-            };
+            let place = Prepared { key, sender, hash, slot: 0 };
             let touched = self.touch_at(&place, &origin, sight, counters, observer);
             origin.parent = touched.map(|touched| touched.id).or(origin.parent);
             origin.tunnel = carrier.tunnel;
@@ -724,8 +656,7 @@ impl Table {
             self.wheel.start(sight.ts);
         }
         let orientation = if origin.datagram.is_some() {
-            self.locality
-                .orient(&place.key, place.sender, sight.direction)
+            self.locality.orient(&place.key, place.sender, sight.direction)
         } else {
             Orientation::UNSUPPORTED
         };
@@ -756,10 +687,7 @@ impl Table {
         counters.flows_created = counters.flows_created.wrapping_add(1);
         let used = u64::from(self.slab.live()).saturating_mul(10);
         if self.emergency.is_none() && used >= u64::from(self.max_flows).saturating_mul(9) {
-            self.emergency = Some(Emergency {
-                counted: sight.ts,
-                sweep: sight.ts,
-            });
+            self.emergency = Some(Emergency { counted: sight.ts, sweep: sight.ts });
             counters.emergencies = counters.emergencies.wrapping_add(1);
         }
         Some(slot)
@@ -848,11 +776,7 @@ impl Table {
             };
             let flow = self.slab.at(slot);
             let tcp = flow.key.proto == TCP;
-            let limit = if tcp {
-                EMERGENCY_TCP_MICROS
-            } else {
-                EMERGENCY_MICROS
-            };
+            let limit = if tcp { EMERGENCY_TCP_MICROS } else { EMERGENCY_MICROS };
             if now.since(flow.last) >= limit {
                 self.end(slot, EndReason::Idle, counters, observer);
             } else if flow.total_packets() > 1 {
@@ -946,22 +870,22 @@ impl Table {
     }
 
     #[inline]
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "masked to the length, a power of two"
-    )]
+    #[expect(clippy::indexing_slicing, reason = "masked to the length, a power of two")]
     fn bucket(&self, hash: u32) -> u32 {
         self.buckets[self.index(hash)]
     }
 
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "masked to the length, a power of two"
-    )]
+    #[expect(clippy::indexing_slicing, reason = "masked to the length, a power of two")]
     fn bucket_mut(&mut self, hash: u32) -> &mut u32 {
         let at = self.index(hash);
         &mut self.buckets[at]
     }
+}
+
+/// Buckets for so many flows: two or more each. A second flow in a chain costs a cache miss and a
+/// branch nobody can predict; a bucket costs four bytes.
+const fn bucket_count(max_flows: u32) -> usize {
+    (max_flows as usize).saturating_mul(2).next_power_of_two()
 }
 
 /// The reason that the end of a flow in this state has, unless something else ends it.

@@ -84,10 +84,7 @@ pub(super) fn observe(flow: &mut Flow, side: Side, ts: Tick, segment: &Tcp, payl
 }
 
 /// SYN and SYN/ACK: who opened, and when each was sent (the last one, if several were).
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "stamps are compared modulo 2^32"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "stamps are compared modulo 2^32")]
 fn handshake(flow: &mut Flow, side: Side, ts: Tick, segment: &Tcp) {
     if flow.state == State::New && *flow.packets.of(side.other()) == 0 {
         flow.state = State::Syn;
@@ -113,10 +110,7 @@ fn handshake(flow: &mut Flow, side: Side, ts: Tick, segment: &Tcp) {
 
 /// A segment without SYN during the handshake: the initiator's ACK of a SYN/ACK completes it.
 /// Where that SYN/ACK did not cross this machine, payload has to do.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "stamps are compared modulo 2^32"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "stamps are compared modulo 2^32")]
 fn complete(flow: &mut Flow, side: Side, ts: Tick, segment: &Tcp, payload: u32) {
     if segment.flags & Tcp::ACK == 0 {
         return;
@@ -139,16 +133,11 @@ const fn elapsed(now: u32, then: u32) -> u32 {
 
 /// Follows the sequence numbers of one direction.
 #[inline]
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "stamps are compared modulo 2^32"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "stamps are compared modulo 2^32")]
 fn sequence(flow: &mut Flow, side: Side, ts: Tick, segment: &Tcp, payload: u32) {
     let syn = segment.flags & Tcp::SYN != 0;
     let fin = segment.flags & Tcp::FIN != 0;
-    let length = payload
-        .wrapping_add(u32::from(syn))
-        .wrapping_add(u32::from(fin));
+    let length = payload.wrapping_add(u32::from(syn)).wrapping_add(u32::from(fin));
     let end = segment.seq.wrapping_add(length);
     let known = match side {
         Side::Lower => mark::SEQ_LOWER,

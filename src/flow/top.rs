@@ -69,12 +69,7 @@ impl Top {
     /// Nothing added up yet.
     #[must_use]
     pub fn new(by: By) -> Self {
-        Self {
-            by,
-            sums: HashMap::new(),
-            other: Tally::default(),
-            at: None,
-        }
+        Self { by, sums: HashMap::new(), other: Tally::default(), at: None }
     }
 
     /// Adds the next flows of the table, at most `budget`; true when all have been added.
@@ -96,11 +91,7 @@ impl Top {
         if flow.is_carrier() {
             return;
         }
-        let sum = Tally {
-            flows: 1,
-            packets: flow.total_packets(),
-            bytes: flow.total_bytes(),
-        };
+        let sum = Tally { flows: 1, packets: flow.total_packets(), bytes: flow.total_bytes() };
         let (key, responder) = (flow.key(), flow.initiator().other());
         match self.by {
             By::Host => {

@@ -57,12 +57,7 @@ impl Interface {
     /// Of all directions.
     #[must_use]
     pub const fn all(&self) -> Sum {
-        let Self {
-            incoming,
-            outgoing,
-            unknown,
-            ..
-        } = self;
+        let Self { incoming, outgoing, unknown, .. } = self;
         let packets = incoming.packets.wrapping_add(outgoing.packets);
         let bytes = incoming.bytes.wrapping_add(outgoing.bytes);
         Sum {
@@ -148,9 +143,7 @@ impl Totals {
 
     /// Protocol number and sum of each IP protocol that was seen.
     pub fn protocols(&self) -> impl Iterator<Item = (u8, Sum)> {
-        (0..=u8::MAX)
-            .zip(self.protocols.iter().copied())
-            .filter(|(_, sum)| sum.packets != 0)
+        (0..=u8::MAX).zip(self.protocols.iter().copied()).filter(|(_, sum)| sum.packets != 0)
     }
 
     /// Forgets an interface whose slot is given to another one.
@@ -173,8 +166,7 @@ impl Totals {
         if slot >= IFACES_MAX {
             return None;
         }
-        self.interfaces
-            .resize_with(slot.saturating_add(1), Interface::default);
+        self.interfaces.resize_with(slot.saturating_add(1), Interface::default);
         Some(())
     }
 }

@@ -20,10 +20,7 @@ pub(super) struct Wheel {
 
 impl Wheel {
     pub(super) fn new() -> Self {
-        Self {
-            heads: Box::new([0; SLOTS as usize]),
-            cursor: 0,
-        }
+        Self { heads: Box::new([0; SLOTS as usize]), cursor: 0 }
     }
 
     /// Queues a flow for `deadline`, as near to it as the wheel reaches.
@@ -33,10 +30,7 @@ impl Wheel {
         let head = self.head_mut(at);
         let next = *head;
         *head = slot;
-        slab.at_mut(slot).wheel = Links {
-            prev: HEAD | at,
-            next,
-        };
+        slab.at_mut(slot).wheel = Links { prev: HEAD | at, next };
         if next != 0 {
             slab.at_mut(next).wheel.prev = slot;
         }

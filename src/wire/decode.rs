@@ -210,8 +210,6 @@ impl Packet {
     /// The outer datagrams of a tunnelled packet, outermost first.
     #[must_use]
     pub fn carriers(&self) -> &[Carrier] {
-        self.carriers
-            .get(..usize::from(self.carrier_count))
-            .unwrap_or(&self.carriers)
+        self.carriers.get(..usize::from(self.carrier_count)).unwrap_or(&self.carriers)
     }
 }

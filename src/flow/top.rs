@@ -1,16 +1,142 @@
-//! To come.
-#[expect(missing_docs)]
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Of {
-    Host,
-    Port,
-    Proto,
-    Iface,
-}
-#[expect(missing_docs)]
-#[derive(Clone, Copy, Debug, PartialEq)]
+//! Who moves most: the live flows added up by host, protocol, port or interface. Made in slices,
+//! so that a large table can be summed over several turns of the loop.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use super::entry::Flow;
+use super::table::{FlowId, Table};
+
+/// Keys that are still told apart after a pruning; twice as many before.
+const KEYS: usize = 4_096;
+
+/// What flows are added up by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum By {
-    Bytes,
-    Packets,
-    Flows,
+    /// Address of either end: a flow counts for both.
+    Host,
+    /// Capture interface.
+    Interface,
+    /// Protocol and the responder's port.
+    Port,
+    /// IP protocol.
+    Protocol,
+}
+
+/// One thing that flows were added up by.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Item {
+    /// A host.
+    Host(IpAddr),
+    /// An interface slot.
+    Interface(u16),
+    /// IP protocol and port.
+    Port(u8, u16),
+    /// IP protocol.
+    Protocol(u8),
+}
+
+/// A sum over flows.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Tally {
+    /// Flows.
+    pub flows: u64,
+    /// Their packets.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Tally {
+    const fn add(&mut self, other: &Self) {
+        self.flows = self.flows.wrapping_add(other.flows);
+        self.packets = self.packets.wrapping_add(other.packets);
+        self.bytes = self.bytes.wrapping_add(other.bytes);
+    }
+}
+
+/// A sum in the making. At most twice 4 096 keys are held; when there are more, the lighter half
+/// joins `other`, so a key that is heavy in the end may miss what it had before.
+#[derive(Debug)]
+pub struct Top {
+    by: By,
+    sums: HashMap<Item, Tally>,
+    other: Tally,
+    at: Option<FlowId>,
+}
+
+impl Top {
+    /// Nothing added up yet.
+    #[must_use]
+    pub fn new(by: By) -> Self {
+        Self { by, sums: HashMap::new(), other: Tally::default(), at: None }
+    }
+
+    /// Adds the next flows of the table, at most `budget`; true when all have been added.
+    pub fn feed(&mut self, table: &Table, budget: usize) -> bool {
+        let mut left = budget;
+        for (id, flow) in table.after(self.at) {
+            if left == 0 {
+                return false;
+            }
+            left = left.saturating_sub(1);
+            self.at = Some(id);
+            self.add(flow);
+        }
+        true
+    }
+
+    /// Adds one flow. The outsides of tunnels don't count: their bytes are in the flows inside.
+    pub fn add(&mut self, flow: &Flow) {
+        if flow.is_carrier() {
+            return;
+        }
+        let sum = Tally { flows: 1, packets: flow.total_packets(), bytes: flow.total_bytes() };
+        let (key, responder) = (flow.key(), flow.initiator().other());
+        match self.by {
+            By::Host => {
+                let (one, two) = (key.ip(responder), key.ip(responder.other()));
+                self.count(Item::Host(one), &sum);
+                if one != two {
+                    self.count(Item::Host(two), &sum);
+                }
+            }
+            By::Interface => self.count(Item::Interface(key.iface), &sum),
+            By::Port => self.count(Item::Port(key.proto, *key.port.of(responder)), &sum),
+            By::Protocol => self.count(Item::Protocol(key.proto), &sum),
+        }
+    }
+
+    /// The `most` heaviest by bytes, heaviest first, and the sum of the rest.
+    #[must_use]
+    pub fn finish(self, most: usize) -> (Vec<(Item, Tally)>, Tally) {
+        let mut rows: Vec<_> = self.sums.into_iter().collect();
+        rows.sort_unstable_by_key(|(item, sum)| (std::cmp::Reverse(sum.bytes), *item));
+        let mut other = self.other;
+        for (_, sum) in rows.iter().skip(most) {
+            other.add(sum);
+        }
+        rows.truncate(most);
+        (rows, other)
+    }
+
+    fn count(&mut self, item: Item, sum: &Tally) {
+        if self.sums.len() >= KEYS.saturating_mul(2) && !self.sums.contains_key(&item) {
+            self.prune();
+        }
+        self.sums.entry(item).or_default().add(sum);
+    }
+
+    #[cold]
+    fn prune(&mut self) {
+        let mut rows: Vec<_> = self.sums.drain().collect();
+        if KEYS < rows.len() {
+            rows.select_nth_unstable_by_key(KEYS, |(_, sum)| std::cmp::Reverse(sum.bytes));
+        }
+        for (_, sum) in rows.iter().skip(KEYS) {
+            self.other.add(sum);
+        }
+        rows.truncate(KEYS);
+        self.sums.extend(rows);
+    }
 }

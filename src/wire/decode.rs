@@ -181,6 +181,17 @@ pub struct Packet {
     carrier_count: u8,
 }
 
+impl Packet {
+    /// Puts an outer datagram inside those that are there, for tests without frames.
+    #[doc(hidden)]
+    pub fn push_carrier(&mut self, carrier: Carrier) {
+        if let Some(slot) = self.carriers.get_mut(usize::from(self.carrier_count)) {
+            *slot = carrier;
+            self.carrier_count = self.carrier_count.saturating_add(1);
+        }
+    }
+}
+
 /// Why a frame yielded no packet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Error {

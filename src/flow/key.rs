@@ -1,0 +1,247 @@
+//! What makes two packets belong to one flow: capture interface, VLAN, IP version, protocol and
+//! the two (address, port) ends in numerical order, so that both directions meet in one key.
+//! Hashed with SipHash-1-3 under a random key: whoever chooses addresses can't choose buckets.
+
+use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::wire::decode::Tuple;
+
+/// One of the two ends of a flow, or the direction of a packet by the end that sent it.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Side {
+    /// The end with the numerically lower address (or port, if the addresses are equal).
+    #[default]
+    Lower,
+    /// The other end.
+    Upper,
+}
+
+impl Side {
+    /// The opposite end.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Lower => Self::Upper,
+            Self::Upper => Self::Lower,
+        }
+    }
+}
+
+/// A value for each end, or for each direction by its sender.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct Sides<T> {
+    /// Of the lower end.
+    pub lower: T,
+    /// Of the upper end.
+    pub upper: T,
+}
+
+impl<T> Sides<T> {
+    /// The value of `side`.
+    #[inline]
+    pub const fn of(&self, side: Side) -> &T {
+        match side {
+            Side::Lower => &self.lower,
+            Side::Upper => &self.upper,
+        }
+    }
+
+    /// The value of `side`, to be changed.
+    #[inline]
+    pub const fn of_mut(&mut self, side: Side) -> &mut T {
+        match side {
+            Side::Lower => &mut self.lower,
+            Side::Upper => &mut self.upper,
+        }
+    }
+}
+
+/// The identity of a flow while it lives.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct Key {
+    /// Addresses; IPv4 fills the first four bytes. For a DHCP client without an address
+    /// (0.0.0.0 to 255.255.255.255) its MAC lies behind them in the lower address, so that
+    /// clients don't collapse into one flow.
+    pub address: Sides<[u8; 16]>,
+    /// Ports, 0 where the protocol has none.
+    pub port: Sides<u16>,
+    /// Slot of the capture interface.
+    pub iface: u16,
+    /// Outermost VLAN id, 0 if untagged.
+    pub vlan: u16,
+    /// IP protocol number.
+    pub proto: u8,
+    /// 4 or 6.
+    pub version: u8,
+}
+
+impl Key {
+    /// The key of a datagram and the end that sent it.
+    #[inline]
+    #[must_use]
+    pub fn of(iface: u16, vlan: u16, tuple: &Tuple, source_mac: Option<[u8; 6]>) -> (Self, Side) {
+        // Chosen without a branch: which way the next packet goes is anybody's guess.
+        let (src, dst) = (u128::from_be_bytes(tuple.src), u128::from_be_bytes(tuple.dst));
+        let from_upper = (src, tuple.sport) > (dst, tuple.dport);
+        let swap = (src ^ dst) & 0_u128.wrapping_sub(u128::from(from_upper));
+        let swap_port = (tuple.sport ^ tuple.dport) & 0_u16.wrapping_sub(u16::from(from_upper));
+        let mut key = Self {
+            address: Sides { lower: (src ^ swap).to_be_bytes(), upper: (dst ^ swap).to_be_bytes() },
+            port: Sides { lower: tuple.sport ^ swap_port, upper: tuple.dport ^ swap_port },
+            iface,
+            vlan,
+            proto: tuple.proto,
+            version: tuple.version,
+        };
+        if key.is_addressless()
+            && let Some(mac) = source_mac
+        {
+            let [_, _, _, _, a, b, c, d, e, f, ..] = &mut key.address.lower;
+            [*a, *b, *c, *d, *e, *f] = mac;
+        }
+        let side = if from_upper { Side::Upper } else { Side::Lower };
+        (key, side)
+    }
+
+    /// The address of one end.
+    #[must_use]
+    pub fn ip(&self, side: Side) -> IpAddr {
+        let bytes = self.address.of(side);
+        if self.version == 4 {
+            let [a, b, c, d, ..] = *bytes;
+            IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+        } else {
+            IpAddr::V6(Ipv6Addr::from(*bytes))
+        }
+    }
+
+    /// From 0.0.0.0 to 255.255.255.255.
+    #[inline]
+    fn is_addressless(&self) -> bool {
+        let [a, b, c, d, ..] = self.address.lower;
+        let [e, f, g, h, ..] = self.address.upper;
+        self.version == 4 && [a, b, c, d] == [0; 4] && [e, f, g, h] == [255; 4]
+    }
+}
+
+/// Where the hash starts from.
+#[derive(Clone, Debug)]
+pub enum Seed {
+    /// The same in every process: for files, where the order of the output should repeat.
+    Fixed,
+    /// Random per table: for everything that reads a live network.
+    Random(RandomState),
+}
+
+impl Seed {
+    /// A fresh random seed.
+    #[must_use]
+    pub fn random() -> Self {
+        Self::Random(RandomState::new())
+    }
+
+    /// The hash of a key over its packed form.
+    #[inline]
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "any 32 bits of the hash do")]
+    pub fn hash(&self, key: &Key) -> u32 {
+        let mut hasher = match self {
+            Self::Fixed => DefaultHasher::new(),
+            Self::Random(state) => state.build_hasher(),
+        };
+        // Written at once and in whole words, which is what the hasher is fast at.
+        let ports = u64::from(key.port.lower) | u64::from(key.port.upper) << 16;
+        let place = u64::from(key.iface) << 32 | u64::from(key.vlan) << 48;
+        let kind = u64::from(key.proto) | u64::from(key.version) << 8;
+        let lower = u128::from_le_bytes(key.address.lower);
+        let upper = u128::from_le_bytes(key.address.upper);
+        if key.version == 4 {
+            let addresses = lower as u64 & 0xffff_ffff | (upper as u64) << 32;
+            // Behind the lower address: the MAC of an addressless client, or zeros.
+            let rest = (lower >> 32) as u64 & 0xffff_ffff_ffff;
+            hasher.write(packed([ports | place, addresses, rest << 16 | kind]).as_flattened());
+        } else {
+            let [a, b] = [lower as u64, (lower >> 64) as u64];
+            let [c, d] = [upper as u64, (upper >> 64) as u64];
+            hasher.write(packed([ports | place, kind, a, b, c, d]).as_flattened());
+        }
+        hasher.finish() as u32
+    }
+}
+
+/// The bytes of some words, the same on every machine.
+#[inline]
+fn packed<const N: usize>(words: [u64; N]) -> [[u8; 8]; N] {
+    words.map(u64::to_le_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tuple(src: [u8; 4], sport: u16, dst: [u8; 4], dport: u16) -> Tuple {
+        let wide = |a: [u8; 4]| {
+            let mut wide = [0; 16];
+            wide[..4].copy_from_slice(&a);
+            wide
+        };
+        Tuple { version: 4, proto: 17, src: wide(src), dst: wide(dst), sport, dport }
+    }
+
+    #[test]
+    fn both_directions_share_a_key() {
+        let there = tuple([10, 0, 0, 9], 1000, [9, 255, 0, 1], 53);
+        let back = tuple([9, 255, 0, 1], 53, [10, 0, 0, 9], 1000);
+        let (key, side) = Key::of(1, 2, &there, None);
+        assert_eq!((key, side.other()), Key::of(1, 2, &back, None));
+        assert_eq!(side, Side::Upper);
+        assert_eq!(key.ip(Side::Lower), IpAddr::from([9, 255, 0, 1]));
+    }
+
+    #[test]
+    fn equal_addresses_are_ordered_by_port() {
+        let lo = [127, 0, 0, 1];
+        let (key, side) = Key::of(0, 0, &tuple(lo, 99, lo, 7), None);
+        assert_eq!((key.port.lower, side), (7, Side::Upper));
+    }
+
+    #[test]
+    fn interface_vlan_and_protocol_tell_flows_apart() {
+        let seed = Seed::Fixed;
+        let plain = tuple([1, 1, 1, 1], 5, [2, 2, 2, 2], 6);
+        let other = Tuple { proto: 6, ..plain };
+        let keys = [(0, 0, plain), (1, 0, plain), (0, 1, plain), (0, 0, other)]
+            .map(|(iface, vlan, t)| Key::of(iface, vlan, &t, None).0);
+        for (i, a) in keys.iter().enumerate() {
+            for b in &keys[..i] {
+                assert_ne!(a, b);
+                assert_ne!(seed.hash(a), seed.hash(b));
+            }
+        }
+    }
+
+    #[test]
+    fn dhcp_clients_without_an_address_are_told_apart_by_mac() {
+        let discover = tuple([0; 4], 68, [255; 4], 67);
+        let (one, _) = Key::of(0, 0, &discover, Some([2, 0, 0, 0, 0, 1]));
+        let (two, _) = Key::of(0, 0, &discover, Some([2, 0, 0, 0, 0, 2]));
+        assert_ne!(one, two);
+        assert_ne!(Seed::Fixed.hash(&one), Seed::Fixed.hash(&two));
+        assert_eq!(one.ip(Side::Lower), IpAddr::from([0, 0, 0, 0]));
+        let named = tuple([10, 0, 0, 1], 68, [255; 4], 67);
+        let (three, _) = Key::of(0, 0, &named, Some([2, 0, 0, 0, 0, 1]));
+        assert_eq!(three, Key::of(0, 0, &named, None).0);
+    }
+
+    #[test]
+    fn a_fixed_seed_repeats_and_random_seeds_differ() {
+        let (key, _) = Key::of(3, 4, &tuple([1, 2, 3, 4], 5, [6, 7, 8, 9], 10), None);
+        assert_eq!(Seed::Fixed.hash(&key), Seed::Fixed.hash(&key));
+        let hashes: std::collections::HashSet<u32> =
+            (0..8).map(|_| Seed::random().hash(&key)).collect();
+        assert!(hashes.len() > 1);
+    }
+}

@@ -1,0 +1,79 @@
+//! Proves that a packet of a flow that exists allocates nothing: an allocator that counts.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use portolan::counters::Counters;
+use portolan::flow::{Limits, Seed, Sight, Table, Timeouts, Totals};
+use portolan::time::Tick;
+use portolan::wire::decode::{Datagram, Fragment, Packet, Tcp, Transport, Tuple};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: hands everything through to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = ALLOCATIONS.try_with(|count| count.set(count.get().wrapping_add(1)));
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn packet(n: u16, fragment: Fragment) -> Packet {
+    let mut packet = Packet::default();
+    let (mut src, mut dst) = ([0; 16], [0; 16]);
+    src[..4].copy_from_slice(&[10, 0, 0, 1]);
+    dst[..4].copy_from_slice(&[192, 0, 2, 1]);
+    packet.datagram = Some(Datagram {
+        tuple: Tuple { version: 4, proto: 6, src, dst, sport: n, dport: 443 },
+        fragment,
+        transport: Transport::Tcp(Tcp { seq: 1, ack: 1, flags: Tcp::ACK, window: 1 }),
+        ..Datagram::default()
+    });
+    packet
+}
+
+#[test]
+fn packets_of_existing_flows_allocate_nothing_nor_does_displacing_flows() {
+    let mut table = Table::new(Limits { max_flows: 1_000 }, Timeouts::default(), Seed::random());
+    let mut totals = Totals::default();
+    let mut counters = Counters::default();
+    let mut ts = 0;
+    let mut put = |table: &mut Table, n: u16, fragment| {
+        ts += 1;
+        let sight = Sight { ts: Tick(ts), wire_len: 100, ..Sight::default() };
+        let packet = packet(n, fragment);
+        totals.count(&packet, &sight);
+        table.touch(&packet, &sight, &mut counters, &mut ());
+        table.advance(Tick(ts), 16, &mut Counters::default(), &mut ());
+    };
+    for n in 0..1_000 {
+        put(&mut table, n, Fragment::Whole);
+    }
+    let before = ALLOCATIONS.get();
+    for round in 0..20 {
+        for n in 0..1_000 {
+            put(&mut table, n, Fragment::Whole);
+            put(&mut table, n, Fragment::First(round));
+            put(&mut table, n, Fragment::Later(round));
+        }
+    }
+    // The table is full: new flows take the place of old ones.
+    for n in 1_000..20_000 {
+        put(&mut table, n, Fragment::Whole);
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!(table.len(), 1_000);
+}

@@ -5,6 +5,7 @@ pub mod agent;
 pub mod auth;
 pub mod bus;
 pub mod command;
+pub mod groups;
 pub mod row;
 pub mod select;
 

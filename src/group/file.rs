@@ -64,7 +64,7 @@ pub fn write(entries: impl Iterator<Item = Entry>) -> Vec<u8> {
     let mut count = 0_usize;
     for entry in entries {
         // Writing to a String cannot fail.
-        drop(writeln!(body, "{entry}"));
+        let _ = writeln!(body, "{entry}");
         count = count.saturating_add(1);
     }
     let checksum = crc32(body.as_bytes());

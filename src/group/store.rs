@@ -244,7 +244,7 @@ impl Store {
     }
 
     /// The groups from that name on.
-    pub fn iter_from(&self, name: &str) -> impl Iterator<Item = (&str, &Group)> {
+    pub fn iter_from(&self, name: &str) -> impl Iterator<Item = (&str, &Group)> + use<'_> {
         let range = (Bound::Included(name), Bound::Unbounded);
         self.by_name.range::<str, _>(range).map(|(name, group)| (name.as_str(), group))
     }

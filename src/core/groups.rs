@@ -302,10 +302,17 @@ impl Agent {
     /// Puts what a file holds in place of what the group held.
     fn take(&mut self, group: &str, name: &str, content: &Content, loaded: &mut Loaded) -> bool {
         if content.bad > 0 {
-            let lines: Vec<String> = content.bad_lines.iter().map(ToString::to_string).collect();
-            let more = if content.bad > lines.len() { ", …" } else { "" };
-            let which = lines.join(", ");
-            loaded.tell(name, &format!("{} no address: {which}{more}", content.bad));
+            let numbers: Vec<String> = content.bad_lines.iter().map(ToString::to_string).collect();
+            let unit = match (name == file::JSON, content.bad) {
+                (true, _) => format!("entry of {group}"),
+                (false, 1) => "line".to_owned(),
+                (false, _) => "lines".to_owned(),
+            };
+            let mut what = format!("not an address: {unit} {}", numbers.join(", "));
+            if content.bad > numbers.len() {
+                what.push_str(&format!(", … ({} in all)", content.bad));
+            }
+            loaded.tell(name, &what);
         }
         match self.groups.replace(group, &content.entries, name) {
             Ok(()) => {

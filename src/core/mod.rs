@@ -8,5 +8,6 @@ pub mod command;
 pub mod groups;
 pub mod row;
 pub mod select;
+pub mod subscribe;
 
 pub use agent::Agent;

@@ -69,6 +69,10 @@ counters! {
     requests,
     /// Wrong passwords.
     auth_failures,
+    /// Datagrams that came in on the management port.
+    udp_received,
+    /// Datagrams that went out of it.
+    udp_sent,
     /// Datagrams on the management port that are no request.
     udp_bad,
     /// Datagrams answered by silence because of a rate limit.

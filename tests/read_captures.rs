@@ -38,10 +38,7 @@ fn conversation(tuple: &Tuple) -> Conversation {
         4 => IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3])),
         _ => IpAddr::V6(Ipv6Addr::from(bytes)),
     };
-    let (a, b) = (
-        (address(tuple.src), tuple.sport),
-        (address(tuple.dst), tuple.dport),
-    );
+    let (a, b) = ((address(tuple.src), tuple.sport), (address(tuple.dst), tuple.dport));
     (tuple.proto, a.min(b), a.max(b))
 }
 
@@ -76,9 +73,7 @@ fn every_capture_yields_the_packets_and_bytes_that_a_peer_counted() {
         };
         let read = (reader.packets().to_string(), bytes.to_string());
         if read != (packets.clone(), data_bytes.clone()) {
-            wrong.push(format!(
-                "{name}: read {read:?}, the peer {packets} {data_bytes}"
-            ));
+            wrong.push(format!("{name}: read {read:?}, the peer {packets} {data_bytes}"));
         }
         let damage = match name.as_str() {
             "fuzz-2021-10-13.pcap" => "packet 2 at byte 237: cut off after 2 of 16 bytes",
@@ -88,10 +83,7 @@ fn every_capture_yields_the_packets_and_bytes_that_a_peer_counted() {
             wrong.push(format!("{name}: ends with {end:?}"));
         }
         if end.is_empty() && reader.consumed().to_string() != *file_bytes {
-            wrong.push(format!(
-                "{name}: used {} of {file_bytes} bytes",
-                reader.consumed()
-            ));
+            wrong.push(format!("{name}: used {} of {file_bytes} bytes", reader.consumed()));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -138,26 +130,15 @@ fn the_peers_conversations_are_found() {
         };
         let end = |address: &str, port: &str| (address.parse().unwrap(), port.parse().unwrap());
         let (a, b): (End, End) = (end(&row[2], &row[3]), end(&row[4], &row[5]));
-        expected
-            .entry(row[0].clone())
-            .or_default()
-            .insert((proto, a.min(b), a.max(b)));
+        expected.entry(row[0].clone()).or_default().insert((proto, a.min(b), a.max(b)));
     }
     let (mut total, mut missing) = (0_usize, Vec::new());
     for (name, conversations) in &expected {
         let found = conversations_of(&dir.join(name));
         total += conversations.len();
-        missing.extend(
-            conversations
-                .difference(&found)
-                .map(|c| format!("{name}: {c:?}")),
-        );
+        missing.extend(conversations.difference(&found).map(|c| format!("{name}: {c:?}")));
     }
-    eprintln!(
-        "{} of {total} conversations not found:\n{}",
-        missing.len(),
-        missing.join("\n")
-    );
+    eprintln!("{} of {total} conversations not found:\n{}", missing.len(), missing.join("\n"));
     assert!(total > 5_000, "the table has shrunk to {total} rows");
     // Two in sctp.cap, where the peer leaves the ports out; one header of 4 bytes that it reads
     // on behind, and one NULL frame of no address family that it takes for IPv6.
@@ -171,18 +152,8 @@ fn conversations_of(path: &Path) -> BTreeSet<Conversation> {
     let mut found = BTreeSet::new();
     while let Ok(Some(frame)) = reader.next_frame() {
         let _ = packet.decode(frame.link, frame.vlan, frame.data);
-        found.extend(
-            packet
-                .datagram
-                .iter()
-                .map(|datagram| conversation(&datagram.tuple)),
-        );
-        found.extend(
-            packet
-                .carriers()
-                .iter()
-                .map(|carrier| conversation(&carrier.tuple)),
-        );
+        found.extend(packet.datagram.iter().map(|datagram| conversation(&datagram.tuple)));
+        found.extend(packet.carriers().iter().map(|carrier| conversation(&carrier.tuple)));
     }
     found
 }

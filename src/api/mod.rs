@@ -4,6 +4,7 @@
 use crate::core::Agent;
 use crate::time::Tick;
 
+pub mod compat;
 pub mod json;
 pub mod mgmt;
 pub mod unix;

@@ -185,15 +185,51 @@ pub fn parse(words: &[String]) -> Parsed {
         ["help", sub] => vec![*sub, "--help"],
         _ => words,
     };
+    let words: Vec<&str> =
+        words.into_iter().map(|word| if word == "-h" { "--help" } else { word }).collect();
     match Arguments::from_args(&["portolan"], &words) {
         Ok(arguments) => Parsed::Run(Box::new(arguments)),
-        Err(exit) if exit.status.is_ok() => Parsed::Say(exit.output),
+        Err(exit) if exit.status.is_ok() => Parsed::Say(fit(&exit.output)),
         Err(exit) => {
             let first = exit.output.lines().next().unwrap_or_default();
             let hint = suggestion(first, &words);
             Parsed::Refuse(format!("portolan: {first}{hint} (try portolan --help)"))
         }
     }
+}
+
+/// Breaks lines at 80 columns, where the usage line is shortened and sentences go on below.
+fn fit(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let mut column = 0_usize;
+        let indent = line.len().saturating_sub(line.trim_start().len());
+        out.push_str(line.get(..indent).unwrap_or_default());
+        let words = match line.split_once(" [") {
+            Some((usage, _)) if line.starts_with("Usage:") && line.chars().count() > 80 => {
+                format!("{usage} [options] [<command>] [<args>]")
+            }
+            _ => line.trim_start().to_owned(),
+        };
+        if indent.saturating_add(words.chars().count()) <= 80 {
+            out.push_str(&words);
+            out.push('\n');
+            continue;
+        }
+        for word in words.split(' ') {
+            let width = word.chars().count();
+            if column > 0 && column.saturating_add(width) >= 80 {
+                out.push('\n');
+                column = 0;
+            } else if column > 0 {
+                out.push(' ');
+            }
+            out.push_str(word);
+            column = column.saturating_add(width).saturating_add(1);
+        }
+        out.push('\n');
+    }
+    out
 }
 
 /// `-i a b -c file` becomes `-i a -i b -c file`; sub-commands are left as they are.
@@ -298,7 +334,7 @@ mod tests {
             let Parsed::Say(text) = parse(&words) else { panic!() };
             assert!(text.contains("Examples"), "{text}");
             for line in text.lines() {
-                assert!(line.chars().count() <= 100, "{line}");
+                assert!(line.chars().count() <= 80, "{line}");
             }
         }
     }

@@ -37,7 +37,9 @@ fn ask(ctl: &Ctl, out: &mut impl Write) -> io::Result<i32> {
         // `portolan ctl status` is `portolan ctl r status`.
         Some((first, _)) if first.len() > 1 => ("r", ctl.request.join(" ")),
         _ => {
-            eprintln!("portolan: what to ask? r METHOD, w METHOD or s TOPIC (try portolan ctl r help)");
+            eprintln!(
+                "portolan: what to ask? r METHOD, w METHOD or s TOPIC (try portolan ctl r help)"
+            );
             return Ok(exit::USAGE);
         }
     };
@@ -76,7 +78,12 @@ fn connect(address: IpAddr, port: u16) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-fn receive(socket: &UdpSocket, subscribes: bool, raw: bool, out: &mut impl Write) -> io::Result<i32> {
+fn receive(
+    socket: &UdpSocket,
+    subscribes: bool,
+    raw: bool,
+    out: &mut impl Write,
+) -> io::Result<i32> {
     let mut buffer = [0; 2_048];
     let mut code = exit::OK;
     loop {
@@ -99,7 +106,10 @@ fn receive(socket: &UdpSocket, subscribes: bool, raw: bool, out: &mut impl Write
                 explain(error);
                 code = exit::FAILED;
                 // Between begin and end an error is not the last word.
-                if !matches!(error, "badarg" | "notfound" | "writeonly" | "unimplemented" | "nofile" | "limit") {
+                if !matches!(
+                    error,
+                    "badarg" | "notfound" | "writeonly" | "unimplemented" | "nofile" | "limit"
+                ) {
                     return Ok(code);
                 }
             }

@@ -1,5 +1,6 @@
 //! The command line: what was typed, turned into settings or into a run of a sub-command.
 
+pub mod agent;
 pub mod args;
 pub mod ctl;
 pub mod read;

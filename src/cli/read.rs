@@ -347,8 +347,7 @@ impl Summary {
             .map(|((p, port), sum)| (format!("{}/{port}", proto::text(*p)), *sum))
             .collect();
         table(out, "service", &mut services, arguments.top)?;
-        let mut hosts: Vec<_> =
-            self.hosts.iter().map(|(ip, sum)| (ip.to_string(), *sum)).collect();
+        let mut hosts: Vec<_> = self.hosts.iter().map(|(ip, sum)| (ip.to_string(), *sum)).collect();
         table(out, "top talker", &mut hosts, arguments.top)?;
         if self.hosts_left_out > 0 {
             let left_out = grouped(self.hosts_left_out);
@@ -387,7 +386,12 @@ fn table(
         )?;
     }
     if rows.len() > most {
-        writeln!(out, "(and {} more: -n {} shows them)", rows.len().saturating_sub(most), rows.len())?;
+        writeln!(
+            out,
+            "(and {} more: -n {} shows them)",
+            rows.len().saturating_sub(most),
+            rows.len()
+        )?;
     }
     Ok(())
 }

@@ -137,8 +137,7 @@ mod tests {
         assert_eq!(parse("a = ${b}"), Err(Error::UnknownVariable(1, "b".into())));
         assert_eq!(parse("a = ${b"), Err(Error::OpenVariable(1)));
         assert_eq!(parse("[open\n"), Err(Error::Line(1)));
-        let bomb: String =
-            (0..40).map(|n| format!("a{} = ${{a{n}}}${{a{n}}}\n", n + 1)).collect();
+        let bomb: String = (0..40).map(|n| format!("a{} = ${{a{n}}}${{a{n}}}\n", n + 1)).collect();
         assert_eq!(parse(&format!("a0 = xxxxxxxxxxxxxxxx\n{bomb}")), Err(Error::TooLarge));
     }
 

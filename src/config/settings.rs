@@ -227,12 +227,7 @@ impl Settings {
     ///
     /// # Errors
     /// [`Error::Unknown`] or [`Error::Value`]; nothing is changed then.
-    pub fn set(
-        &mut self,
-        name: &str,
-        value: &str,
-        secret: &mut Secrets<'_>,
-    ) -> Result<(), Error> {
+    pub fn set(&mut self, name: &str, value: &str, secret: &mut Secrets<'_>) -> Result<(), Error> {
         if IGNORED.contains(&name) {
             return Ok(());
         }
@@ -409,7 +404,8 @@ fn nearest(name: &str) -> Option<&'static str> {
 pub fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
     for (i, a) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(row.first_mut().unwrap_or(&mut 0), i.saturating_add(1));
+        let mut diagonal =
+            std::mem::replace(row.first_mut().unwrap_or(&mut 0), i.saturating_add(1));
         let mut left = i.saturating_add(1);
         for (cell, b) in row.iter_mut().skip(1).zip(b.chars()) {
             let replaced = diagonal.saturating_add(usize::from(a != b));

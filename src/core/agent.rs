@@ -6,21 +6,24 @@ use std::rc::Rc;
 use crate::config::Settings;
 use crate::counters::Counters;
 use crate::flow::{
-    EndReason, Flow, FlowId, Limits, Locality, Observer, Record, Role, Seed, Timeouts, Totals,
+    EndReason, Flow, FlowId, Limits, Locality, Network, Observer, Query, Record, Role, Seed,
+    Timeouts, Totals,
 };
 use crate::group;
 use crate::source::Frame;
 use crate::time::{Clock, Tick};
-use crate::topology::links::Links;
+use crate::topology::links::{self, Change, Links};
+use crate::topology::pick::Selection as Names;
 
 use super::auth::{Caller, Right};
-use super::bus::{Bus, Event, Topic};
+use super::bus::{Bus, Event, Subscription, Topic, Topics};
 use super::command::{Command, Failure, Flush};
 use super::engine::Engine;
 use super::row::Row;
+use super::select::Selection;
 use super::status::{Interval, Status};
 
-pub use super::listing::{Cursor, Fetched, Item};
+pub use super::listing::{Cursor, Item};
 pub use super::status::Usage;
 
 /// What a command answers.
@@ -52,7 +55,13 @@ pub trait Host {
     /// # Errors
     /// What the system says.
     fn remove(&mut self, name: &str) -> Result<(), String>;
-    /// Names of the files in a folder of the state directory, in lexical order.
+    /// Gives a file of the state directory another name, in place of a file of that name.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn rename(&mut self, from: &str, to: &str) -> Result<(), String>;
+    /// Names of the files in a folder of the state directory, in lexical order; none if there is
+    /// no such folder.
     ///
     /// # Errors
     /// What the system says.
@@ -166,8 +175,7 @@ impl Agent {
     /// A new agent.
     #[must_use]
     pub fn new(settings: Settings, facts: Facts, host: Box<dyn Host>, clock: Clock) -> Self {
-        let engine =
-            Engine::new(limits(&settings, facts.ram), timeouts(&settings), Seed::random());
+        let engine = Engine::new(limits(&settings, facts.ram), timeouts(&settings), Seed::random());
         let until = clock.tick.plus(seconds(settings.update_interval));
         let period = Period { until, since: clock.tick, ..Period::default() };
         Self {
@@ -213,7 +221,7 @@ impl Agent {
             Command::GroupSave { group } => self.group_save(&group),
             Command::Info => Ok(Reply::Row(self.info())),
             Command::Interfaces { page } => Ok(self.list_interfaces(page)),
-            Command::Neighbours { query, page } => self.list_neighbours(query, page),
+            Command::Neighbours { query, page } => Ok(self.list_neighbours(query, page)),
             Command::PacketStats => Ok(self.packet_stats()),
             Command::Publish { text } => {
                 self.bus.publish(&Event::Test(text.into()));
@@ -233,7 +241,7 @@ impl Agent {
                 Ok(Reply::Row(Row::new().with("keep_running", !now)))
             }
             Command::Timestamps => Ok(Reply::Row(self.timestamps())),
-            Command::Top { query, of, by, rows } => self.list_top(&query, of, by, rows),
+            Command::Top { query, of, order, rows } => self.list_top(&query, of, order, rows),
             Command::Verbose { level } => {
                 if let Some(level) = level {
                     self.settings.log_level = level;
@@ -242,6 +250,22 @@ impl Agent {
                 Ok(Reply::Row(Row::new().with("traceLevel", self.settings.log_level)))
             }
         }
+    }
+
+    /// Subscribes to events; `selection` holds back those of other flows.
+    ///
+    /// # Errors
+    /// [`Failure::Limit`] when there are too many subscribers, [`Failure::BadArgument`] for a
+    /// selection that cannot be.
+    pub fn subscribe(
+        &mut self,
+        topics: Topics,
+        selection: &Selection,
+    ) -> Result<Subscription, Failure> {
+        let filter = self.resolve(selection)?;
+        // Nothing can match yet, as with an interface that is not there: then no flow does.
+        let filter = filter.unwrap_or(Query { version: Some(0), ..Query::default() });
+        self.bus.subscribe(topics, Some(filter)).ok_or(Failure::Limit)
     }
 
     /// Takes one frame.
@@ -258,8 +282,7 @@ impl Agent {
         self.clock = clock;
         let mut publisher = Publisher { bus: &mut self.bus };
         let now = clock.tick;
-        let mut more =
-            self.engine.advance(now, EXPIRE_BUDGET, &mut self.counters, &mut publisher);
+        let mut more = self.engine.advance(now, EXPIRE_BUDGET, &mut self.counters, &mut publisher);
         more |= self.end_period(now);
         self.alert(now);
         more
@@ -273,18 +296,31 @@ impl Agent {
     }
 
     /// Publishes a change of interfaces or neighbours, and follows it.
-    pub fn follow(&mut self, change: crate::topology::links::Change) {
-        if change.affects_locality() {
+    pub fn follow(&mut self, changes: Vec<Change>) {
+        let moved = |change: &Change| !super::bus::is_neighbour(change);
+        if changes.iter().any(moved) {
             self.orient();
         }
-        let event = Event::Link(Rc::new(change));
-        self.bus.publish(&event);
+        for change in changes {
+            let event = Event::Link(Rc::new(change));
+            if self.bus.wants(event.topic()) {
+                self.bus.publish(&event);
+            }
+        }
     }
 
     /// Works out anew which networks are ours.
     pub fn orient(&mut self) {
-        let networks: Vec<_> = self.links.local_networks().collect();
-        let roles: Vec<(u16, Role)> = self.links.roles().collect();
+        let network =
+            |(address, prefix, broadcast, iface)| Network { address, prefix, broadcast, iface };
+        let networks: Vec<_> = self.links.local_networks().map(network).collect();
+        let role = |slot| match self.links.role(slot) {
+            links::Role::Lan => Role::Lan,
+            links::Role::Other => Role::Unknown,
+            links::Role::Wan => Role::Wan,
+        };
+        let roles: Vec<(u16, Role)> =
+            self.links.iter().map(|(slot, _)| (slot, role(slot))).collect();
         self.engine.flows.set_locality(Locality::new(&networks, &roles));
     }
 
@@ -343,7 +379,9 @@ impl Agent {
     pub fn reload(&mut self) -> Result<(), Failure> {
         let settings = self.host.configure().map_err(Failure::Configuration)?;
         self.apply(settings);
-        self.load_groups();
+        for problem in self.load_groups().problems {
+            log::warn!("{problem}");
+        }
         Ok(())
     }
 
@@ -355,7 +393,7 @@ impl Agent {
         self.engine.flows.set_limits(limits(settings, self.facts.ram));
         self.engine.flows.set_timeouts(timeouts(settings));
         self.host.set_log_level(settings.log_level);
-        self.links.set_roles(&settings.lan, &settings.wan);
+        self.links.set_roles(Names::of(&settings.wan), Names::of(&settings.lan));
         self.orient();
     }
 

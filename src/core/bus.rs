@@ -4,8 +4,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::flow::filter::Query;
-use crate::flow::record::Record;
+use crate::flow::{Query, Record};
 use crate::topology::links::Change;
 
 /// Subscribers at once.
@@ -107,7 +106,7 @@ impl Event {
         match self {
             Self::Alert { .. } => Topic::Alert,
             Self::FlowStarted(_) | Self::FlowEnded(_) => Topic::Flow,
-            Self::Link(change) if change.is_neighbour() => Topic::Peer,
+            Self::Link(change) if is_neighbour(change) => Topic::Peer,
             Self::Link(_) => Topic::Iface,
             Self::Test(_) => Topic::Test,
         }
@@ -119,6 +118,15 @@ impl Event {
             _ => true,
         }
     }
+}
+
+/// Whether a change is about a neighbour, not about an interface.
+#[must_use]
+pub const fn is_neighbour(change: &Change) -> bool {
+    matches!(
+        change,
+        Change::NeighbourGone { .. } | Change::NeighbourMoved { .. } | Change::NeighbourNew { .. }
+    )
 }
 
 /// Names a subscription until it is given back.

@@ -1,10 +1,10 @@
 //! All commands, each once: what they are called on which interface, what right they need, and
 //! how their arguments become typed values. Help on every interface is printed from [`TABLE`].
 
+use std::fmt;
 use std::net::IpAddr;
 
-use crate::flow::FlowId;
-use crate::flow::top::{By, Of};
+use crate::flow::top::{By, Order};
 use crate::wire::mac;
 
 use super::auth::Right;
@@ -22,7 +22,7 @@ pub const MAX_ROWS: usize = 200;
 #[expect(missing_docs, reason = "each variant is described by its row of TABLE")]
 pub enum Command {
     Communities,
-    Flow(FlowId),
+    Flow(u64),
     Flows { query: Selection, page: Page },
     Flush(Flush),
     GroupAdd { group: String, entries: Vec<Option<String>> },
@@ -44,7 +44,7 @@ pub enum Command {
     Status,
     Stop { now: bool },
     Timestamps,
-    Top { query: Selection, of: Of, by: By, rows: usize },
+    Top { query: Selection, of: By, order: Order, rows: usize },
     Verbose { level: Option<u8> },
 }
 
@@ -105,6 +105,22 @@ pub enum Failure {
     Storage(String),
     /// No such command.
     Unknown,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Denied => f.write_str("not allowed"),
+            Self::BadArgument { name, expected } => write!(f, "{name}: expected {expected}"),
+            Self::Configuration(text) | Self::Storage(text) => f.write_str(text),
+            Self::GroupName => f.write_str("not a name for a group"),
+            Self::GroupNotFound => f.write_str("no such group"),
+            Self::Limit => f.write_str("limit reached"),
+            Self::NotFound => f.write_str("not found"),
+            Self::NothingSaved => f.write_str("nothing is saved"),
+            Self::Unknown => f.write_str("unknown command"),
+        }
+    }
 }
 
 /// How a method behaves under the `r` and `w` of the management protocol.
@@ -364,7 +380,7 @@ impl Command {
             Verb::Flow => {
                 let bad = Failure::BadArgument { name: "id", expected: "the id of a flow" };
                 let id = arguments.first("id").and_then(|id| id.parse().ok()).ok_or(bad)?;
-                Self::Flow(FlowId(id))
+                Self::Flow(id)
             }
             Verb::Flows => Self::Flows { query: arguments.query()?, page: arguments.page()? },
             Verb::Flush => match arguments.first("what").unwrap_or("flows") {
@@ -441,18 +457,18 @@ fn set(arguments: &Arguments<'_>) -> Result<Command, Failure> {
 
 fn top(arguments: &Arguments<'_>) -> Result<Command, Failure> {
     let of = match arguments.first("of").unwrap_or("host") {
-        "host" => Of::Host,
-        "port" => Of::Port,
-        "proto" => Of::Proto,
-        "dev" => Of::Iface,
+        "host" => By::Host,
+        "port" => By::Port,
+        "proto" => By::Protocol,
+        "dev" => By::Interface,
         _ => {
             return Err(Failure::BadArgument { name: "of", expected: "host, port, dev or proto" });
         }
     };
-    let by = match arguments.named("by").unwrap_or("bytes") {
-        "bytes" => By::Bytes,
-        "pkts" | "packets" => By::Packets,
-        "flows" => By::Flows,
+    let order = match arguments.named("by").unwrap_or("bytes") {
+        "bytes" => Order::Bytes,
+        "pkts" | "packets" => Order::Packets,
+        "flows" => Order::Flows,
         _ => {
             return Err(Failure::BadArgument { name: "by", expected: "bytes, pkts or flows" });
         }
@@ -461,7 +477,7 @@ fn top(arguments: &Arguments<'_>) -> Result<Command, Failure> {
         None => 10,
         Some(_) => arguments.rows()?,
     };
-    Ok(Command::Top { query: arguments.query()?, of, by, rows })
+    Ok(Command::Top { query: arguments.query()?, of, order, rows })
 }
 
 /// A level beyond the ends of the scale means that end; what is no number is refused.
@@ -476,6 +492,9 @@ fn verbose(arguments: &Arguments<'_>) -> Result<Command, Failure> {
 /// Reads a decimal or `0x` hexadecimal number with an optional sign.
 fn whole_number(text: &str) -> Option<i64> {
     let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
+    if digits.starts_with(['-', '+']) {
+        return None;
+    }
     let value = match digits.strip_prefix("0x") {
         Some(hex) => i64::from_str_radix(hex, 16).ok()?,
         None => digits.parse::<i64>().ok()?,

@@ -2,7 +2,9 @@
 //! capture and for files.
 
 use crate::counters::Counters;
-use crate::flow::{EndReason, Flow, FlowId, Limits, Observer, Seed, Sight, Table, Timeouts, Totals};
+use crate::flow::{
+    EndReason, Flow, FlowId, Limits, Observer, Seed, Sight, Table, Timeouts, Totals,
+};
 use crate::source::Frame;
 use crate::time::Tick;
 use crate::wire::decode::{Error, Packet};
@@ -18,6 +20,8 @@ pub struct Engine {
     pub ended: [u64; REASONS.len()],
     /// When the latest frame was seen.
     pub last_packet: Tick,
+    /// When the latest flow was created.
+    pub last_flow: Tick,
     packet: Packet,
 }
 
@@ -41,6 +45,7 @@ impl Engine {
             totals: Totals::default(),
             ended: [0; REASONS.len()],
             last_packet: Tick::default(),
+            last_flow: Tick::default(),
             packet: Packet::default(),
         }
     }
@@ -77,7 +82,10 @@ impl Engine {
         };
         self.totals.count(&self.packet, &sight);
         let mut observer = Tally { ended: &mut self.ended, observer };
-        self.flows.touch(&self.packet, &sight, counters, &mut observer);
+        let touched = self.flows.touch(&self.packet, &sight, counters, &mut observer);
+        if touched.is_some_and(|touched| touched.is_new) {
+            self.last_flow = frame.ts;
+        }
     }
 
     /// Ends flows whose time has come, at most `budget`; `true` if there is more to do now.

@@ -17,7 +17,7 @@ impl Agent {
         let (from, to) = (&record.initiator, &record.responder);
         Row::new()
             .with("id", record.id.get())
-            .with("dev", self.links.name_of(record.iface).to_owned())
+            .with("dev", self.name_of(record.iface).to_owned())
             .with("proto", proto::text(record.proto))
             .with("src", from.ip.to_string())
             .with("sport", from.port)
@@ -93,9 +93,9 @@ impl Agent {
     pub fn event_row(&self, event: &Event) -> Row {
         match event {
             Event::Alert { kind, count } => Row::new().with("kind", *kind).with("count", *count),
-            Event::FlowStarted(record) => prefixed(1, &self.flow_row(record)),
+            Event::FlowStarted(record) => prefixed(1, self.flow_row(record)),
             Event::FlowEnded(record) => {
-                let mut row = prefixed(3, &self.flow_row(record));
+                let mut row = prefixed(3, self.flow_row(record));
                 if let Some(end) = record.end {
                     row.push("reason", end.name());
                 }
@@ -111,12 +111,8 @@ impl Agent {
     }
 }
 
-fn prefixed(action: u8, rest: &Row) -> Row {
-    let mut row = Row::new().with("action", action);
-    for (name, value) in rest.iter() {
-        row.push(name.to_owned(), value.clone());
-    }
-    row
+fn prefixed(action: u8, rest: Row) -> Row {
+    std::iter::once(("action".into(), action.into())).chain(rest.into_fields()).collect()
 }
 
 /// Which end is the local one: `src`, `dst` or nothing.

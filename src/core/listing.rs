@@ -6,12 +6,14 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
 use crate::flow::filter::Hosts;
-use crate::flow::top::{By, Order, Tally, Top, Item as Key};
+use crate::flow::top::{By, Item as Key, Order, Tally, Top};
 use crate::flow::{FlowId, Query, Record, State};
+use crate::wire::netlink::Neighbour as Nud;
 use crate::wire::proto;
 
 use super::agent::{Agent, Reply, SLICE};
 use super::command::{Failure, NeighbourQuery, Page};
+use super::groups::Members;
 use super::row::{Row, Value};
 use super::select::Selection;
 
@@ -30,84 +32,95 @@ pub enum Item {
 pub struct Cursor {
     kind: Kind,
     left: usize,
+    /// What is true of the answer as a whole, shown beside its rows; often nothing.
+    pub about: Row,
     /// What the caller passes as `after` to go on behind the rows fetched so far; `None` when
     /// there are no more.
     pub next: Option<u64>,
 }
 
-/// Whether an answer is complete.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Fetched {
-    /// Call again: there is more, or it takes more time to find out.
-    More,
-    /// That was all.
-    Done,
-}
-
 #[derive(Debug)]
 enum Kind {
-    Flows { query: Query, at: Option<FlowId> },
-    Interfaces { at: u64 },
-    Members { group: Option<String>, at: u64 },
-    Neighbours { query: NeighbourQuery, traffic: Option<Box<Top>>, found: Option<Found> },
+    Flows {
+        query: Query,
+        at: Option<FlowId>,
+    },
+    Interfaces {
+        at: u64,
+    },
+    Members(Members),
+    Neighbours {
+        query: NeighbourQuery,
+        traffic: Option<Box<Top>>,
+        found: VecDeque<Row>,
+        after: u64,
+    },
     Nothing,
     Ready(VecDeque<Row>),
-    Top { top: Option<Box<Top>>, order: Order, query: Query, rows: usize },
-}
-
-/// Neighbours of the kernel and of the flow table, in a fixed order, with the cursor of each.
-#[derive(Debug)]
-struct Found {
-    rows: VecDeque<(u64, Row)>,
+    Top {
+        top: Option<Box<Top>>,
+        order: Order,
+        query: Query,
+        rows: usize,
+    },
 }
 
 impl Cursor {
-    const fn new(kind: Kind, page: Page) -> Self {
-        Self { kind, left: page.rows, next: None }
+    fn new(kind: Kind, page: Page) -> Self {
+        Self { kind, left: page.rows, about: Row::default(), next: None }
     }
 
-    pub(super) fn ready(rows: impl IntoIterator<Item = Row>) -> Self {
-        let rows: VecDeque<Row> = rows.into_iter().collect();
-        Self { left: rows.len(), kind: Kind::Ready(rows), next: None }
+    /// An answer whose rows are made already.
+    pub(super) fn ready(rows: VecDeque<Row>, about: Row) -> Self {
+        Self { left: rows.len(), kind: Kind::Ready(rows), about, next: None }
+    }
+
+    /// The members of groups, which count their rows themselves.
+    pub(super) const fn members(members: Members, about: Row) -> Self {
+        Self { kind: Kind::Members(members), left: usize::MAX, about, next: None }
     }
 }
 
 impl Agent {
-    /// Fetches at most `most` further rows of an answer into `into`. One call does a bounded
-    /// amount of work and may bring no row although there are more to come.
-    pub fn rows(&mut self, cursor: &mut Cursor, most: usize, into: &mut Vec<Item>) -> Fetched {
+    /// Fetches at most `most` further rows of an answer into `into`; `false` once it is
+    /// complete. One call does a bounded amount of work, and may bring no row although there are
+    /// more to come.
+    pub fn rows(&mut self, cursor: &mut Cursor, most: usize, into: &mut Vec<Item>) -> bool {
         let most = most.min(cursor.left);
         let before = into.len();
-        let fetched = match &mut cursor.kind {
-            Kind::Nothing => Fetched::Done,
+        let next = &mut cursor.next;
+        let more = match &mut cursor.kind {
+            Kind::Nothing => false,
             Kind::Ready(rows) => {
                 into.extend(rows.drain(..most.min(rows.len())).map(Item::Row));
-                if rows.is_empty() { Fetched::Done } else { Fetched::More }
+                !rows.is_empty()
             }
-            Kind::Flows { query, at } => self.next_flows(query, at, &mut cursor.next, most, into),
-            Kind::Interfaces { at } => {
-                self.next_interfaces(at, &mut cursor.next, most, into)
-            }
-            Kind::Members { group, at } => {
-                self.next_members(group.as_deref(), at, &mut cursor.next, most, into)
-            }
-            Kind::Neighbours { query, traffic, found } => {
-                self.next_neighbours(query, traffic, found, &mut cursor.next, most, into)
+            Kind::Flows { query, at } => self.next_flows(query, at, next, most, into),
+            Kind::Interfaces { at } => self.next_interfaces(at, next, most, into),
+            Kind::Members(members) => members.rows(&self.groups, most, into, next),
+            Kind::Neighbours { query, traffic, found, after } => {
+                if let Some(top) = traffic {
+                    if top.feed(self.flows(), &Query::default(), SLICE) {
+                        let sums = traffic.take().map(|top| top.sums()).unwrap_or_default();
+                        *found = self.neighbour_rows(query, &sums, *after);
+                    }
+                    return true;
+                }
+                into.extend(found.drain(..most.min(found.len())).map(Item::Row));
+                *after = after.saturating_add(into.len().saturating_sub(before) as u64);
+                *next = Some(*after).filter(|_| !found.is_empty());
+                !found.is_empty()
             }
             Kind::Top { top, order, query, rows } => {
-                let done = top.as_mut().is_none_or(|top| top.feed(self.flows(), query, SLICE));
-                if done {
+                if top.as_mut().is_none_or(|top| top.feed(self.flows(), query, SLICE)) {
                     let rows = top.take().map(|top| self.top_rows(*top, *order, *rows));
                     cursor.kind = Kind::Ready(rows.unwrap_or_default());
                 }
-                return Fetched::More;
+                return true;
             }
         };
         cursor.left = cursor.left.saturating_sub(into.len().saturating_sub(before));
-        if cursor.left == 0 && !matches!(cursor.kind, Kind::Top { .. }) {
-            return Fetched::Done;
-        }
-        fetched
+        more && cursor.left > 0
     }
 
     pub(super) fn list_flows(&self, query: Selection, page: Page) -> Result<Reply, Failure> {
@@ -122,20 +135,10 @@ impl Agent {
         Reply::Rows(Cursor::new(Kind::Interfaces { at: page.after }, page))
     }
 
-    pub(super) fn list_neighbours(
-        &self,
-        query: NeighbourQuery,
-        page: Page,
-    ) -> Result<Reply, Failure> {
+    pub(super) fn list_neighbours(&self, query: NeighbourQuery, page: Page) -> Reply {
         let traffic = Some(Box::new(Top::new(By::Host)));
-        let kind = Kind::Neighbours { query, traffic, found: None };
-        let mut cursor = Cursor::new(kind, page);
-        cursor.next = Some(page.after);
-        Ok(Reply::Rows(cursor))
-    }
-
-    pub(super) fn list_members(&self, group: Option<&str>, page: Page) -> Reply {
-        let kind = Kind::Members { group: group.map(str::to_owned), at: page.after };
+        let found = VecDeque::new();
+        let kind = Kind::Neighbours { query, traffic, found, after: page.after };
         Reply::Rows(Cursor::new(kind, page))
     }
 
@@ -147,7 +150,7 @@ impl Agent {
         rows: usize,
     ) -> Result<Reply, Failure> {
         let Some(query) = self.resolve(query)? else {
-            return Ok(Reply::Rows(Cursor::ready([])));
+            return Ok(Reply::Rows(Cursor::new(Kind::Nothing, Page { after: 0, rows })));
         };
         let top = Some(Box::new(Top::new(of)));
         let page = Page { after: 0, rows };
@@ -161,7 +164,7 @@ impl Agent {
         let rows = row.iter().map(|(key, value)| {
             Row::new().with("key", key.to_owned()).with("value", value.clone())
         });
-        Ok(Reply::Rows(Cursor::ready(rows)))
+        Ok(Reply::Rows(Cursor::ready(rows.collect(), Row::default())))
     }
 
     /// The conditions of a caller in the terms of the table; `None` if nothing can match, as
@@ -175,7 +178,7 @@ impl Agent {
             ..Query::default()
         };
         if let Some(dev) = &selection.dev {
-            let Some(slot) = self.links.slot_of(dev) else { return Ok(None) };
+            let Some(slot) = self.links.by_name(dev) else { return Ok(None) };
             query.iface = Some(slot);
         }
         if let Some((address, length)) = selection.host {
@@ -196,13 +199,13 @@ impl Agent {
         next: &mut Option<u64>,
         most: usize,
         into: &mut Vec<Item>,
-    ) -> Fetched {
+    ) -> bool {
         let mut looked = 0_usize;
         let mut found = 0_usize;
         for (id, flow) in self.flows().after(*at) {
             if found == most || looked == SLICE {
                 *next = at.map(FlowId::get);
-                return Fetched::More;
+                return true;
             }
             *at = Some(id);
             looked = looked.saturating_add(1);
@@ -212,44 +215,84 @@ impl Agent {
             }
         }
         *next = None;
-        Fetched::Done
+        false
     }
 
-    fn next_neighbours(
+    fn next_interfaces(
         &self,
-        query: &NeighbourQuery,
-        traffic: &mut Option<Box<Top>>,
-        found: &mut Option<Found>,
+        at: &mut u64,
         next: &mut Option<u64>,
         most: usize,
         into: &mut Vec<Item>,
-    ) -> Fetched {
-        if let Some(top) = traffic {
-            if !top.feed(self.flows(), &Query::default(), SLICE) {
-                return Fetched::More;
+    ) -> bool {
+        *next = None;
+        for (slot, link) in self.links.iter() {
+            // The cursor is the interface's number in the system, as shown in its row... which
+            // may be reused; the slot plus one stays.
+            let cursor = u64::from(slot).saturating_add(1);
+            if cursor <= *at {
+                continue;
             }
-            let sums = traffic.take().map(|top| top.sums()).unwrap_or_default();
-            let after = next.take().unwrap_or(0);
-            *found = Some(Found { rows: self.neighbour_rows(query, &sums, after) });
+            if into.len() >= most {
+                *next = Some(*at);
+                return true;
+            }
+            *at = cursor;
+            into.push(Item::Row(self.interface_row(slot, link)));
         }
-        let Some(found) = found else { return Fetched::Done };
-        for _ in 0..most {
-            let Some((cursor, row)) = found.rows.pop_front() else { break };
-            *next = Some(cursor);
-            into.push(Item::Row(row));
-        }
-        if found.rows.is_empty() {
-            *next = None;
-            return Fetched::Done;
-        }
-        Fetched::More
+        false
+    }
+
+    /// Neighbours that the kernel knows, then those seen in flows alone, without the first
+    /// `skip`.
+    fn neighbour_rows(
+        &self,
+        query: &NeighbourQuery,
+        sums: &HashMap<Key, Tally>,
+        skip: u64,
+    ) -> VecDeque<Row> {
+        let wanted = |slot: u16, ip: IpAddr, mac: [u8; 6]| {
+            query.dev.as_deref().is_none_or(|dev| self.name_of(slot) == dev)
+                && query.ip.is_none_or(|wanted| wanted == ip)
+                && query.mac.is_none_or(|wanted| wanted == mac)
+        };
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        let known = self.links.neighbours().iter();
+        let known = known.filter(|(ip, slot, neighbour)| wanted(*slot, *ip, neighbour.mac));
+        let rows = known.skip(skip).map(|(ip, slot, neighbour)| {
+            let traffic = sums.get(&Key::Host(ip)).copied().unwrap_or_default();
+            let mode = if ip.is_ipv4() { "arp" } else { "ndp" };
+            let (v4, v6) = by_family(ip);
+            Row::new()
+                .with("mode", mode)
+                .with("ip4addr", v4)
+                .with("ip6addr", v6)
+                .with("macaddr", neighbour.mac)
+                .with("sockaddr", format!("{ip}:{}", self.name_of(slot)))
+                .with("desc", "")
+                .with("last_seen", self.wall_secs(neighbour.last_seen))
+                .with("tx_pkt", traffic.sent_packets)
+                .with("rx_pkt", traffic.packets.saturating_sub(traffic.sent_packets))
+                .with("tx_bytes", traffic.sent_bytes)
+                .with("rx_bytes", traffic.bytes.saturating_sub(traffic.sent_bytes))
+                .with("dev", self.name_of(slot).to_owned())
+                .with("state", state_name(neighbour.state))
+                .with("router", neighbour.router)
+        });
+        rows.collect()
+    }
+
+    /// The name of the interface in a slot, empty if there never was one.
+    #[must_use]
+    pub fn name_of(&self, slot: u16) -> &str {
+        self.links.get(slot).map_or("", |link| &link.name)
     }
 
     fn top_rows(&self, top: Top, order: Order, most: usize) -> VecDeque<Row> {
         let (items, other) = top.finish(order, most);
-        let total = items.iter().fold(other.weight(order), |sum, (_, tally)| {
-            sum.saturating_add(tally.weight(order))
-        });
+        let total = items
+            .iter()
+            .fold(other.weight(order), |sum, (_, tally)| sum.saturating_add(tally.weight(order)));
         let row = |rank: usize, key: Value, tally: &Tally| {
             let share = tally.weight(order).saturating_mul(1_000).checked_div(total).unwrap_or(0);
             Row::new()
@@ -261,19 +304,38 @@ impl Agent {
                 .with("share", share)
                 .with("pkts", tally.packets)
         };
-        let ranked = (1..).zip(&items).map(|(rank, (key, tally))| row(rank, self.top_key(*key), tally));
+        let ranked =
+            (1..).zip(&items).map(|(rank, (key, tally))| row(rank, self.top_key(*key), tally));
         ranked.collect()
     }
 
     fn top_key(&self, key: Key) -> Value {
         match key {
             Key::Host(ip) => ip.to_string().into(),
-            Key::Interface(slot) => self.links.name_of(slot).to_owned().into(),
+            Key::Interface(slot) => self.name_of(slot).to_owned().into(),
             Key::Port(protocol, port) => format!("{}/{port}", proto::text(protocol)).into(),
             Key::Protocol(protocol) => proto::text(protocol).into(),
         }
     }
 }
 
-/// Traffic by address.
-pub(super) type Traffic = HashMap<IpAddr, Tally>;
+/// The address as text in the column of its family, the other column empty.
+fn by_family(ip: IpAddr) -> (String, String) {
+    match ip {
+        IpAddr::V4(ip) => (ip.to_string(), String::new()),
+        IpAddr::V6(ip) => (String::new(), ip.to_string()),
+    }
+}
+
+/// What `ip neigh` calls a state.
+const fn state_name(state: u16) -> &'static str {
+    match state {
+        Nud::REACHABLE => "reachable",
+        Nud::STALE => "stale",
+        Nud::DELAY => "delay",
+        Nud::PROBE => "probe",
+        Nud::PERMANENT => "permanent",
+        Nud::INCOMPLETE => "incomplete",
+        _ => "none",
+    }
+}

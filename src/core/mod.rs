@@ -5,7 +5,13 @@ pub mod agent;
 pub mod auth;
 pub mod bus;
 pub mod command;
+pub mod engine;
+pub mod events;
+pub mod groups;
+pub mod listing;
+pub mod report;
 pub mod row;
 pub mod select;
+pub mod status;
 
 pub use agent::Agent;

@@ -54,6 +54,11 @@ impl Row {
         self.fields.iter().map(|(name, value)| (name.as_ref(), value))
     }
 
+    /// Names and values, taken apart.
+    pub fn into_fields(self) -> impl Iterator<Item = (Cow<'static, str>, Value)> {
+        self.fields.into_iter()
+    }
+
     /// The value of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {

@@ -53,6 +53,12 @@ impl State {
         }
     }
 
+    /// The state of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
     /// Nothing but stray packets is expected any more.
     #[must_use]
     pub const fn is_finished(self) -> bool {

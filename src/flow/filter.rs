@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::entry::{Flow, State};
 use super::key::Side;
+use super::record::Record;
 
 /// Conditions on a flow; those that are `None` hold for all.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,6 +62,13 @@ impl Hosts {
         Self::new(address, length).unwrap_or(Self { version: 0, bits: 0, mask: 0 })
     }
 
+    /// Whether it is one of them.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        Self::new(address, 0).is_some_and(|all| all.version == self.version)
+            && Self::exactly(address).bits & self.mask == self.bits
+    }
+
     fn holds(&self, address: &[u8; 16]) -> bool {
         u128::from_be_bytes(*address) & self.mask == self.bits
     }
@@ -84,6 +92,22 @@ impl Query {
                 hosts.version == key.version && either(&|side| hosts.holds(key.address.of(side)))
             })
             && self.mac.is_none_or(|mac| either(&|side| *flow.macs().of(side) == mac))
+    }
+
+    /// The same for a flow that may have left the table.
+    #[must_use]
+    pub fn matches_record(&self, record: &Record) -> bool {
+        let ends = [&record.initiator, &record.responder];
+        is(self.iface, record.iface)
+            && is(self.vlan, record.vlan)
+            && is(self.version, record.version)
+            && is(self.proto, record.proto)
+            && is(self.state, record.state)
+            && is(self.carrier, record.is_carrier)
+            && self.established.is_none_or(|wanted| wanted == (record.responder.packets > 0))
+            && self.port.is_none_or(|port| ends.iter().any(|end| end.port == port))
+            && self.host.is_none_or(|hosts| ends.iter().any(|end| hosts.contains(end.ip)))
+            && self.mac.is_none_or(|mac| ends.iter().any(|end| end.mac == Some(mac)))
     }
 }
 

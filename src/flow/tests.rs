@@ -1,5 +1,7 @@
 //! What the table promises, one promise a test.
 
+#![expect(clippy::arithmetic_side_effects, reason = "small numbers of the tests' own")]
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;
@@ -347,8 +349,8 @@ fn tunnels_get_flows_of_their_own_that_name_their_parents() {
     assert_eq!(outer.packets(), 2);
     assert_eq!(outer.other_type, OtherType::Unsupported);
     let mut top = Top::new(top::By::Protocol);
-    assert!(top.feed(&bench.table, 100));
-    assert_eq!(top.finish(10).0.len(), 1, "carriers are not counted twice");
+    assert!(top.feed(&bench.table, &Query::default(), 100));
+    assert_eq!(top.finish(top::Order::Bytes, 10).0.len(), 1, "carriers are not counted twice");
 }
 
 #[test]
@@ -671,17 +673,17 @@ fn top_sums_in_slices_and_folds_the_rest() {
     }
     let mut hosts = Top::new(top::By::Host);
     let mut slices = 1;
-    while !hosts.feed(&bench.table, 999) {
+    while !hosts.feed(&bench.table, &Query::default(), 999) {
         slices += 1;
     }
     assert_eq!(slices, 21);
-    let (rows, other) = hosts.finish(3);
+    let (rows, other) = hosts.finish(top::Order::Bytes, 3);
     assert_eq!(rows[0].0, top::Item::Host([10, 0, 0, 2].into()));
     assert_eq!((rows.len(), rows[0].1.flows), (3, 20_000));
     assert_eq!(rows.iter().map(|row| row.1.flows).sum::<u64>() + other.flows, 40_000);
     let mut ports = Top::new(top::By::Port);
-    assert!(ports.feed(&bench.table, usize::MAX));
-    assert_eq!(ports.finish(1).0[0].0, top::Item::Port(17, 53));
+    assert!(ports.feed(&bench.table, &Query::default(), usize::MAX));
+    assert_eq!(ports.finish(top::Order::Bytes, 1).0[0].0, top::Item::Port(17, 53));
 }
 
 #[test]
@@ -728,7 +730,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a naive table knows of a live flow: packets per direction by the sender's end.
+/// What is known of the live flows from outside: how many packets each was given.
 #[derive(Default)]
 struct Model(HashMap<FlowId, u64>);
 
@@ -751,11 +753,10 @@ proptest! {
     ) {
         let mut bench = Bench::new(24);
         let mut model = Model::default();
-        // The naive table: key to (id, packets), for as long as the real one keeps the id.
+        // The naive table: what each key led to last.
         let mut naive: HashMap<(Host, Host, bool), FlowId> = HashMap::new();
         let mut millis = 10_000_000_u64;
         let mut refused = 0;
-        let mut sent = 0;
         for step in steps {
             match step {
                 Step::Packet { from, to, tcp, later } => {
@@ -767,7 +768,6 @@ proptest! {
                         None => udp(from, to),
                     };
                     let sight = at_millis(millis);
-                    sent += 1;
                     let touched =
                         bench.table.touch(&packet, &sight, &mut bench.counters, &mut model);
                     let Some(touched) = touched else {
@@ -801,7 +801,6 @@ proptest! {
         }
         let live = u64::from(bench.table.len());
         prop_assert_eq!(bench.counters.flows_created - bench.counters.flows_ended, live);
-        let _ = sent;
         // Whatever happened, the table empties.
         for _ in 0..600 {
             millis += 1_000;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::entry::Flow;
+use super::filter::Query;
 use super::table::{FlowId, Table};
 
 /// Keys that are still told apart after a pruning; twice as many before.
@@ -45,13 +46,41 @@ pub struct Tally {
     pub packets: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Of these, what the thing itself sent: a host, or the initiators of flows.
+    pub sent_bytes: u64,
+    /// Packets that it sent.
+    pub sent_packets: u64,
+}
+
+/// What makes one thing heavier than another.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Order {
+    /// Bytes in both directions.
+    #[default]
+    Bytes,
+    /// Flows.
+    Flows,
+    /// Packets in both directions.
+    Packets,
 }
 
 impl Tally {
+    /// How much it weighs.
+    #[must_use]
+    pub const fn weight(&self, order: Order) -> u64 {
+        match order {
+            Order::Bytes => self.bytes,
+            Order::Flows => self.flows,
+            Order::Packets => self.packets,
+        }
+    }
+
     const fn add(&mut self, other: &Self) {
         self.flows = self.flows.wrapping_add(other.flows);
         self.packets = self.packets.wrapping_add(other.packets);
         self.bytes = self.bytes.wrapping_add(other.bytes);
+        self.sent_bytes = self.sent_bytes.wrapping_add(other.sent_bytes);
+        self.sent_packets = self.sent_packets.wrapping_add(other.sent_packets);
     }
 }
 
@@ -72,8 +101,9 @@ impl Top {
         Self { by, sums: HashMap::new(), other: Tally::default(), at: None }
     }
 
-    /// Adds the next flows of the table, at most `budget`; true when all have been added.
-    pub fn feed(&mut self, table: &Table, budget: usize) -> bool {
+    /// Adds those of the next `budget` flows of the table that `query` wants; true when all have
+    /// been looked at.
+    pub fn feed(&mut self, table: &Table, query: &Query, budget: usize) -> bool {
         let mut left = budget;
         for (id, flow) in table.after(self.at) {
             if left == 0 {
@@ -81,7 +111,9 @@ impl Top {
             }
             left = left.saturating_sub(1);
             self.at = Some(id);
-            self.add(flow);
+            if query.matches(flow) {
+                self.add(flow);
+            }
         }
         true
     }
@@ -91,33 +123,47 @@ impl Top {
         if flow.is_carrier() {
             return;
         }
-        let sum = Tally { flows: 1, packets: flow.total_packets(), bytes: flow.total_bytes() };
-        let (key, responder) = (flow.key(), flow.initiator().other());
+        let (key, from) = (flow.key(), flow.initiator());
+        let (packets, bytes) = (flow.packets(), flow.bytes());
+        let sum = |sender| Tally {
+            flows: 1,
+            packets: flow.total_packets(),
+            bytes: flow.total_bytes(),
+            sent_bytes: *bytes.of(sender),
+            sent_packets: *packets.of(sender),
+        };
+        let responder = from.other();
         match self.by {
             By::Host => {
-                let (one, two) = (key.ip(responder), key.ip(responder.other()));
-                self.count(Item::Host(one), &sum);
+                let (one, two) = (key.ip(responder), key.ip(from));
+                self.count(Item::Host(one), &sum(responder));
                 if one != two {
-                    self.count(Item::Host(two), &sum);
+                    self.count(Item::Host(two), &sum(from));
                 }
             }
-            By::Interface => self.count(Item::Interface(key.iface), &sum),
-            By::Port => self.count(Item::Port(key.proto, *key.port.of(responder)), &sum),
-            By::Protocol => self.count(Item::Protocol(key.proto), &sum),
+            By::Interface => self.count(Item::Interface(key.iface), &sum(from)),
+            By::Port => self.count(Item::Port(key.proto, *key.port.of(responder)), &sum(from)),
+            By::Protocol => self.count(Item::Protocol(key.proto), &sum(from)),
         }
     }
 
-    /// The `most` heaviest by bytes, heaviest first, and the sum of the rest.
+    /// The `most` heaviest, heaviest first, and the sum of the rest.
     #[must_use]
-    pub fn finish(self, most: usize) -> (Vec<(Item, Tally)>, Tally) {
+    pub fn finish(self, order: Order, most: usize) -> (Vec<(Item, Tally)>, Tally) {
         let mut rows: Vec<_> = self.sums.into_iter().collect();
-        rows.sort_unstable_by_key(|(item, sum)| (std::cmp::Reverse(sum.bytes), *item));
+        rows.sort_unstable_by_key(|(item, sum)| (std::cmp::Reverse(sum.weight(order)), *item));
         let mut other = self.other;
         for (_, sum) in rows.iter().skip(most) {
             other.add(sum);
         }
         rows.truncate(most);
         (rows, other)
+    }
+
+    /// All sums that are told apart, in no order.
+    #[must_use]
+    pub fn sums(self) -> HashMap<Item, Tally> {
+        self.sums
     }
 
     fn count(&mut self, item: Item, sum: &Tally) {

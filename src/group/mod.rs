@@ -1,4 +1,10 @@
-//! To come.
-#[expect(missing_docs)]
-#[derive(Debug, Default)]
-pub struct Store {}
+//! Address groups: named sets of hosts, networks and hardware addresses that scripts maintain
+//! over the API. How they are stored on flash is in [`file`], but the storing itself is left to
+//! the command layer.
+
+pub mod address;
+pub mod file;
+pub mod store;
+
+pub use address::Entry;
+pub use store::Store;

@@ -162,8 +162,7 @@ impl Clients {
     pub fn expire(&mut self, registry: &Registry, agent: &mut Agent, now: Tick) {
         for index in 0..self.places.len() {
             let client = self.places.get(index).and_then(|place| place.client.as_ref());
-            let stalled =
-                client.is_some_and(|c| !c.out.is_empty() && now.since(c.moved) > STALLED);
+            let stalled = client.is_some_and(|c| !c.out.is_empty() && now.since(c.moved) > STALLED);
             if stalled {
                 agent.counters.client_timeouts = agent.counters.client_timeouts.saturating_add(1);
                 self.close(index, registry, agent);

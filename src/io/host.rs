@@ -66,8 +66,7 @@ impl Host for Machine {
     }
 
     fn load(&mut self, name: &str) -> Result<Option<Vec<u8>>, String> {
-        let loaded =
-            self.place(name).and_then(|(directory, file)| directory.load(file, MAX_FILE));
+        let loaded = self.place(name).and_then(|(directory, file)| directory.load(file, MAX_FILE));
         match loaded {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -82,6 +81,12 @@ impl Host for Machine {
             }
             _ => Ok(()),
         }
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> Result<(), String> {
+        let (_, file) = to.rsplit_once('/').unwrap_or(("", to));
+        let renamed = self.place(from).and_then(|(directory, name)| directory.rename(name, file));
+        renamed.map_err(|error| format!("{}: {error}", self.state.join(from).display()))
     }
 
     fn list(&mut self, folder: &str) -> Result<Vec<String>, String> {

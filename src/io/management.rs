@@ -111,6 +111,8 @@ impl Port {
     }
 
     fn flush(&mut self, agent: &mut Agent) {
+        let queued = self.out.take_queued();
+        agent.counters.udp_sent = agent.counters.udp_sent.saturating_add(queued);
         while self.writable && !self.out.is_empty() {
             match udp::send(&self.socket, self.out.iter()) {
                 Ok(count) => self.out.sent(count),

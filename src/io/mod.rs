@@ -1,4 +1,4 @@
-//! The loop and everything on it: the only code that ties sockets, clocks and the agent together.
+//! Drives everything: what the kernel gives goes into the agent, what the agent says goes out.
 
 pub mod capture;
 pub mod clients;
@@ -7,3 +7,4 @@ pub mod logger;
 pub mod management;
 pub mod run;
 pub mod token;
+pub mod watch;

@@ -45,7 +45,11 @@ impl From<Source> for Token {
         };
         let generation = usize::from(slot.generation & GENERATION_MASK);
         // 4 + 12 + 16 bits: fits the usize of a 32-bit machine.
-        Self((kind << (GENERATION_BITS + INDEX_BITS)) | (generation << INDEX_BITS) | usize::from(slot.index))
+        Self(
+            (kind << (GENERATION_BITS + INDEX_BITS))
+                | (generation << INDEX_BITS)
+                | usize::from(slot.index),
+        )
     }
 }
 

@@ -154,15 +154,8 @@ impl<R: Read> Reader<R> {
         let mut interfaces = Vec::new();
         let format = if let Some(header) = header {
             if have < FILE_HEADER_LEN {
-                let damage = Damage::Cut {
-                    need: FILE_HEADER_LEN as u32,
-                    have: have as u32,
-                };
-                let cut = Error::Damaged {
-                    packet: 1,
-                    offset: 0,
-                    damage,
-                };
+                let damage = Damage::Cut { need: FILE_HEADER_LEN as u32, have: have as u32 };
+                let cut = Error::Damaged { packet: 1, offset: 0, damage };
                 return Err(input.failure().unwrap_or(cut));
             }
             interfaces.push(Interface {
@@ -175,11 +168,7 @@ impl<R: Read> Reader<R> {
             Format::Pcap(header)
         } else if magic.map(u32::from_be_bytes) == Some(block::SECTION) {
             // The first block is a section header, which sets these.
-            Format::Pcapng {
-                order: Order::Little,
-                first: 0,
-                last: Tick(0),
-            }
+            Format::Pcapng { order: Order::Little, first: 0, last: Tick(0) }
         } else if let Some(error) = input.failure() {
             return Err(error);
         } else if have == 0 {
@@ -187,13 +176,7 @@ impl<R: Read> Reader<R> {
         } else {
             return Err(Error::Unrecognised);
         };
-        Ok(Self {
-            input,
-            format,
-            interfaces,
-            packets: 0,
-            finished: false,
-        })
+        Ok(Self { input, format, interfaces, packets: 0, finished: false })
     }
 
     /// The next packet; `None` at the end, and for good after an error.
@@ -221,9 +204,7 @@ impl<R: Read> Reader<R> {
             link: found.link,
             direction: found.direction,
             vlan: None,
-            wire_len: found
-                .original
-                .max(u32::try_from(data.len()).unwrap_or(u32::MAX)),
+            wire_len: found.original.max(u32::try_from(data.len()).unwrap_or(u32::MAX)),
             data,
         }))
     }
@@ -257,10 +238,7 @@ impl<R: Read> Reader<R> {
         let record = header.record(record);
         let limit = captured_limit(header.snaplen);
         if record.captured > limit {
-            return Err(self.damaged(Damage::Captured {
-                len: record.captured,
-                limit,
-            }));
+            return Err(self.damaged(Damage::Captured { len: record.captured, limit }));
         }
         // At most 16 MiB, so it fits.
         let len = record.captured as usize;
@@ -284,12 +262,7 @@ impl<R: Read> Reader<R> {
     /// Reads blocks up to the next one with a packet.
     fn find_block(&mut self) -> Result<Option<Found>, Error> {
         loop {
-            let Format::Pcapng {
-                mut order,
-                first,
-                last,
-            } = self.format
-            else {
+            let Format::Pcapng { mut order, first, last } = self.format else {
                 return Ok(None);
             };
             let head = self.input.want(12);
@@ -311,9 +284,7 @@ impl<R: Read> Reader<R> {
             if len < least || len % 4 != 0 {
                 return Err(self.damaged(Damage::BlockLength(len)));
             }
-            let whole = usize::try_from(len)
-                .ok()
-                .filter(|whole| *whole <= MAX_BLOCK);
+            let whole = usize::try_from(len).ok().filter(|whole| *whole <= MAX_BLOCK);
             let Some(whole) = whole else {
                 return Err(self.damaged(Damage::TooLong(len)));
             };
@@ -324,10 +295,7 @@ impl<R: Read> Reader<R> {
             };
             let end = order.u32(*end);
             if end != len {
-                return Err(self.damaged(Damage::BlockEnds {
-                    first: len,
-                    last: end,
-                }));
+                return Err(self.damaged(Damage::BlockEnds { first: len, last: end }));
             }
             let packet = match kind {
                 block::ENHANCED_PACKET => Packet::enhanced(order, body),
@@ -371,17 +339,11 @@ impl<R: Read> Reader<R> {
             let Some(packet) = packet else {
                 return Err(self.damaged(Damage::BlockLength(len)));
             };
-            let data_at = if kind == block::SIMPLE_PACKET {
-                Packet::SIMPLE_DATA_AT
-            } else {
-                Packet::DATA_AT
-            };
+            let data_at =
+                if kind == block::SIMPLE_PACKET { Packet::SIMPLE_DATA_AT } else { Packet::DATA_AT };
             let room = u32::try_from(body.len().saturating_sub(data_at)).unwrap_or(u32::MAX);
             if packet.captured > room {
-                let damage = Damage::Captured {
-                    len: packet.captured,
-                    limit: room,
-                };
+                let damage = Damage::Captured { len: packet.captured, limit: room };
                 return Err(self.damaged(damage));
             }
             let iface = first.saturating_add(packet.interface as usize);
@@ -394,11 +356,7 @@ impl<R: Read> Reader<R> {
                 Tick(interface.clock.micros(packet.stamp))
             };
             let found = Found {
-                at: self
-                    .input
-                    .take(whole)
-                    .saturating_add(8)
-                    .saturating_add(data_at),
+                at: self.input.take(whole).saturating_add(8).saturating_add(data_at),
                 len: packet.captured as usize,
                 ts,
                 iface: u16::try_from(iface).unwrap_or(u16::MAX),
@@ -410,11 +368,7 @@ impl<R: Read> Reader<R> {
                 },
                 original: packet.original,
             };
-            self.format = Format::Pcapng {
-                order,
-                first,
-                last: ts,
-            };
+            self.format = Format::Pcapng { order, first, last: ts };
             return Ok(Some(found));
         }
     }
@@ -429,10 +383,7 @@ impl<R: Read> Reader<R> {
             return Ok(None);
         }
         let narrow = |len| u32::try_from(len).unwrap_or(u32::MAX);
-        Err(self.damaged(Damage::Cut {
-            need: narrow(need),
-            have: narrow(have),
-        }))
+        Err(self.damaged(Damage::Cut { need: narrow(need), have: narrow(have) }))
     }
 
     #[cold]
@@ -459,11 +410,7 @@ fn captured_limit(snaplen: u32) -> u32 {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Damaged {
-                packet,
-                offset,
-                damage,
-            } => {
+            Self::Damaged { packet, offset, damage } => {
                 write!(f, "packet {packet} at byte {offset}: {damage}")
             }
             Self::Empty => f.write_str("the file is empty"),
@@ -487,10 +434,7 @@ impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BlockEnds { first, last } => {
-                write!(
-                    f,
-                    "the block is {first} bytes long at its start but {last} at its end"
-                )
+                write!(f, "the block is {first} bytes long at its start but {last} at its end")
             }
             Self::BlockLength(len) => write!(f, "a block can't be {len} bytes long"),
             Self::Captured { len, limit } => {

@@ -7,10 +7,7 @@ use crate::time::{Clock, Tick, Wall};
 /// Reads both clocks.
 #[must_use]
 pub fn now() -> Clock {
-    Clock {
-        tick: tick(),
-        wall: wall(),
-    }
+    Clock { tick: tick(), wall: wall() }
 }
 
 /// Microseconds since the start of the machine, time asleep included where the kernel counts it.
@@ -28,15 +25,9 @@ pub fn wall() -> Wall {
 
 /// One clock in microseconds. Both fields are widened before any arithmetic: they have 32 bits on
 /// some targets.
-#[expect(
-    clippy::useless_conversion,
-    reason = "time_t and c_long have 32 bits elsewhere"
-)]
+#[expect(clippy::useless_conversion, reason = "time_t and c_long have 32 bits elsewhere")]
 fn read(clock: libc::clockid_t) -> Option<i64> {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a live timespec.
     if unsafe { libc::clock_gettime(clock, &raw mut time) } != 0 {
         return None;
@@ -55,10 +46,7 @@ mod tests {
         let std = std::time::SystemTime::now();
         let second = now();
         assert!(second.tick >= first.tick);
-        let std = std
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap()
-            .as_micros();
+        let std = std.duration_since(std::time::UNIX_EPOCH).unwrap().as_micros();
         let std = i64::try_from(std).unwrap();
         assert!((std - first.wall.0).abs() < 5_000_000);
     }

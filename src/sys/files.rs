@@ -33,10 +33,7 @@ impl Directory {
             .read(true)
             .custom_flags(libc::O_DIRECTORY | libc::O_CLOEXEC)
             .open(path)?;
-        Ok(Self {
-            handle,
-            path: path.to_owned(),
-        })
+        Ok(Self { handle, path: path.to_owned() })
     }
 
     /// The path it was opened by, for messages.
@@ -76,8 +73,7 @@ impl Directory {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let mut contents = Vec::new();
-        file.take(limit.saturating_add(1))
-            .read_to_end(&mut contents)?;
+        file.take(limit.saturating_add(1)).read_to_end(&mut contents)?;
         if u64::try_from(contents.len()).unwrap_or(u64::MAX) > limit {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
@@ -182,15 +178,10 @@ mod tests {
     fn a_save_replaces_the_whole_file_and_sets_its_mode() {
         let dir = tempfile::tempdir().unwrap();
         let state = Directory::open(dir.path()).unwrap();
-        state
-            .save("groups.txt", b"first, and longer", 0o600)
-            .unwrap();
+        state.save("groups.txt", b"first, and longer", 0o600).unwrap();
         state.save("groups.txt", b"second", 0o640).unwrap();
         assert_eq!(state.load("groups.txt", 100).unwrap(), b"second");
-        let mode = fs::metadata(dir.path().join("groups.txt"))
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = fs::metadata(dir.path().join("groups.txt")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o640);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
@@ -225,13 +216,7 @@ mod tests {
     #[test]
     fn only_unfinished_saves_are_deleted() {
         let dir = tempfile::tempdir().unwrap();
-        for name in [
-            "a.tmp.1",
-            "groups.txt.tmp.99999",
-            "a.tmp.",
-            "a.tmp.x1",
-            "a.txt",
-        ] {
+        for name in ["a.tmp.1", "groups.txt.tmp.99999", "a.tmp.", "a.tmp.x1", "a.txt"] {
             fs::write(dir.path().join(name), "").unwrap();
         }
         let state = Directory::open(dir.path()).unwrap();

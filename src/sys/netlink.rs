@@ -75,10 +75,7 @@ impl Socket {
         address.nl_family = u16::try_from(libc::AF_NETLINK).unwrap_or(0);
         address.nl_groups = groups;
         socket::bind(fd.as_fd(), &address)?;
-        Ok(Self {
-            fd,
-            buffer: vec![0; FIRST_BUFFER],
-        })
+        Ok(Self { fd, buffer: vec![0; FIRST_BUFFER] })
     }
 
     /// Sends one request to the kernel.
@@ -141,8 +138,7 @@ impl Socket {
                 continue;
             }
             if len > self.buffer.len() {
-                self.buffer
-                    .resize(len.next_power_of_two().min(MAX_BUFFER), 0);
+                self.buffer.resize(len.next_power_of_two().min(MAX_BUFFER), 0);
                 return Ok(Received::Lost);
             }
             return Ok(Received::Messages(self.buffer.get(..len).unwrap_or(&[])));

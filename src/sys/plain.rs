@@ -82,10 +82,7 @@ impl Plain {
         let mut frames = 0_u32;
         while frames < budget {
             if self.next >= self.filled && !self.fill() {
-                return Drained {
-                    frames,
-                    more: false,
-                };
+                return Drained { frames, more: false };
             }
             let at = self.next;
             self.next = at.saturating_add(1);
@@ -119,11 +116,7 @@ impl Plain {
     pub fn statistics(&self) -> io::Result<Statistics> {
         let read: libc::tpacket_stats =
             socket::get(self.fd.as_fd(), libc::SOL_PACKET, libc::PACKET_STATISTICS)?;
-        Ok(Statistics {
-            packets: read.tp_packets,
-            drops: read.tp_drops,
-            freezes: 0,
-        })
+        Ok(Statistics { packets: read.tp_packets, drops: read.tp_drops, freezes: 0 })
     }
 
     /// The pending error of the socket; reading clears it.

@@ -10,6 +10,8 @@ use crate::sys::socket;
 pub struct Capabilities(pub u64);
 
 impl Capabilities {
+    /// Give files to another group: that of a Unix socket.
+    pub const CHOWN: Self = Self(1);
     /// Read any file: process attribution needs it.
     pub const DAC_READ_SEARCH: Self = Self(1 << 2);
     /// Promiscuous mode and large netlink buffers.
@@ -36,12 +38,10 @@ impl Capabilities {
     /// Names as capabilities(7) spells them, in lower case without `cap_`; numbers for those that
     /// came later than this list.
     pub fn names(self) -> impl Iterator<Item = String> {
-        (0..64_u32)
-            .filter(move |bit| self.0 & (1 << bit) != 0)
-            .map(|bit| {
-                let known = usize::try_from(bit).ok().and_then(|at| NAMES.get(at));
-                known.map_or_else(|| bit.to_string(), |name| (*name).to_owned())
-            })
+        (0..64_u32).filter(move |bit| self.0 & (1 << bit) != 0).map(|bit| {
+            let known = usize::try_from(bit).ok().and_then(|at| NAMES.get(at));
+            known.map_or_else(|| bit.to_string(), |name| (*name).to_owned())
+        })
     }
 }
 
@@ -115,9 +115,7 @@ const VERSION_3: u32 = 0x2008_0522;
 /// As capget(2).
 pub fn effective() -> io::Result<Capabilities> {
     let [low, high] = get()?;
-    Ok(Capabilities(
-        u64::from(high.effective) << 32 | u64::from(low.effective),
-    ))
+    Ok(Capabilities(u64::from(high.effective) << 32 | u64::from(low.effective)))
 }
 
 /// Gives up everything but `kept` (as far as the process has it), for good: the bounding set is
@@ -150,10 +148,7 @@ pub fn keep_only(kept: Capabilities) -> io::Result<()> {
         half.effective = half.permitted;
         half.inheritable = 0;
     }
-    let header = Header {
-        version: VERSION_3,
-        pid: 0,
-    };
+    let header = Header { version: VERSION_3, pid: 0 };
     // SAFETY: the header asks for version 3, which reads two halves.
     let done = unsafe { libc::syscall(libc::SYS_capset, &raw const header, halves.as_ptr()) };
     if done != 0 {
@@ -175,10 +170,7 @@ pub fn no_new_privileges() -> io::Result<()> {
 }
 
 fn get() -> io::Result<[Half; 2]> {
-    let header = Header {
-        version: VERSION_3,
-        pid: 0,
-    };
+    let header = Header { version: VERSION_3, pid: 0 };
     let mut halves = [Half::default(); 2];
     // SAFETY: the header asks for version 3, which writes two halves.
     let done = unsafe { libc::syscall(libc::SYS_capget, &raw const header, halves.as_mut_ptr()) };

@@ -77,10 +77,7 @@ pub fn page_size() -> usize {
 
 /// Bytes of memory in the machine.
 #[must_use]
-#[expect(
-    clippy::useless_conversion,
-    reason = "the fields have 32 bits elsewhere"
-)]
+#[expect(clippy::useless_conversion, reason = "the fields have 32 bits elsewhere")]
 pub fn total_ram() -> u64 {
     // SAFETY: integers, for which zero is valid.
     let mut info: libc::sysinfo = unsafe { zeroed() };
@@ -137,25 +134,16 @@ pub fn fill_standard_descriptors() -> io::Result<u32> {
 }
 
 /// Raises the limit of open descriptors to `wanted`, or as far as is allowed; returns the limit.
-#[expect(
-    clippy::useless_conversion,
-    reason = "rlim_t has 32 bits on some targets"
-)]
+#[expect(clippy::useless_conversion, reason = "rlim_t has 32 bits on some targets")]
 pub fn raise_descriptor_limit(wanted: u32) -> io::Result<u64> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the pointer is to a live rlimit.
     socket::check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
     let wanted = libc::rlim_t::from(wanted);
     if limit.rlim_cur >= wanted {
         return Ok(u64::from(limit.rlim_cur));
     }
-    let raised = libc::rlimit {
-        rlim_cur: wanted,
-        rlim_max: limit.rlim_max.max(wanted),
-    };
+    let raised = libc::rlimit { rlim_cur: wanted, rlim_max: limit.rlim_max.max(wanted) };
     // SAFETY: the pointer is to a live rlimit.
     if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } == 0 {
         return Ok(u64::from(wanted));
@@ -173,10 +161,7 @@ pub fn raise_descriptor_limit(wanted: u32) -> io::Result<u64> {
 ///
 /// As setrlimit(2) and prctl(2).
 pub fn forbid_dumps() -> io::Result<()> {
-    let none = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the pointer is to a live rlimit.
     socket::check(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) })?;
     let zero: libc::c_ulong = 0;
@@ -202,10 +187,7 @@ fn rss_kib() -> Option<u64> {
     Some(pages.saturating_mul(page) / 1_024)
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "seconds of CPU time, for display"
-)]
+#[expect(clippy::cast_precision_loss, reason = "seconds of CPU time, for display")]
 fn seconds(time: libc::timeval) -> f64 {
     time.tv_sec as f64 + time.tv_usec as f64 / 1e6
 }

@@ -133,14 +133,7 @@ impl Ring {
         let map =
             Mapping::new(&fd, block_size.saturating_mul(blocks)).map_err(Error::at("ring"))?;
         finish(&fd, config)?;
-        Ok(Self {
-            map,
-            fd,
-            block_size,
-            blocks,
-            current: 0,
-            cursor: None,
-        })
+        Ok(Self { map, fd, block_size, blocks, current: 0, cursor: None })
     }
 
     /// Whether opening failed for want of rings, not of the interface or of permission.
@@ -165,10 +158,7 @@ impl Ring {
         let mut left = budget;
         while left > 0 {
             let Some(mut block) = self.next_block() else {
-                return Drained {
-                    frames: budget.saturating_sub(left),
-                    more: false,
-                };
+                return Drained { frames: budget.saturating_sub(left), more: false };
             };
             while left > 0 {
                 let Some(frame) = block.next_frame() else {
@@ -178,10 +168,7 @@ impl Ring {
                 f(frame);
             }
         }
-        Drained {
-            frames: budget,
-            more: true,
-        }
+        Drained { frames: budget, more: true }
     }
 
     /// Reads the kernel's loss counters, which starts them again from zero.
@@ -223,10 +210,7 @@ impl Ring {
         }
         let header: BlockHeader = self.map.field(start)?;
         let first = usize::try_from(header.first).ok()?;
-        Some(Cursor {
-            at: start.checked_add(first)?,
-            left: header.frames,
-        })
+        Some(Cursor { at: start.checked_add(first)?, left: header.frames })
     }
 
     /// The header of the frame at `at`, and where the next one begins.
@@ -389,11 +373,7 @@ impl Drop for Mapping {
 #[inline]
 pub(super) fn stamp(sec: u32, nsec: u32) -> Wall {
     let micros = i64::from(nsec / 1_000);
-    Wall(
-        i64::from(sec)
-            .saturating_mul(1_000_000)
-            .saturating_add(micros),
-    )
+    Wall(i64::from(sec).saturating_mul(1_000_000).saturating_add(micros))
 }
 
 /// The tag that was taken off, if one was. Kernels before 3.14 don't tell the TPID.
@@ -411,11 +391,7 @@ pub(super) fn vlan(status: u32, tci: u32, tpid: u16) -> Option<VlanTag> {
 
 /// The socket kind: with the link header or without.
 pub(super) fn socket_kind(config: &Config<'_>) -> libc::c_int {
-    if config.cooked {
-        libc::SOCK_DGRAM
-    } else {
-        libc::SOCK_RAW
-    }
+    if config.cooked { libc::SOCK_DGRAM } else { libc::SOCK_RAW }
 }
 
 /// The last steps, the same with a ring and without: filter, then options, then bind.
@@ -423,12 +399,7 @@ pub(super) fn finish(fd: &OwnedFd, config: &Config<'_>) -> Result<(), Error> {
     attach_filter(fd, config).map_err(Error::at("filter"))?;
     if config.ignore_outgoing {
         // Since Linux 4.20. Older ones deliver them and the reader leaves them out.
-        let _ = socket::set(
-            fd.as_fd(),
-            libc::SOL_PACKET,
-            libc::PACKET_IGNORE_OUTGOING,
-            &1,
-        );
+        let _ = socket::set(fd.as_fd(), libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &1);
     }
     let ifindex = libc::c_int::try_from(config.ifindex).unwrap_or(-1);
     if config.promiscuous {
@@ -438,13 +409,8 @@ pub(super) fn finish(fd: &OwnedFd, config: &Config<'_>) -> Result<(), Error> {
             mr_alen: 0,
             mr_address: [0; 8],
         };
-        socket::set(
-            fd.as_fd(),
-            libc::SOL_PACKET,
-            libc::PACKET_ADD_MEMBERSHIP,
-            &request,
-        )
-        .map_err(Error::at("promiscuous"))?;
+        socket::set(fd.as_fd(), libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)
+            .map_err(Error::at("promiscuous"))?;
     }
     let address = libc::sockaddr_ll {
         sll_family: u16::try_from(libc::AF_PACKET).unwrap_or(0),
@@ -479,31 +445,19 @@ fn attach_filter(fd: &OwnedFd, config: &Config<'_>) -> io::Result<()> {
     let Ok(len) = u16::try_from(program.len()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    let program = libc::sock_fprog {
-        len,
-        filter: program.as_mut_ptr(),
-    };
+    let program = libc::sock_fprog { len, filter: program.as_mut_ptr() };
     let pointer = std::ptr::from_ref(&program).cast();
     let size = socket::len_of::<libc::sock_fprog>();
     // SAFETY: the program describes `len` instructions that live until the end of this function;
     // the kernel copies them.
     socket::check(unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_ATTACH_FILTER,
-            pointer,
-            size,
-        )
+        libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, pointer, size)
     })?;
     Ok(())
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "offsets into a ring that the test made"
-)]
+#[expect(clippy::arithmetic_side_effects, reason = "offsets into a ring that the test made")]
 mod tests {
     use super::*;
 
@@ -520,31 +474,15 @@ mod tests {
                 0,
             )
         };
-        let map = Mapping {
-            base: NonNull::new(base.cast()).unwrap(),
-            len: blocks * block_size,
-        };
+        let map = Mapping { base: NonNull::new(base.cast()).unwrap(), len: blocks * block_size };
         let fd = std::fs::File::open("/dev/null").unwrap().into();
-        Ring {
-            map,
-            fd,
-            block_size,
-            blocks,
-            current: 0,
-            cursor: None,
-        }
+        Ring { map, fd, block_size, blocks, current: 0, cursor: None }
     }
 
     fn put(ring: &Ring, at: usize, bytes: &[u8]) {
         assert!(at + bytes.len() <= ring.map.len);
         // SAFETY: inside the mapping, checked above.
-        unsafe {
-            ring.map
-                .base
-                .add(at)
-                .as_ptr()
-                .copy_from(bytes.as_ptr(), bytes.len())
-        };
+        unsafe { ring.map.base.add(at).as_ptr().copy_from(bytes.as_ptr(), bytes.len()) };
     }
 
     fn words(values: &[u32]) -> Vec<u8> {
@@ -578,16 +516,10 @@ mod tests {
             frame(&ring, 48 + i * 128, 128, 80, *name, 0);
         }
         let mut got = Vec::new();
-        let two = Drained {
-            frames: 2,
-            more: true,
-        };
+        let two = Drained { frames: 2, more: true };
         assert_eq!(ring.drain(2, seen(&mut got)), two);
         assert_eq!(ring.map.status(0).unwrap().load(Ordering::Relaxed), 1);
-        let one = Drained {
-            frames: 1,
-            more: false,
-        };
+        let one = Drained { frames: 1, more: false };
         assert_eq!(ring.drain(9, seen(&mut got)), one);
         assert_eq!(ring.map.status(0).unwrap().load(Ordering::Relaxed), 0);
         assert_eq!(got, [b"one", b"two", b"thr"]);
@@ -598,22 +530,12 @@ mod tests {
     fn header_fields_reach_the_frame() {
         let mut ring = ring(1, 4096);
         block(&ring, 0, 1);
-        frame(
-            &ring,
-            48,
-            0,
-            80,
-            b"x",
-            STATUS_VLAN_VALID | STATUS_VLAN_TPID_VALID,
-        );
+        frame(&ring, 48, 0, 80, b"x", STATUS_VLAN_VALID | STATUS_VLAN_TPID_VALID);
         let mut block = ring.next_block().unwrap();
         let frame = block.next_frame().unwrap();
         assert_eq!(frame.wall, Wall(7_000_001));
         assert_eq!((frame.nanos, frame.wire_len), (1_500, 11));
-        let tag = VlanTag {
-            tci: 0x2005,
-            tpid: 0x88a8,
-        };
+        let tag = VlanTag { tci: 0x2005, tpid: 0x88a8 };
         assert_eq!(frame.vlan, Some(tag));
         assert_eq!(frame.kind, Kind::OUTGOING);
     }

@@ -101,10 +101,7 @@ pub(super) fn bind<A: Copy>(fd: BorrowedFd<'_>, address: &A) -> io::Result<()> {
 }
 
 /// The size of a T as sockets want it.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "C structures of a few dozen bytes"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "C structures of a few dozen bytes")]
 pub(super) const fn len_of<T>() -> socklen_t {
     size_of::<T>() as socklen_t
 }

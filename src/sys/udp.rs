@@ -57,6 +57,86 @@ pub fn refused(socket: &impl AsFd) -> io::Result<Option<Refused>> {
     }
 }
 
+/// Datagrams that one call of [`send`] takes.
+const BATCH: usize = 32;
+
+/// Sends datagrams, as many as the kernel takes in one call; returns how many went.
+///
+/// # Errors
+///
+/// As sendmmsg(2), for the first datagram. It may be the error of an earlier one, to another peer.
+pub fn send<'a>(
+    socket: &impl AsFd,
+    datagrams: impl Iterator<Item = (SocketAddr, &'a [u8])>,
+) -> io::Result<usize> {
+    // SAFETY: C structures of integers and pointers, for which zero is valid.
+    let (mut headers, mut parts, mut peers) = unsafe {
+        (
+            zeroed::<[libc::mmsghdr; BATCH]>(),
+            zeroed::<[libc::iovec; BATCH]>(),
+            zeroed::<[Address; BATCH]>(),
+        )
+    };
+    let mut count: libc::c_uint = 0;
+    let places = headers.iter_mut().zip(&mut parts).zip(&mut peers);
+    for (((header, part), peer), (to, bytes)) in places.zip(datagrams) {
+        let len = peer.set(to);
+        part.iov_base = bytes.as_ptr().cast_mut().cast();
+        part.iov_len = bytes.len();
+        header.msg_hdr.msg_name = std::ptr::from_mut(peer).cast();
+        header.msg_hdr.msg_namelen = len;
+        header.msg_hdr.msg_iov = std::ptr::from_mut(part);
+        header.msg_hdr.msg_iovlen = 1;
+        count = count.saturating_add(1);
+    }
+    if count == 0 {
+        return Ok(0);
+    }
+    let fd = socket.as_fd().as_raw_fd();
+    let sent = socket::retry(|| {
+        // SAFETY: the first `count` headers point at one part and one address each, all of which
+        // outlive the call; the kernel only reads the parts.
+        socket::check(unsafe {
+            libc::sendmmsg(fd, headers.as_mut_ptr(), count, libc::MSG_DONTWAIT as _)
+        })
+    })?;
+    Ok(usize::try_from(sent).unwrap_or(0))
+}
+
+/// A socket address of either family.
+#[derive(Clone, Copy)]
+#[repr(C)]
+union Address {
+    v4: libc::sockaddr_in,
+    v6: libc::sockaddr_in6,
+}
+
+impl Address {
+    /// Becomes this address; returns its length.
+    fn set(&mut self, address: SocketAddr) -> libc::socklen_t {
+        // SAFETY: C structures of integers, for which zero is valid.
+        let (mut v4, mut v6): (libc::sockaddr_in, libc::sockaddr_in6) =
+            unsafe { (zeroed(), zeroed()) };
+        match address {
+            SocketAddr::V4(address) => {
+                v4.sin_family = u16::try_from(libc::AF_INET).unwrap_or(0);
+                v4.sin_port = address.port().to_be();
+                v4.sin_addr.s_addr = u32::from_ne_bytes(address.ip().octets());
+                self.v4 = v4;
+                socket::len_of::<libc::sockaddr_in>()
+            }
+            SocketAddr::V6(address) => {
+                v6.sin6_family = u16::try_from(libc::AF_INET6).unwrap_or(0);
+                v6.sin6_port = address.port().to_be();
+                v6.sin6_addr.s6_addr = address.ip().octets();
+                v6.sin6_scope_id = address.scope_id();
+                self.v6 = v6;
+                socket::len_of::<libc::sockaddr_in6>()
+            }
+        }
+    }
+}
+
 fn read_error(fd: BorrowedFd<'_>) -> io::Result<Option<Refused>> {
     // SAFETY: C structures of integers and pointers, for which zero is valid.
     let (mut header, mut peer) =
@@ -88,15 +168,8 @@ fn read_error(fd: BorrowedFd<'_>) -> io::Result<Option<Refused>> {
     }
     // SAFETY: the message is long enough for the structure (checked above); the kernel puts one
     // there for both address families (IP_RECVERR and IPV6_RECVERR are all that was enabled).
-    let read = unsafe {
-        libc::CMSG_DATA(first)
-            .cast::<libc::sock_extended_err>()
-            .read_unaligned()
-    };
-    Ok(Some(Refused {
-        peer,
-        errno: i32::try_from(read.ee_errno).unwrap_or(0),
-    }))
+    let read = unsafe { libc::CMSG_DATA(first).cast::<libc::sock_extended_err>().read_unaligned() };
+    Ok(Some(Refused { peer, errno: i32::try_from(read.ee_errno).unwrap_or(0) }))
 }
 
 /// A C socket address as a Rust one.
@@ -138,12 +211,33 @@ mod tests {
             assert_eq!(refused(&ours).unwrap(), None);
             drop(theirs);
             ours.send_to(b"anybody there?", peer).unwrap();
-            let expected = Refused {
-                peer,
-                errno: libc::ECONNREFUSED,
-            };
+            let expected = Refused { peer, errno: libc::ECONNREFUSED };
             assert_eq!(refused(&ours).unwrap(), Some(expected));
             assert_eq!(refused(&ours).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn a_batch_arrives_in_order_at_both_peers() {
+        for any in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(ours) = bind(any.parse().unwrap()) else {
+                eprintln!("skipped: no {any}");
+                continue;
+            };
+            let peers = [UdpSocket::bind(any).unwrap(), UdpSocket::bind(any).unwrap()];
+            let [a, b] = peers.each_ref().map(|peer| peer.local_addr().unwrap());
+            let batch: [(SocketAddr, &[u8]); 3] = [(a, b"one"), (b, b"two"), (a, b"three")];
+            assert_eq!(send(&ours, batch.into_iter()).unwrap(), 3);
+            let mut buffer = [0; 16];
+            let mut take = |peer: &UdpSocket| {
+                let len = peer.recv(&mut buffer).unwrap();
+                String::from_utf8_lossy(&buffer[..len]).into_owned()
+            };
+            assert_eq!(
+                [take(&peers[0]), take(&peers[0]), take(&peers[1])],
+                ["one", "three", "two"]
+            );
+            assert_eq!(send(&ours, std::iter::empty()).unwrap(), 0);
         }
     }
 

@@ -89,11 +89,7 @@ pub fn listen(path: &Path, gid: Option<u32>) -> Result<UnixListener, Error> {
 /// As getsockopt(2).
 pub fn peer(stream: BorrowedFd<'_>) -> io::Result<Peer> {
     let read: libc::ucred = socket::get(stream, libc::SOL_SOCKET, libc::SO_PEERCRED)?;
-    Ok(Peer {
-        pid: u32::try_from(read.pid).unwrap_or(0),
-        uid: read.uid,
-        gid: read.gid,
-    })
+    Ok(Peer { pid: u32::try_from(read.pid).unwrap_or(0), uid: read.uid, gid: read.gid })
 }
 
 /// The id of a group by its name in `/etc/group`, or a number as it is.
@@ -113,10 +109,7 @@ pub fn group_id(name: &str) -> Option<u32> {
 fn probe(path: &Path) -> io::Result<()> {
     let fd = socket::open(libc::AF_UNIX, libc::SOCK_STREAM, 0)?;
     let address = address_of(path)?;
-    let (pointer, len) = (
-        (&raw const address).cast(),
-        socket::len_of::<libc::sockaddr_un>(),
-    );
+    let (pointer, len) = ((&raw const address).cast(), socket::len_of::<libc::sockaddr_un>());
     // SAFETY: the pointer and the length describe the live structure.
     socket::check(unsafe { libc::connect(fd.as_raw_fd(), pointer, len) })?;
     Ok(())

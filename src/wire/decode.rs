@@ -59,6 +59,24 @@ pub enum Tunnel {
     Vxlan,
 }
 
+impl Tunnel {
+    /// Its name in all outputs, empty for none.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Geneve => "geneve",
+            Self::Gre => "gre",
+            Self::GtpU => "gtp-u",
+            Self::IpIp => "ipip",
+            Self::Mpls => "mpls",
+            Self::PppoE => "pppoe",
+            Self::SixIn4 => "6in4",
+            Self::Vxlan => "vxlan",
+        }
+    }
+}
+
 /// An outer datagram of a tunnelled packet.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Carrier {
@@ -339,11 +357,7 @@ impl Walk<'_> {
     }
 
     fn network<'a>(&mut self, kind: u16, span: Span<'a>) -> Result<Step<'a>, Stop> {
-        let (kind, span) = if ethertype::is_tag(kind) {
-            self.tags(span)?
-        } else {
-            (kind, span)
-        };
+        let (kind, span) = if ethertype::is_tag(kind) { self.tags(span)? } else { (kind, span) };
         let outermost = self.packet.datagram.is_none();
         if outermost {
             self.packet.ethertype = if kind < ethertype::FIRST { 0 } else { kind };
@@ -388,18 +402,8 @@ impl Walk<'_> {
 
     /// Takes a datagram in, and opens what it carries if it is a tunnel.
     fn datagram<'a>(&mut self, kind: u16, read: network::Read<'a>) -> Result<Step<'a>, Stop> {
-        let network::Read {
-            datagram,
-            payload,
-            too_deep,
-        } = read;
-        let Tuple {
-            version,
-            proto,
-            sport,
-            dport,
-            ..
-        } = datagram.tuple;
+        let network::Read { datagram, payload, too_deep } = read;
+        let Tuple { version, proto, sport, dport, .. } = datagram.tuple;
         let whole = !matches!(datagram.fragment, Fragment::Later(_));
         self.settle(datagram);
         self.packet.ethertype = kind;
@@ -428,15 +432,9 @@ impl Walk<'_> {
     #[inline]
     fn settle(&mut self, datagram: Datagram) {
         if let Some(outer) = self.packet.datagram.replace(datagram)
-            && let Some(slot) = self
-                .packet
-                .carriers
-                .get_mut(usize::from(self.packet.carrier_count))
+            && let Some(slot) = self.packet.carriers.get_mut(usize::from(self.packet.carrier_count))
         {
-            *slot = Carrier {
-                tuple: outer.tuple,
-                tunnel: self.carried,
-            };
+            *slot = Carrier { tuple: outer.tuple, tunnel: self.carried };
             self.packet.carrier_count = self.packet.carrier_count.saturating_add(1);
         }
         self.packet.tunnel = self.tunnel;
@@ -463,11 +461,7 @@ impl Walk<'_> {
     /// Counts an encapsulation.
     fn descend(&mut self) -> Result<(), Stop> {
         self.layers = self.layers.saturating_add(1);
-        if self.layers > MAX_LAYERS {
-            Err(Stop::TooDeep)
-        } else {
-            Ok(())
-        }
+        if self.layers > MAX_LAYERS { Err(Stop::TooDeep) } else { Ok(()) }
     }
 
     /// Whether what is read now belongs to the link that was captured on.
@@ -496,10 +490,7 @@ mod ethertype {
 
     pub(super) const fn is_known(kind: u16) -> bool {
         is_tag(kind)
-            || matches!(
-                kind,
-                ARP | IPV4 | IPV6 | MPLS | MPLS_MULTICAST | PPP | PPPOE_SESSION
-            )
+            || matches!(kind, ARP | IPV4 | IPV6 | MPLS | MPLS_MULTICAST | PPP | PPPOE_SESSION)
     }
 }
 

@@ -92,10 +92,7 @@ impl Default for Crc32 {
     }
 }
 
-#[expect(
-    clippy::indexing_slicing,
-    reason = "four tables, and a byte indexes 256 entries"
-)]
+#[expect(clippy::indexing_slicing, reason = "four tables, and a byte indexes 256 entries")]
 #[inline]
 fn step(table: usize, byte: u8) -> u32 {
     static TABLES: [[u32; 256]; 4] = tables();
@@ -114,11 +111,7 @@ const fn tables() -> [[u32; 256]; 4] {
         let mut crc = byte as u32;
         let mut bit = 0;
         while bit < 8 {
-            crc = if crc & 1 == 0 {
-                crc >> 1
-            } else {
-                crc >> 1 ^ 0xedb8_8320
-            };
+            crc = if crc & 1 == 0 { crc >> 1 } else { crc >> 1 ^ 0xedb8_8320 };
             bit += 1;
         }
         tables[0][byte] = crc;

@@ -83,24 +83,7 @@ impl<'a> Iterator for Messages<'a> {
 
     fn next(&mut self) -> Option<Raw<'a>> {
         let header: &[u8; HEADER_LEN] = self.rest.first_chunk()?;
-        let [
-            l0,
-            l1,
-            l2,
-            l3,
-            k0,
-            k1,
-            f0,
-            f1,
-            s0,
-            s1,
-            s2,
-            s3,
-            p0,
-            p1,
-            p2,
-            p3,
-        ] = *header;
+        let [l0, l1, l2, l3, k0, k1, f0, f1, s0, s1, s2, s3, p0, p1, p2, p3] = *header;
         let len = usize::try_from(u32::from_ne_bytes([l0, l1, l2, l3])).ok()?;
         let body = self.rest.get(HEADER_LEN..len)?;
         self.rest = self.rest.get(aligned(len)..).unwrap_or(&[]);
@@ -515,8 +498,8 @@ pub struct Route<'a> {
     pub gateway: Option<IpAddr>,
     /// RTA_PRIORITY, the metric.
     pub priority: u32,
-    /// RTA_MULTIPATH.
-    multipath: &'a [u8],
+    /// RTA_MULTIPATH: read it by [`Route::hops`].
+    pub multipath: &'a [u8],
 }
 
 impl<'a> Route<'a> {
@@ -558,10 +541,7 @@ impl<'a> Route<'a> {
     /// The interfaces and gateways it leads to: one, or those of a multipath route.
     pub fn hops(&self) -> impl Iterator<Item = (u32, Option<IpAddr>)> + use<'a> {
         let single = self.ifindex.map(|ifindex| (ifindex, self.gateway));
-        let hops = Hops {
-            family: self.family,
-            rest: self.multipath,
-        };
+        let hops = Hops { family: self.family, rest: self.multipath };
         single.into_iter().chain(hops)
     }
 }
@@ -675,10 +655,7 @@ fn aligned(len: usize) -> usize {
 }
 
 fn split<const N: usize>(body: &[u8]) -> Result<(&[u8; N], &[u8]), Error> {
-    body.split_first_chunk().ok_or(Error::Truncated {
-        need: N,
-        have: body.len(),
-    })
+    body.split_first_chunk().ok_or(Error::Truncated { need: N, have: body.len() })
 }
 
 /// The negative error number at the start of ERROR and DONE messages, as a positive one.
@@ -698,12 +675,8 @@ fn text(value: &[u8]) -> &[u8] {
 
 fn ip_of(family: u8, value: &[u8]) -> Option<IpAddr> {
     match family {
-        FAMILY_INET => <[u8; 4]>::try_from(value)
-            .ok()
-            .map(|b| Ipv4Addr::from(b).into()),
-        FAMILY_INET6 => <[u8; 16]>::try_from(value)
-            .ok()
-            .map(|b| Ipv6Addr::from(b).into()),
+        FAMILY_INET => <[u8; 4]>::try_from(value).ok().map(|b| Ipv4Addr::from(b).into()),
+        FAMILY_INET6 => <[u8; 16]>::try_from(value).ok().map(|b| Ipv6Addr::from(b).into()),
         _ => None,
     }
 }
@@ -721,9 +694,7 @@ mod tests {
     /// A message as the kernel builds it; the request builder is the same format.
     fn message(kind: u16, fixed: &[u8], attributes: &[(u16, &[u8])]) -> Vec<u8> {
         let start = Request::new(kind, 0, 0, fixed);
-        let whole = attributes
-            .iter()
-            .fold(start, |m, (kind, value)| m.attribute(*kind, value));
+        let whole = attributes.iter().fold(start, |m, (kind, value)| m.attribute(*kind, value));
         whole.finish()
     }
 
@@ -766,10 +737,7 @@ mod tests {
         assert_eq!(link.name, Some(&b"eth0.42"[..]));
         assert_eq!((link.parent, link.master), (Some(2), None));
         assert_eq!((link.vlan_id, link.vlan_protocol), (Some(42), Some(0x88a8)));
-        assert_eq!(
-            (link.kind, link.alias),
-            (Some(&b"vlan"[..]), Some(&b"uplink"[..]))
-        );
+        assert_eq!((link.kind, link.alias), (Some(&b"vlan"[..]), Some(&b"uplink"[..])));
         assert_eq!(link.address, Some(&[2, 0, 0, 0, 0, 1][..]));
         let statistics = link.statistics.unwrap();
         assert_eq!((statistics.rx_packets, statistics.tx_dropped), (1, 8));
@@ -787,11 +755,8 @@ mod tests {
         assert_eq!(address.local, Some("10.0.0.2".parse().unwrap()));
         assert_eq!(address.peer, Some("10.0.0.1".parse().unwrap()));
 
-        let same: [(u16, &[u8]); 3] = [
-            (1, &[10, 0, 0, 2]),
-            (2, &[10, 0, 0, 2]),
-            (4, &[10, 0, 0, 255]),
-        ];
+        let same: [(u16, &[u8]); 3] =
+            [(1, &[10, 0, 0, 2]), (2, &[10, 0, 0, 2]), (4, &[10, 0, 0, 255])];
         let bytes = message(DEL_ADDRESS, &fixed, &same);
         let Ok(Message::DelAddress(address)) = Message::decode(&first(&bytes)) else {
             panic!("no address");
@@ -820,20 +785,14 @@ mod tests {
             bytes
         };
         let hops = [hop(3, 1), hop(4, 2)].concat();
-        let bytes = message(
-            NEW_ROUTE,
-            &fixed,
-            &[(6, &100_u32.to_ne_bytes()), (9, &hops)],
-        );
+        let bytes = message(NEW_ROUTE, &fixed, &[(6, &100_u32.to_ne_bytes()), (9, &hops)]);
         let Ok(Message::NewRoute(route)) = Message::decode(&first(&bytes)) else {
             panic!("no route");
         };
         assert!(route.is_default());
         assert_eq!((route.table, route.priority), (254, 100));
-        let expected = [
-            (3, Some("192.0.2.1".parse().unwrap())),
-            (4, Some("192.0.2.2".parse().unwrap())),
-        ];
+        let expected =
+            [(3, Some("192.0.2.1".parse().unwrap())), (4, Some("192.0.2.2".parse().unwrap()))];
         assert_eq!(route.hops().collect::<Vec<_>>(), expected);
     }
 
@@ -845,11 +804,7 @@ mod tests {
         fixed[8..10].copy_from_slice(&Neighbour::STALE.to_ne_bytes());
         fixed[10] = 0x80;
         let ip: Ipv6Addr = "fe80::1".parse().unwrap();
-        let bytes = message(
-            NEW_NEIGHBOUR,
-            &fixed,
-            &[(1, &ip.octets()), (2, &[1, 2, 3, 4, 5, 6])],
-        );
+        let bytes = message(NEW_NEIGHBOUR, &fixed, &[(1, &ip.octets()), (2, &[1, 2, 3, 4, 5, 6])]);
         let Ok(Message::NewNeighbour(neighbour)) = Message::decode(&first(&bytes)) else {
             panic!("no neighbour");
         };
@@ -878,22 +833,14 @@ mod tests {
             assert_eq!(Messages::new(&bytes).count(), 0, "{lie}");
         }
         for lie in [0_u8, 3, 9, 255] {
-            assert_eq!(
-                Attributes::new(&[lie, 0, 1, 0, 1, 2, 3, 4]).count(),
-                0,
-                "{lie}"
-            );
+            assert_eq!(Attributes::new(&[lie, 0, 1, 0, 1, 2, 3, 4]).count(), 0, "{lie}");
         }
     }
 
     #[test]
     fn a_message_shorter_than_its_type_is_an_error() {
-        for (kind, need) in [
-            (NEW_LINK, 16),
-            (DEL_ADDRESS, 8),
-            (NEW_ROUTE, 12),
-            (NEW_NEIGHBOUR, 12),
-        ] {
+        for (kind, need) in [(NEW_LINK, 16), (DEL_ADDRESS, 8), (NEW_ROUTE, 12), (NEW_NEIGHBOUR, 12)]
+        {
             let bytes = message(kind, &[0; 4], &[]);
             let expected = Err(Error::Truncated { need, have: 4 });
             assert_eq!(Message::decode(&first(&bytes)), expected);

@@ -56,28 +56,7 @@ impl FileHeader {
             _ => return None,
         };
         // The time zone and the accuracy of stamps are 0 in all files there are.
-        let [
-            v0,
-            v1,
-            m0,
-            m1,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            s0,
-            s1,
-            s2,
-            s3,
-            l0,
-            l1,
-            l2,
-            l3,
-        ] = *fields
+        let [v0, v1, m0, m1, _, _, _, _, _, _, _, _, s0, s1, s2, s3, l0, l1, l2, l3] = *fields
         else {
             return None;
         };
@@ -101,31 +80,10 @@ impl FileHeader {
     #[must_use]
     #[inline]
     pub fn record(&self, header: &[u8; 16]) -> Record {
-        let [
-            s0,
-            s1,
-            s2,
-            s3,
-            f0,
-            f1,
-            f2,
-            f3,
-            c0,
-            c1,
-            c2,
-            c3,
-            o0,
-            o1,
-            o2,
-            o3,
-        ] = *header;
+        let [s0, s1, s2, s3, f0, f1, f2, f3, c0, c1, c2, c3, o0, o1, o2, o3] = *header;
         let seconds = u64::from(self.order.u32([s0, s1, s2, s3]));
         let fraction = u64::from(self.order.u32([f0, f1, f2, f3]));
-        let fraction = if self.nanos {
-            fraction / 1_000
-        } else {
-            fraction
-        };
+        let fraction = if self.nanos { fraction / 1_000 } else { fraction };
         let first = self.order.u32([c0, c1, c2, c3]);
         let second = self.order.u32([o0, o1, o2, o3]);
         let (captured, original) = match self.lengths {
@@ -152,12 +110,8 @@ mod tests {
         FileHeader::parse(&bytes)
     }
 
-    const LITTLE: [u8; 20] = [
-        2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0x71, 0, 0, 0x40,
-    ];
-    const BIG: [u8; 20] = [
-        0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0x40, 0, 0, 0x71,
-    ];
+    const LITTLE: [u8; 20] = [2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0x71, 0, 0, 0x40];
+    const BIG: [u8; 20] = [0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0x40, 0, 0, 0x71];
 
     #[test]
     fn every_magic_number_tells_order_unit_and_record_header() {
@@ -172,11 +126,7 @@ mod tests {
             let rest = if order == Order::Big { BIG } else { LITTLE };
             let header = header(magic, rest).unwrap();
             assert_eq!(header.order, order);
-            assert_eq!(
-                header.link,
-                LinkType::LINUX_SLL,
-                "checksum bits are not the link type"
-            );
+            assert_eq!(header.link, LinkType::LINUX_SLL, "checksum bits are not the link type");
             assert_eq!(header.snaplen, 0x4_0000);
             assert_eq!(header.record_header_len, len);
             assert_eq!(header.nanos, nanos);
@@ -190,34 +140,17 @@ mod tests {
         for (minor, captured, original) in [(2, 60, 70), (3, 60, 70), (4, 70, 60)] {
             let mut rest = LITTLE;
             rest[2] = minor;
-            let record = header([0xd4, 0xc3, 0xb2, 0xa1], rest)
-                .unwrap()
-                .record(&bytes);
-            assert_eq!(
-                (record.captured, record.original),
-                (captured, original),
-                "2.{minor}"
-            );
+            let record = header([0xd4, 0xc3, 0xb2, 0xa1], rest).unwrap().record(&bytes);
+            assert_eq!((record.captured, record.original), (captured, original), "2.{minor}");
         }
     }
 
     #[test]
     fn nanoseconds_are_rounded_down() {
         let bytes = [1, 0, 0, 0, 0xff, 0xc9, 0x9a, 0x3b, 60, 0, 0, 0, 70, 0, 0, 0];
-        let micro = header([0xd4, 0xc3, 0xb2, 0xa1], LITTLE)
-            .unwrap()
-            .record(&bytes);
-        let nano = header([0x4d, 0x3c, 0xb2, 0xa1], LITTLE)
-            .unwrap()
-            .record(&bytes);
+        let micro = header([0xd4, 0xc3, 0xb2, 0xa1], LITTLE).unwrap().record(&bytes);
+        let nano = header([0x4d, 0x3c, 0xb2, 0xa1], LITTLE).unwrap().record(&bytes);
         assert_eq!(micro.micros, 1_000_000 + 999_999_999);
-        assert_eq!(
-            nano,
-            Record {
-                micros: 1_999_999,
-                captured: 60,
-                original: 70
-            }
-        );
+        assert_eq!(nano, Record { micros: 1_999_999, captured: 60, original: 70 });
     }
 }

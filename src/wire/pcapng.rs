@@ -172,12 +172,7 @@ impl Packet {
         let (header, rest) = body.split_first_chunk::<{ Self::DATA_AT }>()?;
         // A count of drops follows the interface.
         let [i0, i1, _, _, fields @ ..] = *header;
-        Some(Self::with(
-            order,
-            u32::from(order.u16([i0, i1])),
-            fields,
-            rest,
-        ))
+        Some(Self::with(order, u32::from(order.u16([i0, i1])), fields, rest))
     }
 
     /// Reads the body of a simple packet block on an interface with this snap length. It has no
@@ -189,41 +184,16 @@ impl Packet {
         let snaplen = if snaplen == 0 { u32::MAX } else { snaplen };
         let present = u32::try_from(rest.len()).unwrap_or(u32::MAX);
         let captured = original.min(snaplen).min(present);
-        Some(Self {
-            interface: 0,
-            stamp: 0,
-            captured,
-            original,
-            direction: 0,
-        })
+        Some(Self { interface: 0, stamp: 0, captured, original, direction: 0 })
     }
 
     #[inline]
     fn with(order: Order, interface: u32, fields: [u8; 16], rest: &[u8]) -> Self {
-        let [
-            h0,
-            h1,
-            h2,
-            h3,
-            l0,
-            l1,
-            l2,
-            l3,
-            c0,
-            c1,
-            c2,
-            c3,
-            o0,
-            o1,
-            o2,
-            o3,
-        ] = fields;
+        let [h0, h1, h2, h3, l0, l1, l2, l3, c0, c1, c2, c3, o0, o1, o2, o3] = fields;
         let high = u64::from(order.u32([h0, h1, h2, h3]));
         let captured = order.u32([c0, c1, c2, c3]);
         // In practice most packets have no options.
-        let padded = usize::try_from(captured)
-            .ok()
-            .and_then(|len| len.checked_next_multiple_of(4));
+        let padded = usize::try_from(captured).ok().and_then(|len| len.checked_next_multiple_of(4));
         let options = padded.and_then(|len| rest.get(len..)).unwrap_or_default();
         let flags = Options::new(order, options)
             .find(|(code, _)| *code == 2)
@@ -271,9 +241,7 @@ impl<'a> Iterator for Options<'a> {
             return None;
         };
         // The padding of the last option may be missing.
-        self.rest = rest
-            .get(len.next_multiple_of(4).saturating_sub(len)..)
-            .unwrap_or_default();
+        self.rest = rest.get(len.next_multiple_of(4).saturating_sub(len)..).unwrap_or_default();
         Some((code, value))
     }
 }
@@ -283,9 +251,8 @@ mod tests {
     use super::*;
 
     /// The interface description of the format's own minimal stream.
-    const INTERFACE: [u8; 28] = [
-        1, 0, 0, 0, 0, 0, 4, 0, 2, 0, 2, 0, b'a', b'0', 0, 0, 9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0,
-    ];
+    const INTERFACE: [u8; 28] =
+        [1, 0, 0, 0, 0, 0, 4, 0, 2, 0, 2, 0, b'a', b'0', 0, 0, 9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0];
 
     #[test]
     fn an_interface_keeps_name_unit_and_snap_length() {
@@ -306,10 +273,7 @@ mod tests {
 
     #[test]
     fn stamps_follow_resolution_and_offset() {
-        let clock = |resolution, offset| Clock {
-            resolution: Resolution::new(resolution),
-            offset,
-        };
+        let clock = |resolution, offset| Clock { resolution: Resolution::new(resolution), offset };
         assert_eq!(clock(0, 0).micros(7), 7_000_000);
         assert_eq!(clock(3, 0).micros(7), 7_000);
         assert_eq!(clock(6, 0).micros(7), 7);

@@ -73,13 +73,14 @@ pub struct Datagrams {
     ends: VecDeque<(SocketAddr, usize)>,
     start: usize,
     cap: usize,
+    queued: u64,
 }
 
 impl Datagrams {
     /// An empty queue for at most `cap` datagrams.
     #[must_use]
     pub const fn new(cap: usize) -> Self {
-        Self { bytes: Vec::new(), ends: VecDeque::new(), start: 0, cap }
+        Self { bytes: Vec::new(), ends: VecDeque::new(), start: 0, cap, queued: 0 }
     }
 
     /// How many more fit.
@@ -123,7 +124,13 @@ impl Datagrams {
         }
     }
 
+    /// Datagrams that were queued since the last call.
+    pub fn take_queued(&mut self) -> u64 {
+        std::mem::take(&mut self.queued)
+    }
+
     fn push(&mut self, to: SocketAddr, bytes: &[u8]) {
+        self.queued = self.queued.saturating_add(1);
         self.bytes.extend_from_slice(bytes);
         self.ends.push_back((to, self.bytes.len()));
     }
@@ -178,6 +185,7 @@ impl Server {
         out: &mut Datagrams,
         now: Tick,
     ) {
+        agent.counters.udp_received = agent.counters.udp_received.saturating_add(1);
         if from == self.config.own || REFLECTORS.contains(&from.port()) {
             agent.counters.udp_bad = agent.counters.udp_bad.saturating_add(1);
             return;
@@ -287,7 +295,7 @@ impl Server {
             return self.answer(&request, from, keyed, body, false, agent, out, now);
         }
         let body = self.run(entry, &request, from, agent, out);
-        let paged = matches!(body, Body::Rows(_));
+        let paged = matches!(body, Body::Rows(..)) && entry.args.contains("n=");
         self.answer(&request, from, keyed, body, paged, agent, out, now);
     }
 
@@ -334,7 +342,8 @@ impl Server {
                     _ => row,
                 }]))
             }
-            Ok(Reply::Rows(cursor)) => Body::Rows(Box::new(cursor)),
+            Ok(Reply::Rows(cursor)) => Body::Rows(Box::new(cursor), false),
+            Ok(Reply::Status(status)) => Body::Ready(VecDeque::from([status.row()])),
             Err(failure) => in_band(failure),
         }
     }
@@ -641,10 +650,18 @@ enum Stage {
     End,
 }
 
+enum Next {
+    End,
+    /// It takes more time to find the next row.
+    Later,
+    Row(&'static str, Row),
+}
+
 enum Body {
     Error(&'static str, Option<String>),
     Ready(VecDeque<Row>),
-    Rows(Box<Cursor>),
+    /// The rest of the rows, and whether there is none.
+    Rows(Box<Cursor>, bool),
 }
 
 impl Answer {
@@ -666,8 +683,9 @@ impl Answer {
                     ("begin", Row::new().with("cmd", self.method.clone()))
                 }
                 Stage::Body => match self.next(agent) {
-                    Some(next) => next,
-                    None => {
+                    Next::Row(kind, row) => (kind, row),
+                    Next::Later => continue,
+                    Next::End => {
                         self.stage = Stage::End;
                         continue;
                     }
@@ -686,10 +704,10 @@ impl Answer {
         false
     }
 
-    fn next(&mut self, agent: &mut Agent) -> Option<(&'static str, Row)> {
+    fn next(&mut self, agent: &mut Agent) -> Next {
         // Room for one more row of the largest size, and for the end.
         if self.datagrams < 2 || self.octets < 2 * reply::MAX_REPLY {
-            return None;
+            return Next::End;
         }
         let row = match &mut self.body {
             Body::Error(error, detail) => {
@@ -698,21 +716,27 @@ impl Answer {
                     row.push("detail", detail);
                 }
                 self.body = Body::Ready(VecDeque::new());
-                return Some(("error", row));
+                return Next::Row("error", row);
             }
-            Body::Ready(rows) => rows.pop_front()?,
-            Body::Rows(cursor) => {
+            Body::Ready(rows) => rows.pop_front(),
+            Body::Rows(cursor, complete) => {
+                if *complete {
+                    return Next::End;
+                }
                 let mut items = Vec::with_capacity(1);
-                agent.rows(cursor, 1, &mut items);
+                *complete = !agent.rows(cursor, 1, &mut items);
                 self.next = cursor.next;
-                match items.pop()? {
-                    Item::Row(row) => row,
-                    Item::Flow(record) => agent.flow_row(&record),
+                match items.pop() {
+                    Some(Item::Row(row)) => Some(row),
+                    Some(Item::Flow(record)) => Some(agent.flow_row(&record)),
+                    None if *complete => None,
+                    None => return Next::Later,
                 }
             }
         };
+        let Some(row) = row else { return Next::End };
         self.rows = self.rows.saturating_add(1);
-        Some(("row", row))
+        Next::Row("row", row)
     }
 
     fn end(&self) -> Row {

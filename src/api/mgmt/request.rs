@@ -167,7 +167,14 @@ mod tests {
 
     #[test]
     fn line_ends_blanks_and_nul_end_a_request_alike() {
-        for line in ["r 1 help", "r 1 help\n", "r 1 help\r\n", "r  1   help \n\n", "r 1 help\0junk", "r\n1\nhelp\n"] {
+        for line in [
+            "r 1 help",
+            "r 1 help\n",
+            "r 1 help\r\n",
+            "r  1   help \n\n",
+            "r 1 help\0junk",
+            "r\n1\nhelp\n",
+        ] {
             let request = request(line);
             assert_eq!((&*request.tag, &*request.method), ("1", "help"), "{line:?}");
             assert_eq!(request.arguments.trim(), "", "{line:?}");

@@ -78,7 +78,8 @@ pub struct Seat {
 
 impl Default for Topics {
     fn default() -> Self {
-        let debug = Seat { name: DEBUG, help: "a copy of all events", topic: None, subscriber: None };
+        let debug =
+            Seat { name: DEBUG, help: "a copy of all events", topic: None, subscriber: None };
         let rest = Topic::ALL.into_iter().map(|(topic, name, help)| Seat {
             name,
             help,

@@ -180,11 +180,7 @@ impl<R: Read> Gzip<R> {
     /// Reads more behind what is waiting; the end here is in the middle of something.
     fn more(&mut self) -> Result<(), Error> {
         self.fetch()?;
-        if self.ended {
-            Err(self.damage(Damage::Cut))
-        } else {
-            Ok(())
-        }
+        if self.ended { Err(self.damage(Damage::Cut)) } else { Ok(()) }
     }
 
     fn fetch(&mut self) -> Result<(), Error> {
@@ -208,18 +204,13 @@ impl<R: Read> Gzip<R> {
     }
 
     const fn damage(&self, damage: Damage) -> Error {
-        Error::Packed {
-            offset: self.consumed,
-            damage,
-        }
+        Error::Packed { offset: self.consumed, damage }
     }
 }
 
 impl<R> fmt::Debug for Gzip<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gzip")
-            .field("consumed", &self.consumed)
-            .finish_non_exhaustive()
+        f.debug_struct("Gzip").field("consumed", &self.consumed).finish_non_exhaustive()
     }
 }
 

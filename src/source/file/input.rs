@@ -54,12 +54,7 @@ impl<R: Read> Input<R> {
             return input;
         };
         let gzip = Gzip::new(reader, input.buffer, input.end);
-        Self {
-            source: Source::Gzip(Box::new(gzip)),
-            buffer: vec![0; PIECE],
-            end: 0,
-            ..input
-        }
+        Self { source: Source::Gzip(Box::new(gzip)), buffer: vec![0; PIECE], end: 0, ..input }
     }
 
     /// At least `need` bytes from here on, or all that are left.
@@ -83,9 +78,7 @@ impl<R: Read> Input<R> {
     /// Bytes that [`Self::take`] stepped over, before anything else is wanted.
     #[inline]
     pub(super) fn taken_bytes(&self, at: usize, len: usize) -> &[u8] {
-        at.checked_add(len)
-            .and_then(|end| self.buffer.get(at..end))
-            .unwrap_or_default()
+        at.checked_add(len).and_then(|end| self.buffer.get(at..end)).unwrap_or_default()
     }
 
     /// Bytes stepped over so far.
@@ -97,9 +90,9 @@ impl<R: Read> Input<R> {
     pub(super) fn consumed(&self) -> u64 {
         match &self.source {
             Source::Gzip(gzip) => gzip.consumed(),
-            Source::Plain(_) => self
-                .read
-                .saturating_sub(self.end.saturating_sub(self.start) as u64),
+            Source::Plain(_) => {
+                self.read.saturating_sub(self.end.saturating_sub(self.start) as u64)
+            }
         }
     }
 

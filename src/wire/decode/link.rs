@@ -39,10 +39,7 @@ fn ethernet(span: Span<'_>) -> Result<(Macs, Step<'_>), Stop> {
     let (header, rest) = span.split::<14>()?;
     let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1] = *header;
     let macs = Some(([d0, d1, d2, d3, d4, d5], [s0, s1, s2, s3, s4, s5]));
-    Ok((
-        macs,
-        Step::to(Layer::EtherType(u16::from_be_bytes([t0, t1])), rest),
-    ))
+    Ok((macs, Step::to(Layer::EtherType(u16::from_be_bytes([t0, t1])), rest)))
 }
 
 /// IEEE 802.2 LLC, with or without a SNAP header.
@@ -95,10 +92,7 @@ pub(super) fn ppp(span: Span<'_>) -> Result<Step<'_>, Stop> {
 
 fn hdlc(span: Span<'_>) -> Result<Step<'_>, Stop> {
     let ([_, _, t0, t1], rest) = span.split::<4>()?;
-    Ok(Step::to(
-        Layer::EtherType(u16::from_be_bytes([*t0, *t1])),
-        rest,
-    ))
+    Ok(Step::to(Layer::EtherType(u16::from_be_bytes([*t0, *t1])), rest))
 }
 
 fn null(span: Span<'_>) -> Result<Step<'_>, Stop> {
@@ -118,20 +112,12 @@ fn null(span: Span<'_>) -> Result<Step<'_>, Stop> {
 
 fn sll(span: Span<'_>) -> Result<Step<'_>, Stop> {
     let ([_, _, h0, h1, .., t0, t1], rest) = span.split::<16>()?;
-    cooked(
-        u16::from_be_bytes([*h0, *h1]),
-        u16::from_be_bytes([*t0, *t1]),
-        rest,
-    )
+    cooked(u16::from_be_bytes([*h0, *h1]), u16::from_be_bytes([*t0, *t1]), rest)
 }
 
 fn sll2(span: Span<'_>) -> Result<Step<'_>, Stop> {
     let ([t0, t1, _, _, _, _, _, _, h0, h1, ..], rest) = span.split::<20>()?;
-    cooked(
-        u16::from_be_bytes([*h0, *h1]),
-        u16::from_be_bytes([*t0, *t1]),
-        rest,
-    )
+    cooked(u16::from_be_bytes([*h0, *h1]), u16::from_be_bytes([*t0, *t1]), rest)
 }
 
 /// The protocol field of a cooked header, which is an EtherType for most hardware types.
@@ -154,8 +140,6 @@ fn ppi(span: Span<'_>) -> Result<Step<'_>, Stop> {
         return Err(Stop::Malformed);
     }
     let kind = u32::from_le_bytes([*k0, *k1, *k2, *k3]);
-    let link = u16::try_from(kind)
-        .map(LinkType)
-        .map_err(|_| Stop::UnknownLink)?;
+    let link = u16::try_from(kind).map(LinkType).map_err(|_| Stop::UnknownLink)?;
     Ok(Step::to(Layer::Link(link), span.skip(len)?))
 }

@@ -60,11 +60,7 @@ pub(super) fn read_ipv4(span: Span<'_>, lax: bool) -> Result<Read<'_>, Stop> {
         ..Datagram::default()
     };
     let payload = transport(&mut datagram, body);
-    Ok(Read {
-        datagram,
-        payload,
-        too_deep: false,
-    })
+    Ok(Read { datagram, payload, too_deep: false })
 }
 
 /// Reads an IPv6 header, its extension headers and the transport header behind them.
@@ -96,18 +92,10 @@ pub(super) fn read_ipv6(span: Span<'_>) -> Result<Read<'_>, Stop> {
     if whole != Extensions::Read {
         describe(&mut datagram, body);
         let too_deep = whole == Extensions::TooMany;
-        return Ok(Read {
-            datagram,
-            payload: body,
-            too_deep,
-        });
+        return Ok(Read { datagram, payload: body, too_deep });
     }
     let payload = transport(&mut datagram, body);
-    Ok(Read {
-        datagram,
-        payload,
-        too_deep: false,
-    })
+    Ok(Read { datagram, payload, too_deep: false })
 }
 
 #[derive(Eq, PartialEq)]
@@ -181,9 +169,7 @@ fn transport<'a>(datagram: &mut Datagram, body: Span<'a>) -> Span<'a> {
             _ => None,
         },
         proto::SCTP => (bytes.len() >= 12).then_some((Transport::Sctp, 12)),
-        proto::DCCP => bytes
-            .get(4)
-            .map(|&offset| (Transport::Other, usize::from(offset) * 4)),
+        proto::DCCP => bytes.get(4).map(|&offset| (Transport::Other, usize::from(offset) * 4)),
         _ => None,
     }
     .unwrap_or_default();
@@ -203,10 +189,7 @@ fn transport<'a>(datagram: &mut Datagram, body: Span<'a>) -> Span<'a> {
         && len <= payload.announced
         && let Ok(limited) = payload.limit(len)
     {
-        payload = Span {
-            open: payload.open,
-            ..limited
-        };
+        payload = Span { open: payload.open, ..limited };
     }
     describe(datagram, payload);
     payload
@@ -215,25 +198,8 @@ fn transport<'a>(datagram: &mut Datagram, body: Span<'a>) -> Span<'a> {
 /// The fixed part of a TCP header (RFC 9293, 3.1), whether or not all its options were captured.
 #[inline]
 fn tcp(bytes: &[u8]) -> Option<(Transport, usize)> {
-    let [
-        _,
-        _,
-        _,
-        _,
-        s0,
-        s1,
-        s2,
-        s3,
-        a0,
-        a1,
-        a2,
-        a3,
-        offset,
-        flags,
-        w0,
-        w1,
-        ..,
-    ] = *bytes.first_chunk::<20>()?;
+    let [_, _, _, _, s0, s1, s2, s3, a0, a1, a2, a3, offset, flags, w0, w1, ..] =
+        *bytes.first_chunk::<20>()?;
     let len = usize::from(offset >> 4) * 4;
     if len < 20 {
         return None;

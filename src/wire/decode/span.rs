@@ -19,12 +19,7 @@ pub(super) struct Span<'a> {
 
 impl<'a> Span<'a> {
     pub(super) const fn new(frame: &'a [u8]) -> Self {
-        Self {
-            bytes: frame,
-            at: 0,
-            announced: frame.len(),
-            open: true,
-        }
+        Self { bytes: frame, at: 0, announced: frame.len(), open: true }
     }
 
     /// The span behind the first `len` bytes.
@@ -66,12 +61,7 @@ impl<'a> Span<'a> {
             return Err(Stop::Malformed);
         }
         let bytes = self.bytes.get(..len).unwrap_or(self.bytes);
-        Ok(Self {
-            bytes,
-            announced: len,
-            open: false,
-            ..self
-        })
+        Ok(Self { bytes, announced: len, open: false, ..self })
     }
 
     /// Whether fewer bytes were captured than announced.
@@ -81,10 +71,6 @@ impl<'a> Span<'a> {
 
     /// Why `len` bytes are not there.
     pub(super) const fn lack(&self, len: usize) -> Stop {
-        if self.open || len <= self.announced {
-            Stop::Short
-        } else {
-            Stop::Malformed
-        }
+        if self.open || len <= self.announced { Stop::Short } else { Stop::Malformed }
     }
 }

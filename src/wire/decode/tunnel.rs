@@ -64,9 +64,7 @@ fn pseudowire(span: Span<'_>) -> Step<'_> {
         .into_iter()
         .chain([span])
         .find(plausible)
-        .map_or(Step::End, |inner| {
-            Step::to(Layer::Link(LinkType::ETHERNET), inner)
-        })
+        .map_or(Step::End, |inner| Step::to(Layer::Link(LinkType::ETHERNET), inner))
 }
 
 /// GRE, and PPTP's variant of it.
@@ -80,12 +78,8 @@ pub(super) fn gre(span: Span<'_>) -> Result<Step<'_>, Stop> {
     let ([f0, f1, k0, k1], rest) = span.split::<4>()?;
     let flags = u16::from_be_bytes([*f0, *f1]);
     let kind = u16::from_be_bytes([*k0, *k1]);
-    let fields = |bits: &[u16]| {
-        bits.iter()
-            .filter(|bit| flags & **bit != 0)
-            .count()
-            .saturating_mul(4)
-    };
+    let fields =
+        |bits: &[u16]| bits.iter().filter(|bit| flags & **bit != 0).count().saturating_mul(4);
     match (flags & 7, kind) {
         (0, _) if flags & ROUTING != 0 => Ok(Step::End),
         (0, ethertype::ETHERNET_BRIDGING) => {

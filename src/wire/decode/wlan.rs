@@ -34,18 +34,10 @@ fn flags(header: &[u8]) -> u8 {
     // The fields start behind the last word of the bitmap.
     let words = (4..header.len())
         .step_by(4)
-        .take_while(|&at| {
-            word(at)
-                .map(u32::from_le_bytes)
-                .is_some_and(|w| w & MORE != 0)
-        })
+        .take_while(|&at| word(at).map(u32::from_le_bytes).is_some_and(|w| w & MORE != 0))
         .count();
     let fields = words.saturating_mul(4).saturating_add(8);
-    let at = if first & TSFT == 0 {
-        fields
-    } else {
-        fields.next_multiple_of(8).saturating_add(8)
-    };
+    let at = if first & TSFT == 0 { fields } else { fields.next_multiple_of(8).saturating_add(8) };
     header.get(at).copied().unwrap_or(0)
 }
 
@@ -64,12 +56,7 @@ pub(super) fn open(span: Span<'_>, padded: bool) -> Result<(Macs, Step<'_>), Sto
     if kind >> 2 & 3 != TYPE_DATA {
         return Ok((None, Step::End));
     }
-    let address = |at: usize| {
-        span.bytes
-            .get(at..)
-            .and_then(<[u8]>::first_chunk::<6>)
-            .copied()
-    };
+    let address = |at: usize| span.bytes.get(at..).and_then(<[u8]>::first_chunk::<6>).copied();
     let (four, qos) = (control & 3 == 3, kind & QOS != 0);
     let (to, from) = match control & 3 {
         0 => (4, 10),
@@ -80,10 +67,7 @@ pub(super) fn open(span: Span<'_>, padded: bool) -> Result<(Macs, Step<'_>), Sto
     let macs = address(to).zip(address(from));
     let mut len: usize = if four { 30 } else { 24 };
     if qos {
-        let aggregate = span
-            .bytes
-            .get(len)
-            .is_some_and(|byte| byte & AGGREGATE != 0);
+        let aggregate = span.bytes.get(len).is_some_and(|byte| byte & AGGREGATE != 0);
         if aggregate {
             return Ok((macs, Step::End));
         }

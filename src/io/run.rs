@@ -1,0 +1,647 @@
+//! The loop: one thread, one poll, everything on it.
+//!
+//! Control comes before data in each turn, data has a time budget, and whatever stops early is
+//! called again before the next wait: readiness is edge-triggered.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::{ErrorKind, Result};
+use std::os::fd::{AsRawFd as _, RawFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mio::net::UnixListener;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::api::unix::Unix;
+use crate::config::Settings;
+use crate::core::Agent;
+use crate::core::agent::{Ending, Facts, Port};
+use crate::core::auth::{Caller, Right};
+use crate::source::Frame;
+use crate::sys::capture::Method;
+use crate::sys::signals::{Signal, Signals};
+use crate::sys::{clock, privileges, process, unix_socket};
+use crate::time::{Clock, Tick};
+use crate::topology::links::Change as LinkChange;
+use crate::topology::pick::Selection;
+
+use super::capture::{self, Captures};
+use super::clients::Clients;
+use super::host::{Configure, Machine};
+use super::token::{Slot, Source, source_of};
+use super::watch::Watch;
+use super::{logger, management};
+
+/// Time that frames may take of one turn, in microseconds.
+const DATA_BUDGET: u64 = 2_000;
+
+/// Frames taken from one interface before the clock is looked at.
+const FRAMES: u32 = 128;
+
+/// Connections accepted in one turn.
+const ACCEPTS: usize = 32;
+
+/// Netlink datagrams read in one turn.
+const NETLINK_BUDGET: u32 = 32;
+
+/// Bytes of netlink messages that may wait.
+const NETLINK_ROOM: u32 = 1024 * 1024;
+
+/// How long listening stops when descriptors have run out, in microseconds.
+const PAUSE: u64 = 100_000;
+
+/// Why the loop cannot start: what to say, and the exit code.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum StartError {
+    /// Another agent has the socket.
+    AlreadyRunning(PathBuf),
+    /// A path or a group cannot be used as configured.
+    Configuration(String),
+    /// A permission is missing.
+    Denied(String),
+    /// The system refuses.
+    System(String),
+}
+
+struct Listener {
+    socket: UnixListener,
+    path: PathBuf,
+    readable: bool,
+}
+
+/// Everything that lives as long as the process does.
+pub struct Loop {
+    poll: Poll,
+    agent: Agent,
+    captures: Captures,
+    watch: Option<Watch>,
+    watch_more: bool,
+    signals: Signals,
+    listeners: Vec<Listener>,
+    /// No accept before this moment: descriptors had run out.
+    paused: Option<Tick>,
+    /// Given up to accept and close a client when descriptors have run out.
+    spare: Option<fs::File>,
+    clients: Clients,
+    management: Option<management::Port>,
+    /// Interfaces with frames to take, in turn.
+    ready: VecDeque<u16>,
+    changes: Vec<LinkChange>,
+    next_second: Tick,
+    revision: u64,
+    quiet: u32,
+}
+
+impl Loop {
+    /// Opens everything that the settings ask for.
+    ///
+    /// # Errors
+    /// See [`StartError`]. An interface that cannot be captured and a management port that is
+    /// taken are no errors: the status says so.
+    pub fn open(
+        settings: Settings,
+        configure: Box<Configure>,
+    ) -> std::result::Result<Self, StartError> {
+        let system = |what: &'static str| {
+            move |error: std::io::Error| StartError::System(format!("{what}: {error}"))
+        };
+        let now = clock::now();
+        let poll = Poll::new().map_err(system("epoll"))?;
+        let signals = Signals::open().map_err(system("signals"))?;
+        let machine = Machine::new(settings.state_dir.clone(), configure);
+        machine.tidy(crate::group::file::FOLDER);
+        let mut agent = Agent::new(settings.clone(), facts(), Box::new(machine), now);
+        agent.apply(settings.clone());
+        for problem in agent.load_groups().problems {
+            log::warn!("{problem}");
+        }
+        let mut new = Self {
+            captures: Captures::new(capturing(&settings), process::total_ram()),
+            revision: agent.revision(),
+            agent,
+            watch: None,
+            watch_more: false,
+            signals,
+            listeners: Vec::new(),
+            paused: None,
+            spare: fs::File::open("/dev/null").ok(),
+            clients: Clients::default(),
+            management: None,
+            ready: VecDeque::new(),
+            changes: Vec::new(),
+            next_second: now.tick,
+            quiet: 0,
+            poll,
+        };
+        new.register(new.signals.as_raw_fd(), Source::Signals).map_err(system("signals"))?;
+        for path in &settings.sockets {
+            new.listen(path, settings.socket_group.as_deref())?;
+        }
+        new.open_management(&settings, now.tick);
+        new.open_watch(now.tick);
+        Ok(new)
+    }
+
+    /// Gives up every capability that is not needed from here on.
+    pub fn drop_privileges(&mut self) {
+        use privileges::Capabilities as C;
+        if let Err(error) = privileges::no_new_privileges() {
+            log::warn!("no_new_privs: {error}");
+        }
+        let held = privileges::effective().unwrap_or(C(0));
+        let mut kept = C(0);
+        // The group of a socket is set again on a restart.
+        for wanted in [C::NET_RAW, C::NET_ADMIN, C::CHOWN] {
+            if held.has(wanted) {
+                kept = kept.with(wanted);
+            }
+        }
+        if let Err(error) = privileges::keep_only(kept) {
+            log::warn!("capabilities: {error}");
+        }
+        self.agent.facts.capabilities =
+            privileges::effective().map(|c| c.names().collect()).unwrap_or_default();
+    }
+
+    /// The paths that are listened on and the address of the management port, for the log.
+    #[must_use]
+    pub fn doors(&self) -> String {
+        let mut doors: Vec<String> =
+            self.listeners.iter().map(|l| l.path.display().to_string()).collect();
+        if let Some(address) = self.management.as_ref().and_then(|port| port.address().ok()) {
+            doors.push(format!("udp {address}"));
+        }
+        doors.join(", ")
+    }
+
+    /// Runs until somebody ends it.
+    ///
+    /// # Errors
+    /// When the poll itself fails.
+    pub fn run(mut self) -> Result<Ending> {
+        let mut events = Events::with_capacity(256);
+        let mut busy = true;
+        loop {
+            let wait = if busy { Some(Duration::ZERO) } else { self.wait() };
+            match self.poll.poll(&mut events, wait) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                other => other?,
+            }
+            let start = clock::now();
+            self.agent.counters.turns = self.agent.counters.turns.wrapping_add(1);
+            for event in &events {
+                if let Some(source) = source_of(event.token()) {
+                    let (readable, writable) = (
+                        event.is_readable() || event.is_read_closed() || event.is_error(),
+                        event.is_writable() || event.is_write_closed() || event.is_error(),
+                    );
+                    self.event(source, readable, writable, start.tick);
+                }
+            }
+            busy = self.turn(start);
+            let took = clock::tick().since(start.tick);
+            self.agent.facts.loop_max_us = self.agent.facts.loop_max_us.max(took);
+            if let Some(ending) = self.agent.ending() {
+                self.close(clock::now());
+                return Ok(ending);
+            }
+        }
+    }
+
+    /// How long nothing needs to be done; `None` for ever.
+    fn wait(&self) -> Option<Duration> {
+        let now = clock::tick();
+        let watch = self.watch.as_ref().and_then(Watch::deadline);
+        let second = (self.captures.iter().any(|c| c.open) || !self.clients.is_empty())
+            .then_some(self.next_second);
+        let deadlines =
+            [Some(self.agent.deadline()), watch, self.captures.deadline(), self.paused, second];
+        // A flow may expire up to a second late: all that is due by then is done in one turn.
+        deadlines.into_iter().flatten().min().map(|at| Duration::from_micros(at.since(now)))
+    }
+
+    fn event(&mut self, source: Source, readable: bool, writable: bool, now: Tick) {
+        match source {
+            Source::Capture(slot) => {
+                if self.captures.is_current(slot.index, slot.generation) {
+                    self.captures.take_error(slot.index, now, &mut self.agent.counters);
+                    self.make_ready(slot.index);
+                }
+            }
+            Source::Client(slot) => self.clients.event(slot, readable, writable),
+            Source::Management => {
+                if let Some(port) = &mut self.management {
+                    port.event(readable, writable, &mut self.agent);
+                }
+            }
+            Source::Netlink => self.watch_more = true,
+            Source::Signals => self.take_signals(),
+            Source::UnixListener(index) => {
+                if let Some(listener) = self.listeners.get_mut(usize::from(index)) {
+                    listener.readable = true;
+                }
+            }
+        }
+    }
+
+    /// One turn; `true` if there is more to do right now.
+    fn turn(&mut self, now: Clock) -> bool {
+        let tick = now.tick;
+        let mut more = self.agent.turn(now);
+        more |= self.accept(tick);
+        if self.clients.serve(self.poll.registry(), &mut self.agent, tick) {
+            more = true;
+        }
+        if let Some(port) = &mut self.management {
+            more |= port.serve(&mut self.agent, tick);
+        }
+        more |= self.take_frames(now);
+        more |= self.follow_links(tick);
+        if tick >= self.next_second {
+            self.each_second(tick);
+        }
+        self.apply_settings(tick);
+        if !self.agent.bus.is_empty() {
+            self.clients.wake_streams();
+            more |= self.clients.serve(self.poll.registry(), &mut self.agent, tick);
+            if let Some(port) = &mut self.management {
+                more |= port.serve(&mut self.agent, tick);
+            }
+        }
+        more
+    }
+
+    /// Takes frames of all interfaces that have some, in turn, for a bounded time.
+    fn take_frames(&mut self, now: Clock) -> bool {
+        let until = now.tick.plus(DATA_BUDGET);
+        while let Some(slot) = self.ready.pop_front() {
+            let agent = &mut self.agent;
+            let drained =
+                self.captures.drain(slot, &now, FRAMES, |frame: Frame<'_>| agent.frame(&frame));
+            if drained.more {
+                self.ready.push_back(slot);
+            }
+            if clock::tick() >= until {
+                break;
+            }
+        }
+        !self.ready.is_empty()
+    }
+
+    /// Reads what the kernel says of interfaces and brings the captures in step.
+    fn follow_links(&mut self, now: Tick) -> bool {
+        let Some(watch) = &mut self.watch else { return false };
+        let agent = &mut self.agent;
+        watch.expire(&mut agent.links, now, &mut agent.counters);
+        let mut more = false;
+        if self.watch_more {
+            let changes = &mut self.changes;
+            more = watch.ready(&mut agent.links, now, NETLINK_BUDGET, &mut agent.counters, changes);
+            self.watch_more = more;
+        }
+        let due = self.captures.deadline().is_some_and(|at| at <= now);
+        if !self.changes.is_empty() || due {
+            self.captures.sync(&agent.links, now, &mut agent.counters);
+            agent.follow(std::mem::take(&mut self.changes));
+            self.register_captures(now);
+        }
+        more
+    }
+
+    fn register_captures(&mut self, now: Tick) {
+        let changes: Vec<capture::Change> = self.captures.changes().collect();
+        for change in changes {
+            match change {
+                capture::Change::Closed { slot } => self.ready.retain(|ready| *ready != slot),
+                capture::Change::Opened { slot, generation, fd } => {
+                    let token =
+                        Source::Capture(Slot { index: slot, generation: generation & 0xfff });
+                    match self.register(fd, token) {
+                        Ok(()) => self.make_ready(slot),
+                        Err(error) => {
+                            log::error!("{}: {error}", self.agent.name_of(slot));
+                            self.captures.take_error(slot, now, &mut self.agent.counters);
+                        }
+                    }
+                }
+            }
+        }
+        self.tell_ports();
+    }
+
+    /// What `status` says of captures.
+    fn tell_ports(&mut self) {
+        let port = |status: capture::Status<'_>| Port {
+            slot: status.slot,
+            is_open: status.open,
+            state: match (status.open, status.problem) {
+                (true, _) if status.has_ring => "capturing".to_owned(),
+                (true, _) => "capturing without a ring".to_owned(),
+                (false, Some(problem)) => problem.to_owned(),
+                (false, None) => "not there: waiting for its return".to_owned(),
+            },
+            drops: status.totals.drops,
+        };
+        let ports: Vec<Port> = self.captures.iter().map(port).collect();
+        for port in &ports {
+            let before = self.agent.facts.ports.iter().find(|p| p.slot == port.slot);
+            if before.is_none_or(|before| before.state != port.state) {
+                let name = self.agent.name_of(port.slot);
+                if port.is_open {
+                    log::info!("{name}: {}", port.state);
+                } else {
+                    log::warn!("{name}: {}", port.state);
+                }
+            }
+        }
+        self.agent.facts.ports = ports;
+    }
+
+    fn each_second(&mut self, now: Tick) {
+        self.next_second = now.plus(1_000_000);
+        self.captures.poll_statistics(now, &mut self.agent.counters);
+        self.clients.expire(self.poll.registry(), &mut self.agent, now);
+        self.agent.facts.clients = self.clients.len();
+        let suppressed = u64::from(logger::take_suppressed());
+        let counters = &mut self.agent.counters;
+        counters.log_suppressed = counters.log_suppressed.saturating_add(suppressed);
+        for status in self.captures.iter() {
+            let ports = &mut self.agent.facts.ports;
+            if let Some(port) = ports.iter_mut().find(|port| port.slot == status.slot) {
+                port.drops = status.totals.drops;
+            }
+        }
+        self.tell_nothing_captured();
+    }
+
+    /// An agent that records nothing must say so: once, some seconds after the start.
+    fn tell_nothing_captured(&mut self) {
+        self.quiet = self.quiet.saturating_add(1);
+        if self.quiet == 3 && !self.captures.iter().any(|status| status.open) {
+            let missing: Vec<&str> = self.captures.selection().missing(&self.agent.links).collect();
+            if missing.is_empty() {
+                log::warn!("no interface is captured: name one with -i NAME");
+            } else {
+                let there: Vec<&str> =
+                    self.agent.links.iter().map(|(_, link)| &*link.name).collect();
+                log::warn!("waiting for {}; there are: {}", missing.join(" "), there.join(" "));
+            }
+        }
+    }
+
+    fn take_signals(&mut self) {
+        while let Ok(Some(signal)) = self.signals.read() {
+            let caller = Caller { right: Right::Admin };
+            match signal {
+                Signal::Stop => {
+                    let stop = crate::core::command::Command::Stop { now: true };
+                    let _ = self.agent.run(stop, &caller);
+                }
+                Signal::Reload => match self.agent.reload() {
+                    Ok(()) => log::info!("configuration read again"),
+                    Err(failure) => log::error!("configuration kept as it was: {failure}"),
+                },
+                Signal::Dump => log::info!("{}", self.agent.status_line().trim_end()),
+            }
+        }
+    }
+
+    /// Brings what lives here in step with settings that were changed by command or reload.
+    fn apply_settings(&mut self, now: Tick) {
+        if self.revision == self.agent.revision() {
+            return;
+        }
+        self.revision = self.agent.revision();
+        let settings = self.agent.settings().clone();
+        self.captures.configure(capturing(&settings), &mut self.agent.counters);
+        self.captures.sync(&self.agent.links, now, &mut self.agent.counters);
+        self.register_captures(now);
+        let wanted = (settings.management_address, settings.management_port);
+        let open = self.management.as_ref().and_then(|port| port.address().ok());
+        match (&mut self.management, open) {
+            (Some(port), Some(own)) if (own.ip(), own.port()) == wanted => {
+                port.configure(&settings)
+            }
+            _ => self.open_management(&settings, now),
+        }
+        let unknown: Vec<PathBuf> = settings
+            .sockets
+            .iter()
+            .filter(|path| !self.listeners.iter().any(|l| l.path == **path))
+            .cloned()
+            .collect();
+        for path in unknown {
+            if let Err(error) = self.listen(&path, settings.socket_group.as_deref()) {
+                log::error!("{error:?}");
+            }
+        }
+    }
+
+    fn open_management(&mut self, settings: &Settings, now: Tick) {
+        if let Some(mut port) = self.management.take() {
+            port.close(self.poll.registry());
+        }
+        if settings.management_port == 0 {
+            return;
+        }
+        match management::Port::open(settings, self.poll.registry(), now) {
+            Ok(port) => {
+                self.management = Some(port);
+                if settings.has_default_password() {
+                    log::warn!(
+                        "the management port has the default key: anybody on this machine can \
+                         change settings (--management-password-file)"
+                    );
+                }
+            }
+            Err(error) => log::error!(
+                "management port {}:{}: {error}; going on without it (--management-port takes \
+                 another one, 0 turns it off)",
+                settings.management_address,
+                settings.management_port
+            ),
+        }
+    }
+
+    fn open_watch(&mut self, now: Tick) {
+        match Watch::open(NETLINK_ROOM) {
+            Ok(mut watch) => {
+                watch.start(&mut self.agent.links, now);
+                match self.register(watch.as_raw_fd(), Source::Netlink) {
+                    Ok(()) => self.watch = Some(watch),
+                    Err(error) => log::error!("netlink: {error}"),
+                }
+                self.watch_more = true;
+            }
+            Err(error) => log::error!("netlink: {error}; interfaces are unknown"),
+        }
+    }
+
+    fn listen(&mut self, path: &Path, group: Option<&str>) -> std::result::Result<(), StartError> {
+        use unix_socket::Error;
+        let gid = match group {
+            None => None,
+            Some(name) => Some(unix_socket::group_id(name).ok_or_else(|| {
+                StartError::Configuration(format!("api_group: there is no group {name:?}"))
+            })?),
+        };
+        if let Some(folder) = path.parent() {
+            make_folder(folder).map_err(|error| refused(path, &error))?;
+        }
+        let bound = unix_socket::listen(path, gid).map_err(|error| match error {
+            Error::AlreadyRunning => StartError::AlreadyRunning(path.to_owned()),
+            Error::NotASocket => StartError::Configuration(format!(
+                "{}: is there and is no socket: remove it, or choose another path",
+                path.display()
+            )),
+            Error::Io(error) => refused(path, &error),
+        })?;
+        let index = u16::try_from(self.listeners.len()).unwrap_or(u16::MAX);
+        let system = |error: std::io::Error| StartError::System(error.to_string());
+        bound.set_nonblocking(true).map_err(system)?;
+        let mut socket = UnixListener::from_std(bound);
+        let token: Token = Source::UnixListener(index).into();
+        self.poll.registry().register(&mut socket, token, Interest::READABLE).map_err(system)?;
+        self.listeners.push(Listener { socket, path: path.to_owned(), readable: true });
+        Ok(())
+    }
+
+    /// Takes in waiting clients; `true` if there are more.
+    fn accept(&mut self, now: Tick) -> bool {
+        if self.paused.is_some_and(|until| now < until) {
+            return false;
+        }
+        self.paused = None;
+        let most = self.agent.settings().max_clients;
+        for listener in &mut self.listeners {
+            for _ in 0..ACCEPTS {
+                if !listener.readable {
+                    break;
+                }
+                match listener.socket.accept() {
+                    Ok((stream, _)) => {
+                        // The mode of the socket says who may connect: they may do anything.
+                        let connection = Box::new(Unix::new(Caller { right: Right::Admin }));
+                        let registry = self.poll.registry();
+                        let agent = &mut self.agent;
+                        let admitted =
+                            self.clients.admit(stream, connection, most, registry, agent, now);
+                        if let Err(error) = admitted {
+                            log::warn!("client: {error}");
+                        }
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        listener.readable = false;
+                    }
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => {
+                        // Out of descriptors: let one go to turn a client away with, and rest.
+                        self.spare = None;
+                        if listener.socket.accept().is_ok() {
+                            let refused = &mut self.agent.counters.clients_refused;
+                            *refused = refused.saturating_add(1);
+                        }
+                        self.spare = fs::File::open("/dev/null").ok();
+                        log::warn!("accept: {error}");
+                        self.paused = Some(now.plus(PAUSE));
+                        return false;
+                    }
+                }
+            }
+        }
+        self.agent.facts.clients = self.clients.len();
+        self.listeners.iter().any(|listener| listener.readable)
+    }
+
+    fn make_ready(&mut self, slot: u16) {
+        if !self.ready.contains(&slot) {
+            self.ready.push_back(slot);
+        }
+    }
+
+    fn register(&self, fd: RawFd, source: Source) -> Result<()> {
+        self.poll.registry().register(&mut SourceFd(&fd), source.into(), Interest::READABLE)
+    }
+
+    /// Listeners first, then what is still to be told, then the clients.
+    fn close(mut self, now: Clock) {
+        for listener in &mut self.listeners {
+            let _ = self.poll.registry().deregister(&mut listener.socket);
+            if let Err(error) = fs::remove_file(&listener.path) {
+                log::warn!("{}: {error}", listener.path.display());
+            }
+        }
+        self.agent.finish();
+        if let Some(port) = &mut self.management {
+            port.serve(&mut self.agent, now.tick);
+        }
+        self.clients.close_all(self.poll.registry(), &mut self.agent, now.tick);
+    }
+}
+
+fn refused(path: &Path, error: &std::io::Error) -> StartError {
+    let text = format!("{}: {error}", path.display());
+    if error.kind() == ErrorKind::PermissionDenied {
+        StartError::Denied(format!("{text}; run as root, or choose another path with --socket"))
+    } else {
+        StartError::System(text)
+    }
+}
+
+fn make_folder(folder: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(folder)
+}
+
+fn capturing(settings: &Settings) -> capture::Settings {
+    capture::Settings {
+        selection: Selection::of(&settings.interfaces),
+        promiscuous: settings.promiscuous,
+        snaplen: settings.snaplen,
+        ring_kib: Some(settings.ring_kib).filter(|kib| *kib > 0),
+        method: Method::Auto,
+        ..capture::Settings::default()
+    }
+}
+
+fn facts() -> Facts {
+    let machine = process::machine();
+    let version = crate::core::report::VERSION;
+    Facts {
+        ident: format!(
+            "Portolan/{version} ({}; {}; {}; netlink; tpv3)",
+            machine.system, machine.release, machine.hardware
+        ),
+        uuid: installation(),
+        hostname: machine.host,
+        ram: process::total_ram(),
+        ..Facts::default()
+    }
+}
+
+/// Identifies this installation without giving the machine's id away: the same after a restart
+/// where there is a machine id, otherwise random.
+fn installation() -> String {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let half = |salt: u8, id: &str| {
+        let mut hasher = DefaultHasher::new();
+        (salt, "portolan", id).hash(&mut hasher);
+        hasher.finish()
+    };
+    let id = fs::read_to_string("/etc/machine-id").ok().filter(|id| id.trim().len() == 32);
+    let id = id.unwrap_or_else(|| crate::sys::rand::number().to_string());
+    let (high, low) = (half(1, id.trim()), half(2, id.trim()));
+    // Version 8 (RFC 9562): made up by a rule of our own.
+    let high = high & !0xf000 | 0x8000;
+    let low = low & !(3 << 62) | 2 << 62;
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xffff,
+        low >> 48,
+        low & 0xffff_ffff_ffff
+    )
+}

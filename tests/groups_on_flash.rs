@@ -1,6 +1,11 @@
 //! Address groups and the files they live in: old, new or set aside, never in part.
 
-#![expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a panic is how a test fails"
+)]
 
 mod support;
 

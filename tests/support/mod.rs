@@ -4,7 +4,8 @@
     dead_code,
     unreachable_pub,
     clippy::arithmetic_side_effects,
-    reason = "each test uses its part of it"
+    clippy::unwrap_used,
+    reason = "each test uses its part of it, and a panic is how a test fails"
 )]
 
 use std::cell::RefCell;

@@ -363,8 +363,8 @@ impl Walk<'_> {
             self.packet.ethertype = if kind < ethertype::FIRST { 0 } else { kind };
         }
         match kind {
-            ethertype::IPV4 => self.datagram(kind, network::read_ipv4(span, outermost)?),
-            ethertype::IPV6 => self.datagram(kind, network::read_ipv6(span)?),
+            ethertype::IPV4 => self.ipv4(span),
+            ethertype::IPV6 => self.ipv6(span),
             ethertype::ARP if self.is_outermost() => {
                 self.packet.arp = network::read_arp(span)?;
                 Ok(Step::End)
@@ -400,17 +400,46 @@ impl Walk<'_> {
         Err(Stop::TooDeep)
     }
 
-    /// Takes a datagram in, and opens what it carries if it is a tunnel.
-    fn datagram<'a>(&mut self, kind: u16, read: network::Read<'a>) -> Result<Step<'a>, Stop> {
-        let network::Read { datagram, payload, too_deep } = read;
+    #[inline]
+    fn ipv4<'a>(&mut self, span: Span<'a>) -> Result<Step<'a>, Stop> {
+        let (header, body) = network::open_ipv4(span, self.packet.datagram.is_none())?;
+        let payload = network::describe_ipv4(self.begin(ethertype::IPV4), &header, body);
+        self.unwrap(payload)
+    }
+
+    #[inline]
+    fn ipv6<'a>(&mut self, span: Span<'a>) -> Result<Step<'a>, Stop> {
+        let (header, body) = network::open_ipv6(span)?;
+        let (payload, deep) = network::describe_ipv6(self.begin(ethertype::IPV6), &header, body);
+        let step = self.unwrap(payload);
+        if deep { Err(Stop::TooDeep) } else { step }
+    }
+
+    /// Makes room for a new innermost datagram; the one before becomes a carrier.
+    #[inline]
+    fn begin(&mut self, kind: u16) -> &mut Datagram {
+        let packet = &mut *self.packet;
+        if let Some(outer) = &packet.datagram
+            && let Some(slot) = packet.carriers.get_mut(usize::from(packet.carrier_count))
+        {
+            *slot = Carrier { tuple: outer.tuple, tunnel: self.carried };
+            packet.carrier_count = packet.carrier_count.saturating_add(1);
+        }
+        packet.ethertype = kind;
+        packet.tunnel = self.tunnel;
+        self.carried = Tunnel::None;
+        packet.datagram.insert(Datagram::default())
+    }
+
+    /// Opens what the datagram carries if it is a tunnel.
+    #[inline]
+    fn unwrap<'a>(&mut self, payload: Span<'a>) -> Result<Step<'a>, Stop> {
+        self.packet.truncated |= payload.is_cut();
+        let Some(datagram) = &self.packet.datagram else {
+            return Ok(Step::End);
+        };
         let Tuple { version, proto, sport, dport, .. } = datagram.tuple;
         let whole = !matches!(datagram.fragment, Fragment::Later(_));
-        self.settle(datagram);
-        self.packet.ethertype = kind;
-        self.packet.truncated |= payload.is_cut();
-        if too_deep {
-            return Err(Stop::TooDeep);
-        }
         let inner = |kind| Ok(Step::to(Layer::EtherType(kind), payload));
         match proto {
             proto::UDP if whole => match tunnel::by_port(sport, dport, payload) {
@@ -426,19 +455,6 @@ impl Walk<'_> {
             proto::MPLS if whole => self.enter(Tunnel::Mpls, tunnel::mpls(payload)),
             _ => Ok(Step::End),
         }
-    }
-
-    /// Makes `datagram` the innermost one; the one before becomes a carrier.
-    #[inline]
-    fn settle(&mut self, datagram: Datagram) {
-        if let Some(outer) = self.packet.datagram.replace(datagram)
-            && let Some(slot) = self.packet.carriers.get_mut(usize::from(self.packet.carrier_count))
-        {
-            *slot = Carrier { tuple: outer.tuple, tunnel: self.carried };
-            self.packet.carrier_count = self.packet.carrier_count.saturating_add(1);
-        }
-        self.packet.tunnel = self.tunnel;
-        self.carried = Tunnel::None;
     }
 
     /// Notes an encapsulation whose header could be read.

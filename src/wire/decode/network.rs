@@ -8,94 +8,93 @@ use etherparse::{
 };
 
 use super::span::Span;
-use super::{Arp, Datagram, Fragment, MAX_EXTENSIONS, Stop, Tcp, Transport, Tuple, proto};
+use super::{Arp, Datagram, Fragment, MAX_EXTENSIONS, Stop, Tcp, Transport, proto};
 
-/// A datagram, and what its transport carries.
-pub(super) struct Read<'a> {
-    pub(super) datagram: Datagram,
-    pub(super) payload: Span<'a>,
-    /// There were more extension headers than are followed.
-    pub(super) too_deep: bool,
-}
-
-/// Reads an IPv4 header and the transport header behind it.
+/// Finds an IPv4 header and what it carries.
 ///
 /// With `lax` (no datagram around it has vouched for anything) a total length below that of the
 /// header costs the transport layer, otherwise it means that this is no IPv4.
 #[inline]
-pub(super) fn read_ipv4(span: Span<'_>, lax: bool) -> Result<Read<'_>, Stop> {
+pub(super) fn open_ipv4(
+    span: Span<'_>,
+    lax: bool,
+) -> Result<(Ipv4HeaderSlice<'_>, Span<'_>), Stop> {
     let header = Ipv4HeaderSlice::from_slice(span.bytes).map_err(|error| match error {
         ipv4::HeaderSliceError::Len(error) => span.lack(error.required_len),
         ipv4::HeaderSliceError::Content(_) => Stop::Malformed,
     })?;
     let len = header.slice().len();
     let total = usize::from(header.total_len());
-    let mut body = match total {
+    let whole = match total {
         // Segmentation offload leaves the field empty when the datagram exceeds 64 KiB.
         0 if span.open => span,
         _ if total >= len => span.limit(total)?,
         _ if lax => span.limit(len)?,
         _ => return Err(Stop::Malformed),
-    }
-    .skip(len)?;
+    };
+    Ok((header, whole.skip(len)?))
+}
 
+/// Describes the datagram of an IPv4 header, and returns the payload of its transport.
+// Written field by field in place: putting a datagram together and copying it costs as much as
+// reading it.
+#[inline]
+pub(super) fn describe_ipv4<'a>(
+    datagram: &mut Datagram,
+    header: &Ipv4HeaderSlice<'_>,
+    mut body: Span<'a>,
+) -> Span<'a> {
+    datagram.tuple.version = 4;
+    datagram.tuple.proto = header.protocol().0;
+    datagram.tuple.src = widen(header.source());
+    datagram.tuple.dst = widen(header.destination());
+    datagram.ttl = header.ttl();
+    datagram.tos = header.slice().get(1).copied().unwrap_or(0);
     let id = u32::from(header.identification());
-    let fragment = match (header.fragments_offset().value(), header.more_fragments()) {
+    datagram.fragment = match (header.fragments_offset().value(), header.more_fragments()) {
         (0, false) => Fragment::Whole,
         (0, true) => Fragment::First(id),
         (_, _) => Fragment::Later(id),
     };
-    body.open |= matches!(fragment, Fragment::First(_));
-    let mut datagram = Datagram {
-        tuple: Tuple {
-            version: 4,
-            proto: header.protocol().0,
-            src: widen(header.source()),
-            dst: widen(header.destination()),
-            ..Tuple::default()
-        },
-        ttl: header.ttl(),
-        tos: header.slice().get(1).copied().unwrap_or(0),
-        fragment,
-        ..Datagram::default()
-    };
-    let payload = transport(&mut datagram, body);
-    Ok(Read { datagram, payload, too_deep: false })
+    body.open |= matches!(datagram.fragment, Fragment::First(_));
+    transport(datagram, body)
 }
 
-/// Reads an IPv6 header, its extension headers and the transport header behind them.
+/// Finds an IPv6 header and what it carries.
 #[inline]
-pub(super) fn read_ipv6(span: Span<'_>) -> Result<Read<'_>, Stop> {
+pub(super) fn open_ipv6(span: Span<'_>) -> Result<(Ipv6HeaderSlice<'_>, Span<'_>), Stop> {
     let header = Ipv6HeaderSlice::from_slice(span.bytes).map_err(|error| match error {
         ipv6::HeaderSliceError::Len(error) => span.lack(error.required_len),
         ipv6::HeaderSliceError::Content(_) => Stop::Malformed,
     })?;
     let rest = span.skip(header.slice().len())?;
-    let mut body = match header.payload_length() {
+    let body = match header.payload_length() {
         // A jumbogram (RFC 2675), or offloaded segmentation: whatever is there.
         0 => rest,
         len => rest.limit(usize::from(len))?,
     };
-    let mut datagram = Datagram {
-        tuple: Tuple {
-            version: 6,
-            proto: header.next_header().0,
-            src: header.source(),
-            dst: header.destination(),
-            ..Tuple::default()
-        },
-        ttl: header.hop_limit(),
-        tos: header.traffic_class(),
-        ..Datagram::default()
-    };
-    let whole = extensions(&mut datagram, &mut body);
-    if whole != Extensions::Read {
-        describe(&mut datagram, body);
-        let too_deep = whole == Extensions::TooMany;
-        return Ok(Read { datagram, payload: body, too_deep });
+    Ok((header, body))
+}
+
+/// Describes the datagram of an IPv6 header, and returns the payload of its transport, with
+/// whether there were more extension headers than are followed.
+#[inline]
+pub(super) fn describe_ipv6<'a>(
+    datagram: &mut Datagram,
+    header: &Ipv6HeaderSlice<'_>,
+    mut body: Span<'a>,
+) -> (Span<'a>, bool) {
+    datagram.tuple.version = 6;
+    datagram.tuple.proto = header.next_header().0;
+    datagram.tuple.src = header.source();
+    datagram.tuple.dst = header.destination();
+    datagram.ttl = header.hop_limit();
+    datagram.tos = header.traffic_class();
+    match extensions(datagram, &mut body) {
+        Extensions::Read => (transport(datagram, body), false),
+        Extensions::Cut => (describe_payload(datagram, body), false),
+        Extensions::TooMany => (describe_payload(datagram, body), true),
     }
-    let payload = transport(&mut datagram, body);
-    Ok(Read { datagram, payload, too_deep: false })
 }
 
 #[derive(Eq, PartialEq)]
@@ -156,8 +155,7 @@ fn extensions(datagram: &mut Datagram, body: &mut Span<'_>) -> Extensions {
 #[inline]
 fn transport<'a>(datagram: &mut Datagram, body: Span<'a>) -> Span<'a> {
     if matches!(datagram.fragment, Fragment::Later(_)) {
-        describe(datagram, body);
-        return body;
+        return describe_payload(datagram, body);
     }
     let bytes = body.bytes;
     let (transport, len) = match datagram.tuple.proto {
@@ -191,8 +189,7 @@ fn transport<'a>(datagram: &mut Datagram, body: Span<'a>) -> Span<'a> {
     {
         payload = Span { open: payload.open, ..limited };
     }
-    describe(datagram, payload);
-    payload
+    describe_payload(datagram, payload)
 }
 
 /// The fixed part of a TCP header (RFC 9293, 3.1), whether or not all its options were captured.
@@ -213,11 +210,12 @@ fn tcp(bytes: &[u8]) -> Option<(Transport, usize)> {
     Some((Transport::Tcp(facts), len))
 }
 
-fn describe(datagram: &mut Datagram, payload: Span<'_>) {
+fn describe_payload<'a>(datagram: &mut Datagram, payload: Span<'a>) -> Span<'a> {
     let narrow = |len| u32::try_from(len).unwrap_or(u32::MAX);
     datagram.payload_at = narrow(payload.at);
     datagram.payload_captured = narrow(payload.bytes.len());
     datagram.payload_len = narrow(payload.announced);
+    payload
 }
 
 /// Reads an ARP message; `None` if it is for other protocols than IPv4 over Ethernet.

@@ -515,8 +515,8 @@ pub struct Route<'a> {
     pub gateway: Option<IpAddr>,
     /// RTA_PRIORITY, the metric.
     pub priority: u32,
-    /// RTA_MULTIPATH.
-    multipath: &'a [u8],
+    /// RTA_MULTIPATH: read it by [`Route::hops`].
+    pub multipath: &'a [u8],
 }
 
 impl<'a> Route<'a> {

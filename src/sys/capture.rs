@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use crate::sys::plain::Plain;
 use crate::sys::ring::Ring;
+use crate::sys::socket;
 use crate::time::Wall;
 use crate::wire::link::VlanTag;
 
@@ -199,6 +200,15 @@ impl Socket {
             Self::Ring(ring) => ring.memory(),
         }
     }
+}
+
+/// Whether packet sockets are permitted at all.
+///
+/// # Errors
+///
+/// `EPERM` without CAP_NET_RAW.
+pub fn probe() -> io::Result<()> {
+    socket::open(libc::AF_PACKET, libc::SOCK_RAW, 0).map(drop)
 }
 
 impl AsRawFd for Socket {

@@ -77,10 +77,16 @@ pub fn pick(links: &Links, selection: &Selection) -> Vec<u16> {
         |link| !link.addresses.is_empty(),
         |_| true,
     ];
+    let below_switch: Vec<u16> = links
+        .iter()
+        .filter(|(_, link)| link.kind == Kind::DsaPort)
+        .filter_map(|(slot, _)| links.parent_of(slot))
+        .collect();
     let candidates = tiers.iter().map(|tier| {
-        let fit = links
+        let eligible = links
             .iter()
-            .filter(|(slot, link)| is_eligible(links, *slot, link) && tier(link));
+            .filter(|(slot, _)| !below_switch.contains(slot));
+        let fit = eligible.filter(|(_, link)| is_eligible(link) && tier(link));
         fit.map(|(slot, _)| slot).collect::<Vec<_>>()
     });
     let Some(candidates) = candidates.into_iter().find(|found| !found.is_empty()) else {
@@ -99,12 +105,8 @@ pub fn pick(links: &Links, selection: &Selection) -> Vec<u16> {
 }
 
 /// What can be chosen at all.
-fn is_eligible(links: &Links, slot: u16, link: &Link) -> bool {
-    link.up
-        && !matches!(link.kind, Kind::Loopback | Kind::Ifb | Kind::Vrf)
-        && !links
-            .iter()
-            .any(|(other, port)| port.kind == Kind::DsaPort && links.parent_of(other) == Some(slot))
+fn is_eligible(link: &Link) -> bool {
+    link.up && !matches!(link.kind, Kind::Loopback | Kind::Ifb | Kind::Vrf)
 }
 
 /// Whether one of `chosen` shows the frames of this one already.

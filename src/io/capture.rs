@@ -421,12 +421,12 @@ impl Settings {
             None => (128 << 10, 4),
             Some(kib) => {
                 let bytes = kib.clamp(128, 1 << 20).saturating_mul(1_024);
-                let size = match bytes {
-                    0x0010_0000.. => 256 << 10,
-                    0x0008_0000.. => 128 << 10,
-                    _ => SMALLEST_BLOCK,
+                let (size, blocks) = match bytes {
+                    0x0010_0000.. => (256 << 10, bytes >> 18),
+                    0x0008_0000.. => (128 << 10, bytes >> 17),
+                    _ => (SMALLEST_BLOCK, bytes >> 16),
                 };
-                (size, (bytes / size).max(FEWEST_BLOCKS))
+                (size, blocks.max(FEWEST_BLOCKS))
             }
         };
         while u64::from(size).saturating_mul(u64::from(blocks)) > left {

@@ -14,10 +14,11 @@ use std::rc::Rc;
 
 use portolan::api::unix::{MAX_REQUEST, Unix};
 use portolan::api::{Connection, Outbox, Progress};
+use portolan::config::Settings;
 use portolan::core::Agent;
-use portolan::core::agent::Host;
+use portolan::core::agent::{Facts, Host, Usage};
 use portolan::core::auth::{Caller, Right};
-use portolan::time::Tick;
+use portolan::time::{Clock, Tick, Wall};
 
 /// The files of the state directory, shared with the test.
 #[derive(Clone, Default)]
@@ -30,7 +31,8 @@ pub struct Flash {
 
 impl Flash {
     pub fn agent(&self) -> Agent {
-        Agent::new(Box::new(self.clone()))
+        let clock = Clock { tick: Tick::from_secs(1_000), wall: Wall(1_760_000_000_000_000) };
+        Agent::new(Settings::default(), Facts::default(), Box::new(self.clone()), clock)
     }
 
     pub fn put(&self, name: &str, bytes: impl AsRef<[u8]>) {
@@ -76,6 +78,16 @@ impl Host for Flash {
             |name: &String| name.strip_prefix(folder)?.strip_prefix('/').map(str::to_owned);
         Ok(self.files.borrow().keys().filter_map(inside).collect())
     }
+
+    fn usage(&mut self) -> Usage {
+        Usage::default()
+    }
+
+    fn configure(&mut self) -> Result<Settings, String> {
+        self.check().map(|()| Settings::default())
+    }
+
+    fn set_log_level(&mut self, _: u8) {}
 }
 
 /// A client whose bytes go straight into the front-end, as the loop would bring them.

@@ -1,0 +1,62 @@
+# The two commands of a newcomer are `make run` and `make test`; `make help` lists the rest.
+# As root, or as a user with sudo: only what needs root asks for it.
+
+SHELL := /bin/bash
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+# Under plain sudo the path may have lost the cargo of the user who typed it.
+CARGO := $(shell command -v cargo || ls $$HOME/.cargo/bin/cargo /home/$${SUDO_USER:-none}/.cargo/bin/cargo 2>/dev/null | head -1)
+PORTOLAN := target/release/portolan
+# Live tests make network namespaces: their binaries run as root.
+AS_ROOT := CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(SUDO)"
+
+.PHONY: help run build test check lint unit doc live captures quickstart bench fuzz setup clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: ## install what is missing, build, and watch this machine's interfaces
+	@tests/setup.sh run
+	@$(MAKE) --no-print-directory build
+	@SUDO="$(SUDO)" tests/run.sh $(PORTOLAN) $(ARGS)
+
+build: ## build the release binary
+	$(CARGO) build --release --locked
+
+test: ## install what the tests need and run them all
+	@tests/setup.sh test
+	$(AS_ROOT) $(CARGO) test --locked
+	@$(MAKE) --no-print-directory build
+	tests/captures.py $(PORTOLAN)
+	$(SUDO) tests/quickstart.sh
+
+check: lint unit doc ## what every commit must pass: format, lints, unit tests, docs
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+unit:
+	$(CARGO) test --locked --lib --bins --test layers --test flow_alloc --test unix_api --test groups_on_flash
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+captures: build ## read every capture there is, whole and damaged
+	tests/captures.py $(PORTOLAN)
+
+quickstart: ## the sessions of the README, as printed
+	$(SUDO) tests/quickstart.sh
+
+bench: ## speed, memory and size beside peers, as ratios
+	@tests/setup.sh bench
+	@$(MAKE) --no-print-directory build
+	$(SUDO) tests/bench/run.py
+
+fuzz: ## thirty seconds of each fuzz target (needs a nightly toolchain and cargo-fuzz)
+	cd tests/fuzz && for t in $$($(CARGO) fuzz list); do $(CARGO) +nightly fuzz run $$t -- -max_total_time=30 || exit 1; done
+
+setup: ## install what building, tests and benchmarks need
+	@tests/setup.sh bench
+
+clean: ## remove what was built
+	$(CARGO) clean

@@ -1,0 +1,106 @@
+#!/bin/bash
+# What the README promises a newcomer: `make run`, then the sessions as printed, then Ctrl-C.
+# Needs root (the agent captures on real interfaces); traffic goes over loopback alone.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+sock=/var/run/netifyd/netifyd.sock
+log=$(mktemp)
+failed=0
+passed=0
+
+if [ "$(id -u)" != 0 ]; then
+    echo "skipped: quickstart needs root"
+    exit 0
+fi
+if nc -z -u 127.0.0.1 5644 2>/dev/null && pgrep -x portolan >/dev/null; then
+    echo "skipped: an agent is running here already"
+    exit 0
+fi
+
+state=$(mktemp -d)
+make run ARGS="-i lo --state-dir $state" >"$log" 2>&1 &
+runner=$!
+cleanup() {
+    pkill -TERM -x portolan 2>/dev/null || true
+    wait "$runner" 2>/dev/null || true
+    rm -rf "$log" "$state"
+}
+trap cleanup EXIT
+
+for _ in $(seq 600); do
+    [ -S "$sock" ] && break
+    kill -0 "$runner" 2>/dev/null || break
+    sleep 0.5
+done
+
+# expect NAME PATTERN TEXT: the text must hold the pattern.
+expect() {
+    if grep -qE -- "$2" <<<"$3"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        printf 'FAILED %s: no %s in:\n%s\n' "$1" "$2" "$3"
+    fi
+}
+
+expect "make run says what to try next" 'nc -NU /var/run/portolan/portolan.sock' "$(cat "$log")"
+
+# The seed's interactive session.
+answer=$(printf '%s\n' '{ "command": "add-group-address", "group": "games", "data": "23.62.104.113" }' | nc -NU $sock)
+expect "add by nc -NU" '"code":100' "$answer"
+expect "add counts" '"errors":0,"total":1' "$answer"
+answer=$(nc -NU $sock <<'EOF'
+{
+    "command": "status"
+}
+EOF
+)
+expect "status over several lines" '"flow_count":' "$answer"
+expect "status is fine" '"message":"Ok."' "$answer"
+
+# The group commands of the document, one after the other on one connection.
+answer=$(nc -NU $sock <<'EOF'
+{
+    "command": "add-group-address",
+    "group": "printers",
+    "data": "192.168.1.100"
+}
+{
+    "command": "add-group-address",
+    "group": "printers",
+    "data": [
+        "10.0.0.101",
+        "10.0.0.220"
+    ]
+}
+{
+    "command": "remove-group-address",
+    "group": "printers",
+    "data": "192.168.1.100"
+}
+{
+    "command": "save-address-group",
+    "group": "printers"
+}
+{
+    "command": "flush-group-addresses",
+    "group": "printers"
+}
+EOF
+)
+expect "five answers" '^5$' "$(grep -c '"code":100' <<<"$answer")"
+
+# The management port.
+answer=$(echo r 1 help | nc -w1 -u 127.0.0.1 5644)
+expect "begin" '^\{"_tag":"1","_type":"begin","cmd":"help"\}$' "$answer"
+expect "a row for status" '"cmd":"status"' "$answer"
+expect "end" '^\{"_tag":"1","_type":"end","cmd":"help"\}$' "$answer"
+expect "wrong key" '"error":"badauth"' "$(echo w 3 verbose 5 | nc -w1 -u 127.0.0.1 5644)"
+expect "right key" '"traceLevel":3' "$(echo w 3:1:n2n verbose 3 | nc -w1 -u 127.0.0.1 5644)"
+expect "empty line" 'uptime' "$(echo | nc -w1 -u 127.0.0.1 5644)"
+expect "flows of this very talk" '"dport":5644' "$(echo r 2 flows proto=udp | nc -w1 -u 127.0.0.1 5644)"
+expect "ctl" '"flows":' "$(target/release/portolan ctl status)"
+
+echo "quickstart: $passed passed, $failed failed"
+[ "$failed" = 0 ]

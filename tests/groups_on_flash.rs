@@ -222,3 +222,45 @@ fn loading_replaces_memory_or_says_why_not() {
     let answer = client.ask(r#"{"command":"load-address-group","group":"nobody"}"#);
     assert_eq!(answer, "{\"code\":500,\"message\":\"Group not found.\"}\n");
 }
+
+#[test]
+fn pages_over_all_groups_join_without_gap_or_repetition() {
+    use portolan::core::agent::{Item, Reply};
+    use portolan::core::auth::{Caller, Right};
+    use portolan::core::command::{Command, Page};
+
+    let mut agent = Flash::default().agent();
+    for (group, count) in [("a", 5), ("b", 0), ("c", 1), ("d", 9)] {
+        agent.groups.create(group).unwrap();
+        for n in 0..count {
+            let entry = portolan::group::Entry::parse(&format!("10.0.0.{n}")).unwrap();
+            agent.groups.add(group, &[entry]).unwrap();
+        }
+    }
+    for rows in 1..=16 {
+        for slice in 1..=4 {
+            let (mut all, mut after, mut pages) = (Vec::new(), 0, 0);
+            loop {
+                let command = Command::GroupMembers { group: None, page: Page { after, rows } };
+                let caller = Caller { right: Right::Read };
+                let Ok(Reply::Rows(mut cursor)) = agent.run(command, &caller) else { panic!() };
+                let mut page = Vec::new();
+                while agent.rows(&mut cursor, slice, &mut page) {}
+                assert!(page.len() <= rows);
+                all.extend(page.into_iter().map(|item| match item {
+                    Item::Row(row) => format!("{:?}", row.iter().collect::<Vec<_>>()),
+                    Item::Flow(_) => panic!("a flow among addresses"),
+                }));
+                pages += 1;
+                match cursor.next {
+                    Some(next) => after = next,
+                    None => break,
+                }
+            }
+            let mut once = all.clone();
+            once.dedup();
+            assert_eq!((all.len(), once.len()), (15, 15), "{rows} rows, slices of {slice}");
+            assert_eq!(pages, 15_usize.div_ceil(rows));
+        }
+    }
+}

@@ -1,5 +1,5 @@
 //! Address groups: named sets of hosts, networks and hardware addresses that scripts maintain
-//! over the API. How they are stored on flash is in [`file`], but the storing itself is left to
+//! over the API. How they look on flash is in [`mod@file`], but the storing itself is left to
 //! the command layer.
 
 pub mod address;

@@ -527,7 +527,7 @@ mod tests {
         // Few bits, so that prefixes contain each other often.
         let v4 = (0_u32..16, 0_u8..=4, 0_u8..=28).prop_map(|(n, shorter, base)| {
             let address = std::net::Ipv4Addr::from_bits(n << base);
-            Entry::of(address.into(), 32 - base - shorter).unwrap()
+            Entry::of(address.into(), 32_u8.saturating_sub(base).saturating_sub(shorter)).unwrap()
         });
         let v6 = (any::<u128>(), 0_u8..=128).prop_map(|(n, length)| {
             let address =

@@ -44,12 +44,15 @@ for where, _, names in os.walk(folder):
 problems = []
 for path in files:
     name = os.path.basename(path)
-    known = run("capinfos", "-T", "-M", "-m", "-r", "-Q", "-c", "-d", path).stdout.decode().rstrip("\n")
+    capinfos = run("capinfos", "-T", "-M", "-m", "-r", "-Q", "-c", "-d", path)
+    known = capinfos.stdout.decode().rstrip("\n")
+    # A file that capinfos calls cut short must be called so here, too.
+    expected = 1 if capinfos.returncode else 0
     fields = known.split("\t") if "\t" in known else [f.strip('"') for f in known.split(",")]
     packets, size = (int(f) for f in fields[-2:])
     ours = run(portolan, "read", path)
     text = ours.stdout.decode()
-    if ours.returncode != 0:
+    if ours.returncode != expected:
         problems.append(f"{name}: exit code {ours.returncode}: {ours.stderr.decode().strip()}")
         continue
     got = (number("packets", text), number("bytes", text))

@@ -245,11 +245,10 @@ fn ring_and_plain_socket_see_each_frame_once_and_which_way_it_went() {
         let near = UdpSocket::bind("10.99.0.1:0").unwrap();
         near.connect("10.99.0.2:9").unwrap();
         for n in 0..50_usize {
-            far.send(&[MARK, &vec![7; n]].concat()).unwrap();
+            send(&far, &[MARK, &vec![7; n]].concat());
         }
         for _ in 0..30 {
-            // The far port is closed: the answer to an earlier one may be an error here.
-            while near.send(MARK).is_err() {}
+            send(&near, MARK);
         }
         let by_ring: Vec<_> = ring.marked(slot, 80);
         let by_plain = plain.marked(plain.slot("va"), 80);
@@ -271,7 +270,7 @@ fn frames_beyond_the_snap_length_keep_their_length_on_the_wire() {
     lab.run(|lab| {
         for method in [Method::Ring, Method::Plain] {
             let mut rig = Rig::new(Settings { method, snaplen: 100, ..named("va") });
-            lab.far_socket().send(&[MARK, &[7; 1_000]].concat()).unwrap();
+            send(&lab.far_socket(), &[MARK, &[7; 1_000]].concat());
             let slot = rig.slot("va");
             let found = rig.marked(slot, 1);
             assert_eq!(found[0].data.len(), 100, "{method:?}");
@@ -328,7 +327,7 @@ fn what_a_full_ring_lost_is_counted_to_the_frame() {
         let far = lab.far_socket();
         let sent = 3_000;
         for _ in 0..sent {
-            while far.send(&[MARK, &[7; 900]].concat()).is_err() {}
+            send(&far, &[MARK, &[7; 900]].concat());
         }
         let found = rig.marked(slot, 1);
         let seen = found.iter().filter(|seen| seen.direction == Direction::In).count();
@@ -452,7 +451,7 @@ fn taking_a_frame_out_of_the_ring_costs_little() {
         let slot = rig.slot("va");
         let far = lab.far_socket();
         for _ in 0..40_000 {
-            while far.send(MARK).is_err() {}
+            send(&far, MARK);
         }
         // SAFETY: no descriptors are passed; waits for the last block to be handed over.
         unsafe { libc::poll(std::ptr::null_mut(), 0, 200) };
@@ -472,6 +471,12 @@ fn taking_a_frame_out_of_the_ring_costs_little() {
         eprintln!("{frames} frames, {bytes} bytes: {each} ns each");
         assert!(frames >= 40_000 && each < 2_000, "{frames} frames, {each} ns each");
     });
+}
+
+/// Sends one datagram. Nobody listens at the other end, so a call may report the refusal of an
+/// earlier one instead of sending.
+fn send(socket: &UdpSocket, bytes: &[u8]) {
+    while socket.send(bytes).is_err() {}
 }
 
 /// Number, name and state of each interface, as `ip` tells it.

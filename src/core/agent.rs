@@ -264,7 +264,7 @@ impl Agent {
     ) -> Result<Subscription, Failure> {
         let filter = self.resolve(selection)?;
         // Nothing can match yet, as with an interface that is not there: then no flow does.
-        let filter = filter.unwrap_or(Query { version: Some(0), ..Query::default() });
+        let filter = filter.unwrap_or_else(|| Query { version: Some(0), ..Query::default() });
         self.bus.subscribe(topics, Some(filter)).ok_or(Failure::Limit)
     }
 

@@ -250,13 +250,19 @@ pub const TABLE: &[Entry] = &[
     entry(Verb::PacketStats, &[], &["packetstats"], "", "packet counters by kind"),
     entry(Verb::Timestamps, &[], &["timestamps"], "", "when things last happened"),
     entry(Verb::GroupMembers, &[], &["groups"], "[GROUP n= after=]", "members of address groups"),
-    entry(Verb::GroupAdd, &["add-group-address"], &[], "", "add addresses to a group, made if new")
-        .admin(),
+    entry(
+        Verb::GroupAdd,
+        &["add-group-address"],
+        &[],
+        "group data",
+        "add addresses to a group, made if new",
+    )
+    .admin(),
     entry(
         Verb::GroupRemove,
         &["remove-group-address", "delete-group-address"],
         &[],
-        "",
+        "group data",
         "take addresses out of a group",
     )
     .admin(),
@@ -264,16 +270,34 @@ pub const TABLE: &[Entry] = &[
         Verb::GroupFlush,
         &["flush-group-addresses", "flush-address-group"],
         &[],
-        "",
+        "group",
         "delete a group and its file",
     )
     .admin(),
-    entry(Verb::GroupSave, &["save-address-group"], &[], "", "save a group to flash").admin(),
-    entry(Verb::GroupLoad, &["load-address-group"], &[], "", "read a group back from flash")
+    entry(Verb::GroupSave, &["save-address-group"], &[], "group", "save a group to flash").admin(),
+    entry(Verb::GroupLoad, &["load-address-group"], &[], "group", "read a group back from flash")
         .admin(),
-    entry(Verb::GroupList, &["list-address-groups"], &[], "", "groups, or the members of one"),
-    entry(Verb::GroupLookup, &["lookup-group-address"], &[], "", "which groups hold an address"),
-    entry(Verb::Subscribe, &["subscribe"], &[], "", "events as they happen, flows first"),
+    entry(
+        Verb::GroupList,
+        &["list-address-groups"],
+        &[],
+        "[group]",
+        "groups, or the members of one",
+    ),
+    entry(
+        Verb::GroupLookup,
+        &["lookup-group-address"],
+        &[],
+        "data [group]",
+        "which groups hold an address",
+    ),
+    entry(
+        Verb::Subscribe,
+        &["subscribe"],
+        &[],
+        "[data= dev= proto= host= port=]",
+        "events as they happen, flows first",
+    ),
     entry(Verb::Verbose, &["verbose"], &["verbose"], "[0-4]", "log level").both(),
     entry(Verb::Set, &["set"], &["set"], "KEY VALUE", "change a setting").admin(),
     entry(
@@ -473,7 +497,7 @@ fn top(arguments: &Arguments<'_>) -> Result<Command, Failure> {
             return Err(Failure::BadArgument { name: "by", expected: "bytes, pkts or flows" });
         }
     };
-    let rows = match arguments.number("n")? {
+    let rows = match arguments.named("n").or_else(|| arguments.named("limit")) {
         None => 10,
         Some(_) => arguments.rows()?,
     };

@@ -25,7 +25,7 @@ pub enum Value {
     /// A hardware address.
     Mac([u8; 6]),
     /// Several values.
-    List(Vec<Value>),
+    List(Vec<Self>),
     /// A row within a row; protocols with flat rows leave it out.
     Row(Row),
 }

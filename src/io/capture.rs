@@ -365,7 +365,8 @@ impl Captures {
                     counters.capture_reopens = counters.capture_reopens.saturating_add(1);
                 }
                 entry.totals.opened = entry.totals.opened.saturating_add(1);
-                entry.generation = entry.generation.wrapping_add(1);
+                // As many bits as a token has for it.
+                entry.generation = entry.generation.wrapping_add(1) & 0xfff;
                 entry.problem = None;
                 entry.retry = None;
                 self.changes.push(Change::Opened {

@@ -316,8 +316,7 @@ impl Loop {
             match change {
                 capture::Change::Closed { slot } => self.ready.retain(|ready| *ready != slot),
                 capture::Change::Opened { slot, generation, fd } => {
-                    let token =
-                        Source::Capture(Slot { index: slot, generation: generation & 0xfff });
+                    let token = Source::Capture(Slot { index: slot, generation });
                     match self.register(fd, token) {
                         Ok(()) => self.make_ready(slot),
                         Err(error) => {

@@ -64,4 +64,23 @@ mod tests {
         assert_eq!(hide(b""), 0);
         assert_eq!(hide(b"surely-not-an-argument-of-this-test"), 0);
     }
+    /// Runs itself again with a secret among its arguments (to the test harness one more filter
+    /// that matches nothing).
+    #[test]
+    fn a_secret_is_gone_from_the_command_line() {
+        const SECRET: &str = "open-sesame-7";
+        if std::env::var_os("PORTOLAN_TEST_ARGV").is_some() {
+            assert_eq!(hide(SECRET.as_bytes()), 1);
+            let line = fs::read_to_string("/proc/self/cmdline").unwrap();
+            assert!(!line.contains(SECRET) && line.contains("xxxxxxxxxxxxx"), "{line}");
+            return;
+        }
+        let done = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["a_secret_is_gone_from_the_command_line", SECRET])
+            .env("PORTOLAN_TEST_ARGV", "1")
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&done.stdout);
+        assert!(done.status.success() && told.contains("1 passed"), "{told}");
+    }
 }

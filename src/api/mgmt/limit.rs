@@ -22,7 +22,7 @@ impl Bucket {
     /// A full bucket.
     #[must_use]
     pub const fn new(burst: u32, per_second: u32, now: Tick) -> Self {
-        let burst = burst as u64 * 1_000;
+        let burst = (burst as u64).saturating_mul(1_000);
         Self { level: burst, burst, per_second: per_second as u64, at: now }
     }
 

@@ -581,7 +581,7 @@ impl Server {
         self.send(from, agent, out);
     }
 
-    fn send(&mut self, to: SocketAddr, agent: &mut Agent, out: &mut Datagrams) {
+    fn send(&self, to: SocketAddr, agent: &mut Agent, out: &mut Datagrams) {
         if out.room() > 0 {
             out.push(to, &self.scratch);
         } else {

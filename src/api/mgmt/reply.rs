@@ -64,7 +64,8 @@ fn flat(out: &mut Vec<u8>, value: &Value, most: Option<usize>) -> bool {
 
 fn shorten(text: &str, most: Option<usize>) -> &str {
     let Some(most) = most.filter(|most| text.len() > *most) else { return text };
-    text.get(..text.floor_char_boundary(most)).unwrap_or_default()
+    // The longest part that ends between two characters.
+    (0..=most).rev().find_map(|end| text.get(..end)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Holds the `use crate::` lines of the tree against the layer table, so that the layering is
 //! checked, not hoped for.
 
+#![expect(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "a test of source text")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -2,6 +2,8 @@
 //! ndpiReader, counted and saw in them. The captures are not part of the source; without them
 //! the tests say that they are skipped.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -9,7 +9,6 @@ use std::time::Instant;
 use crate::api::compat::netify;
 use crate::api::json;
 use crate::core::engine::Engine;
-use crate::core::events::local_and_other;
 use crate::counters::Counters;
 use crate::flow::{EndReason, Flow, FlowId, Limits, Observer, Record, Seed, Timeouts};
 use crate::source::file::{Error, Reader};
@@ -278,7 +277,7 @@ impl Summary {
         }
         self.flows = self.flows.saturating_add(1);
         let packets = record.packets();
-        let (one, other) = local_and_other(record);
+        let (one, other) = record.local_and_other();
         let mut sum = |key| {
             self.protocols.entry(key).or_default().add(
                 packets,

@@ -1,7 +1,6 @@
 //! Flows and events as rows, in the core's spelling.
 
 use crate::flow::Record;
-use crate::flow::record::End;
 use crate::time::Tick;
 use crate::wire::decode::Tunnel;
 use crate::wire::proto;
@@ -121,14 +120,5 @@ const fn local_name(record: &Record) -> &'static str {
         None => "",
         Some(true) => "src",
         Some(false) => "dst",
-    }
-}
-
-/// The local end and the other one; without a local one the initiator stands for it.
-#[must_use]
-pub const fn local_and_other(record: &Record) -> (&End, &End) {
-    match record.is_initiator_local {
-        Some(false) => (&record.responder, &record.initiator),
-        _ => (&record.initiator, &record.responder),
     }
 }

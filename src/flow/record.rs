@@ -201,19 +201,3 @@ impl Tcp {
         }
     }
 }
-
-/// The name of a tunnel in all outputs.
-#[must_use]
-pub const fn tunnel_name(tunnel: Tunnel) -> &'static str {
-    match tunnel {
-        Tunnel::None => "none",
-        Tunnel::Geneve => "geneve",
-        Tunnel::Gre => "gre",
-        Tunnel::GtpU => "gtp-u",
-        Tunnel::IpIp => "ipip",
-        Tunnel::Mpls => "mpls",
-        Tunnel::PppoE => "pppoe",
-        Tunnel::SixIn4 => "6in4",
-        Tunnel::Vxlan => "vxlan",
-    }
-}

@@ -1,4 +1,4 @@
-//! Log lines on standard error, at most [`PER_MINUTE`] a minute from each place in the source, so
+//! Log lines on standard error, at most five a minute from each place in the source, so
 //! that neither traffic nor clients can flood the log. A stderr that does not take them loses
 //! them: the agent never waits for its log.
 

@@ -4,7 +4,6 @@
 
 use crate::core::Agent;
 use crate::core::bus::{Event, is_neighbour};
-use crate::core::events::local_and_other;
 use crate::core::report::VERSION;
 use crate::core::row::{Row, Value};
 use crate::core::status::Status;
@@ -123,7 +122,7 @@ pub fn status(status: &Status) -> Row {
 }
 
 fn members(record: &Record, clock: &Clock) -> Row {
-    let (local, other) = local_and_other(record);
+    let (local, other) = record.local_and_other();
     let opened_local = record.is_initiator_local != Some(false);
     let mut row = Row::new()
         .with("id", record.id.get())

@@ -12,6 +12,7 @@ use crate::core::engine::Engine;
 use crate::counters::Counters;
 use crate::flow::{EndReason, Flow, FlowId, Limits, Observer, Record, Seed, Timeouts};
 use crate::source::file::{Error, Reader};
+use crate::sys::signals;
 use crate::time::{Clock, Tick};
 use crate::wire::proto;
 
@@ -35,6 +36,8 @@ pub fn run(arguments: &Read) -> i32 {
         eprintln!("portolan: --json or --csv, not both");
         return exit::USAGE;
     }
+    // Ctrl-C also ends whoever writes into our standard input: what has come is still told.
+    signals::catch_interrupt();
     // SIGPIPE stays ignored: a reader that has seen enough shows as an error of the write.
     let stdout = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     let format = match (arguments.json, arguments.csv) {
@@ -57,6 +60,11 @@ pub fn run(arguments: &Read) -> i32 {
         // Each file stands for itself: a flow does not go on in the next one.
         totals.flush(EndReason::Shutdown, &mut counters, &mut report);
         if report.failed.is_some() {
+            break;
+        }
+        if signals::interrupted() {
+            eprintln!("portolan: interrupted: this is what was found so far");
+            code = exit::INTERRUPTED;
             break;
         }
     }
@@ -131,7 +139,7 @@ fn read(
         count = count.wrapping_add(1);
         if count.is_multiple_of(65_536) {
             progress.show(reader.packets(), reader.consumed());
-            if report.failed.is_some() {
+            if report.failed.is_some() || signals::interrupted() {
                 break;
             }
         }

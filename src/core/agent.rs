@@ -483,7 +483,7 @@ impl Agent {
 
     /// Tells subscribers of losses, at most once a second.
     fn alert(&mut self, now: Tick) {
-        if !self.bus.wants(Topic::Alert) || now.since(self.period.told.at) < seconds(1) {
+        if now.since(self.period.told.at) < seconds(1) {
             return;
         }
         let told = &mut self.period.told;

@@ -38,6 +38,8 @@ struct Client {
     ended: bool,
     /// The connection knows that.
     finished: bool,
+    /// The peer is gone altogether: what it sent is still carried out.
+    gone: bool,
     /// Close once the output is delivered.
     closing: bool,
     /// When something last went either way.
@@ -113,6 +115,7 @@ impl Clients {
             writable: true,
             ended: false,
             finished: false,
+            gone: false,
             closing: false,
             active: now,
             moved: now,
@@ -122,12 +125,13 @@ impl Clients {
     }
 
     /// Notes an event of a client's socket.
-    pub fn event(&mut self, slot: Slot, readable: bool, writable: bool) {
+    pub fn event(&mut self, slot: Slot, readable: bool, writable: bool, gone: bool) {
         let place = self.places.get_mut(usize::from(slot.index));
         let Some(place) = place.filter(|place| place.generation == slot.generation) else { return };
         if let Some(client) = &mut place.client {
             client.readable |= readable;
             client.writable |= writable;
+            client.gone |= gone;
             self.wake(slot.index);
         }
     }
@@ -226,6 +230,9 @@ impl Client {
             Progress::Done => self.closing = true,
         }
         if !self.flush(now) || (self.closing && self.out.is_empty()) {
+            return Served::Close;
+        }
+        if self.gone && self.finished && !again {
             return Served::Close;
         }
         if again { Served::Again } else { Served::Waits }

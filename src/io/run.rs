@@ -49,6 +49,9 @@ const NETLINK_BUDGET: u32 = 32;
 /// Bytes of netlink messages that may wait.
 const NETLINK_ROOM: u32 = 1024 * 1024;
 
+/// Seconds between two readings of the interfaces' own counters.
+const REFRESH: u32 = 5;
+
 /// How long listening stops when descriptors have run out, in microseconds.
 const PAUSE: u64 = 100_000;
 
@@ -91,7 +94,8 @@ pub struct Loop {
     changes: Vec<LinkChange>,
     next_second: Tick,
     revision: u64,
-    quiet: u32,
+    /// Seconds since the start in which there was something to watch.
+    seconds: u32,
 }
 
 impl Loop {
@@ -132,7 +136,7 @@ impl Loop {
             ready: VecDeque::new(),
             changes: Vec::new(),
             next_second: now.tick,
-            quiet: 0,
+            seconds: 0,
             poll,
         };
         new.register(new.signals.as_raw_fd(), Source::Signals).map_err(system("signals"))?;
@@ -197,7 +201,8 @@ impl Loop {
                         event.is_readable() || event.is_read_closed() || event.is_error(),
                         event.is_writable() || event.is_write_closed() || event.is_error(),
                     );
-                    self.event(source, readable, writable, start.tick);
+                    let gone = event.is_write_closed();
+                    self.event(source, readable, writable, gone, start.tick);
                 }
             }
             busy = self.turn(start);
@@ -222,7 +227,7 @@ impl Loop {
         deadlines.into_iter().flatten().min().map(|at| Duration::from_micros(at.since(now)))
     }
 
-    fn event(&mut self, source: Source, readable: bool, writable: bool, now: Tick) {
+    fn event(&mut self, source: Source, readable: bool, writable: bool, gone: bool, now: Tick) {
         match source {
             Source::Capture(slot) => {
                 if self.captures.is_current(slot.index, slot.generation) {
@@ -230,7 +235,7 @@ impl Loop {
                     self.make_ready(slot.index);
                 }
             }
-            Source::Client(slot) => self.clients.event(slot, readable, writable),
+            Source::Client(slot) => self.clients.event(slot, readable, writable, gone),
             Source::Management => {
                 if let Some(port) = &mut self.management {
                     port.event(readable, writable, &mut self.agent);
@@ -372,13 +377,19 @@ impl Loop {
                 port.drops = status.totals.drops;
             }
         }
-        self.tell_nothing_captured();
+        self.seconds = self.seconds.saturating_add(1);
+        if self.seconds == 3 {
+            self.tell_nothing_captured();
+        }
+        if self.seconds.is_multiple_of(REFRESH) {
+            // A kernel that is busy with a dump refuses; the next time will do.
+            let _ = self.watch.as_mut().map(Watch::refresh_all);
+        }
     }
 
     /// An agent that records nothing must say so: once, some seconds after the start.
-    fn tell_nothing_captured(&mut self) {
-        self.quiet = self.quiet.saturating_add(1);
-        if self.quiet == 3 && !self.captures.iter().any(|status| status.open) {
+    fn tell_nothing_captured(&self) {
+        if !self.captures.iter().any(|status| status.open) {
             let missing: Vec<&str> = self.captures.selection().missing(&self.agent.links).collect();
             if missing.is_empty() {
                 log::warn!("no interface is captured: name one with -i NAME");

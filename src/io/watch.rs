@@ -79,6 +79,15 @@ impl Watch {
         self.socket.send(&Request::link(0, ifindex))
     }
 
+    /// Asks for all interfaces, to have their counters fresh.
+    ///
+    /// # Errors
+    ///
+    /// As sendto(2).
+    pub fn refresh_all(&mut self) -> io::Result<()> {
+        self.socket.send(&Request::dump_links(0))
+    }
+
     /// Reads up to `budget` datagrams; true if it stopped there and must be called again.
     pub fn ready(
         &mut self,

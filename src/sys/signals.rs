@@ -6,7 +6,32 @@ use std::io;
 use std::mem::{MaybeUninit, size_of, zeroed};
 use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd, RawFd};
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::sys::socket;
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Makes the first SIGINT a flag to be asked for with [`interrupted`]; the second one ends the
+/// process as usual. For commands that end by themselves.
+pub fn catch_interrupt() {
+    extern "C" fn note(_: libc::c_int) {
+        INTERRUPTED.store(true, Ordering::Relaxed);
+    }
+    // SAFETY: integers and pointers, for which zero is valid.
+    let mut action: libc::sigaction = unsafe { zeroed() };
+    let handler: extern "C" fn(libc::c_int) = note;
+    action.sa_sigaction = handler as libc::sighandler_t;
+    action.sa_flags = libc::SA_RESETHAND;
+    // SAFETY: the action is initialised, its handler only stores to an atomic, and the old one
+    // isn't asked for.
+    unsafe { libc::sigaction(libc::SIGINT, &raw const action, std::ptr::null_mut()) };
+}
+
+/// Whether SIGINT came since [`catch_interrupt`].
+pub fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
 
 /// A signal that means something to the agent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

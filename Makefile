@@ -3,8 +3,10 @@
 
 SHELL := /bin/bash
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-# Under plain sudo the path may have lost the cargo of the user who typed it.
-CARGO := $(shell command -v cargo || ls $$HOME/.cargo/bin/cargo /home/$${SUDO_USER:-none}/.cargo/bin/cargo 2>/dev/null | head -1)
+# Under sudo the path has lost the toolchain of the user who typed it.
+USER_HOME := $(shell getent passwd "$${SUDO_USER:-$$(id -un)}" | cut -d: -f6)
+CARGO := $(shell command -v cargo || echo env RUSTUP_HOME=$(USER_HOME)/.rustup \
+	CARGO_HOME=$(USER_HOME)/.cargo PATH=$(USER_HOME)/.cargo/bin:$$PATH cargo)
 PORTOLAN := target/release/portolan
 # Live tests make network namespaces: their binaries run as root.
 AS_ROOT := CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(SUDO)"

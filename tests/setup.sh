@@ -53,7 +53,8 @@ if [ ${#missing[@]} -gt 0 ]; then
     done
 fi
 
-if ! command -v cargo >/dev/null && [ ! -x "$HOME/.cargo/bin/cargo" ] && [ -z "${SUDO_USER:-}" ]; then
+home=$(getent passwd "${SUDO_USER:-$(id -un)}" | cut -d: -f6)
+if ! command -v cargo >/dev/null && [ ! -x "$home/.cargo/bin/cargo" ]; then
     echo "setup: Rust is missing: see https://rustup.rs, then try again" >&2
     exit 1
 fi

@@ -144,6 +144,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("ttl_idle_tcp_flow", "flows_idle_tcp"),
     ("mgmt_read_key", "management_read_key"),
     ("verbose", "log_level"),
+    ("password", "management_password"),
     ("max_capture_length", "capture_snaplen"),
 ];
 
@@ -231,9 +232,8 @@ impl Settings {
         if IGNORED.contains(&name) {
             return Ok(());
         }
-        let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
         let unknown = || Error::Unknown(name.to_owned(), nearest(name));
-        let key = *KEYS.iter().find(|key| key.name == name).ok_or_else(unknown)?;
+        let key = *key_of(name).ok_or_else(unknown)?;
         let bad = Error::Value { name: key.name, expects: key.expects };
         if key.name == "management_password_file" {
             return match secret(value) {
@@ -349,6 +349,13 @@ impl Settings {
 
 /// Reads the first line of a file with a secret; the text of the error says why not.
 pub type Secrets<'a> = dyn FnMut(&str) -> Result<String, String> + 'a;
+
+/// The setting of that name, or of that other spelling.
+#[must_use]
+pub fn key_of(name: &str) -> Option<&'static Key> {
+    let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
+    KEYS.iter().find(|key| key.name == name)
+}
 
 /// The name of a setting from its place in the file.
 fn flat(section: &str, key: &str) -> String {

@@ -398,12 +398,11 @@ impl Agent {
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<Reply, Failure> {
-        use crate::config::settings::{Error, KEYS};
-        let is_live = KEYS.iter().any(|k| k.name == key && k.live);
-        if !is_live {
+        use crate::config::settings::{Error, key_of};
+        let Some(known) = key_of(key).filter(|key| key.live) else {
             let expected = "a setting that can change while running (--list-settings marks them)";
             return Err(Failure::BadArgument { name: "key", expected });
-        }
+        };
         let mut settings = self.settings.clone();
         let refused = |error| match error {
             Error::Value { expects, .. } => {
@@ -416,7 +415,7 @@ impl Agent {
         self.apply(settings);
         let row = Row::new().with("key", key.to_owned());
         // A password is never shown.
-        Ok(Reply::Row(match self.settings.show(key) {
+        Ok(Reply::Row(match self.settings.show(known.name) {
             Some(value) => row.with("value", value),
             None => row,
         }))

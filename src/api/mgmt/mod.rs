@@ -186,7 +186,8 @@ impl Server {
         now: Tick,
     ) {
         agent.counters.udp_received = agent.counters.udp_received.saturating_add(1);
-        if from == self.config.own || REFLECTORS.contains(&from.port()) {
+        let reflects = REFLECTORS.contains(&from.port()) || from.port() == self.config.own.port();
+        if reflects {
             agent.counters.udp_bad = agent.counters.udp_bad.saturating_add(1);
             return;
         }

@@ -536,3 +536,6 @@ mod proto {
     pub(super) const UDP_LITE: u8 = 136;
     pub(super) const MPLS: u8 = 137;
 }
+
+#[cfg(test)]
+mod tests;

@@ -645,7 +645,10 @@ fn eight_tunnels_are_opened_and_the_ninth_is_too_deep() {
         })
     };
     assert_eq!(carried(&bridged(8)).0, Tunnel::Gre);
-    assert_eq!(try_decode(LinkType::ETHERNET, &bridged(9)).1, Err(Error::TooDeep));
+    assert_eq!(
+        try_decode(LinkType::ETHERNET, &bridged(9)).1,
+        Err(Error::TooDeep)
+    );
     let (packet, result) = try_decode(LinkType::ETHERNET, &nested(9));
     assert_eq!((result, ports(&packet)), (Err(Error::TooDeep), (4, 0, 0)));
     let (packet, result) = try_decode(LinkType::ETHERNET, &nested(1000));

@@ -2,6 +2,13 @@
 //! ndpiReader, counted and saw in them. The captures are not part of the source; without them
 //! the tests say that they are skipped.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test, helpers included, may panic"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

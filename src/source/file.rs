@@ -507,4 +507,5 @@ impl fmt::Display for Damage {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "a test may panic")]
 mod tests;

@@ -449,3 +449,7 @@ impl fmt::Display for Damage {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "a test may panic")]
+mod tests;

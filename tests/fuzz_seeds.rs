@@ -35,3 +35,28 @@ fn packet_seeds_pass() {
 fn pcap_file_seeds_pass() {
     over_seeds("pcap_file", checks::pcap_file);
 }
+
+#[test]
+fn configuration_seeds_pass() {
+    over_seeds("configuration", checks::configuration);
+}
+
+#[test]
+fn group_file_seeds_pass() {
+    over_seeds("group_file", checks::group_file);
+}
+
+#[test]
+fn json_command_seeds_pass() {
+    over_seeds("json_command", checks::json_command);
+}
+
+#[test]
+fn management_seeds_pass() {
+    over_seeds("management", checks::management);
+}
+
+#[test]
+fn netlink_message_seeds_pass() {
+    over_seeds("netlink_message", checks::netlink_message);
+}

@@ -55,7 +55,7 @@ bench: ## speed, memory and size beside peers, as ratios
 	$(SUDO) tests/bench/run.py
 
 fuzz: ## thirty seconds of each fuzz target (needs a nightly toolchain and cargo-fuzz)
-	cd tests/fuzz && for t in $$($(CARGO) fuzz list); do $(CARGO) +nightly fuzz run $$t -- -max_total_time=30 || exit 1; done
+	for t in $$($(CARGO) fuzz list --fuzz-dir tests/fuzz); do $(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$t tests/fuzz/corpus/$$t tests/fuzz/seeds/$$t -- -max_total_time=30 || exit 1; done
 
 setup: ## install what building, tests and benchmarks need
 	@tests/setup.sh bench

@@ -96,6 +96,8 @@ pub struct Facts {
     pub ram: u64,
     /// One per interface that is captured or should be.
     pub ports: Vec<Port>,
+    /// Names and patterns of interfaces that should be captured and are not there.
+    pub missing: Vec<String>,
 }
 
 /// The capture of one interface.

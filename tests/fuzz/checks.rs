@@ -105,7 +105,7 @@ pub(crate) fn configuration(input: &[u8]) {
 pub(crate) fn group_file(input: &[u8]) {
     use portolan::group::file;
     if let Ok(content) = file::read(input) {
-        let mut entries = content.entries.clone();
+        let mut entries = content.entries;
         entries.sort_unstable();
         entries.dedup();
         let written = file::write(entries.iter().copied());

@@ -11,7 +11,7 @@ PORTOLAN := target/release/portolan
 # Live tests make network namespaces: their binaries run as root.
 AS_ROOT := CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(SUDO)"
 
-.PHONY: help run build test check lint unit doc live captures quickstart bench fuzz setup clean
+.PHONY: help run build test check lint unit doc captures robust quickstart bench fuzz setup clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,7 @@ test: ## install what the tests need and run them all
 	$(AS_ROOT) $(CARGO) test --locked
 	@$(MAKE) --no-print-directory build
 	tests/captures.py $(PORTOLAN)
+	$(SUDO) tests/robust.py $(PORTOLAN)
 	$(SUDO) tests/quickstart.sh
 
 check: lint unit doc ## what every commit must pass: format, lints, unit tests, docs
@@ -45,6 +46,9 @@ doc:
 
 captures: build ## read every capture there is, whole and damaged
 	tests/captures.py $(PORTOLAN)
+
+robust: build ## kill it amid a save, flood it, crowd it
+	$(SUDO) tests/robust.py $(PORTOLAN) --long
 
 quickstart: ## the sessions of the README, as printed
 	$(SUDO) tests/quickstart.sh

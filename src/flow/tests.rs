@@ -613,8 +613,7 @@ fn a_prepared_packet_lands_where_a_plain_one_does() {
     bench.table.warm(&mut places);
     let place = places[1].unwrap();
     let sight = at_millis(1);
-    let touched =
-        bench.table.touch_prepared(&place, &packet, &sight, &mut bench.counters, &mut ());
+    let touched = bench.table.touch_prepared(&place, &packet, &sight, &mut bench.counters, &mut ());
     assert_eq!(touched.unwrap().id, id);
     let mut fragment = udp(A, B);
     fragment.datagram.as_mut().unwrap().fragment = Fragment::First(1);

@@ -11,7 +11,8 @@ use crate::api::json;
 use crate::core::engine::Engine;
 use crate::counters::Counters;
 use crate::flow::{EndReason, Flow, FlowId, Limits, Observer, Record, Seed, Timeouts};
-use crate::source::file::{Error, Reader};
+use crate::source::Frame;
+use crate::source::file::{BATCH, Error, Reader};
 use crate::sys::signals;
 use crate::time::{Clock, Tick};
 use crate::wire::proto;
@@ -116,28 +117,38 @@ fn read(
     let mut reader = Reader::open(input).map_err(|error| explain(&error))?;
     let mut progress = Progress::new(name, size);
     let mut latest = Tick::default();
-    let mut count = 0_u32;
+    let mut shown = 0;
     loop {
-        match reader.next_frame() {
-            Ok(Some(frame)) => {
-                // A file's clock may go back; time-outs only ever go on.
-                let second = latest.secs();
-                latest = latest.max(frame.ts);
-                span.first = Some(span.first.map_or(frame.ts, |first| first.min(frame.ts)));
-                engine.frame(&frame, counters, report);
-                if latest.secs() != second || engine.flows.is_emergency() {
-                    while engine.advance(latest, EXPIRE_BUDGET, counters, report) {}
-                }
-            }
-            Ok(None) => break,
+        let mut room = [Frame::EMPTY; BATCH];
+        let count = match reader.next_frames(&mut room) {
+            Ok(0) => break,
+            Ok(count) => count,
             Err(error) => {
                 span.last = span.last.max(latest);
                 progress.clear();
                 return Err(format!("{}; what came before it is reported", explain(&error)));
             }
+        };
+        // Time-outs are looked at behind each packet that begins a second.
+        let mut rest = room.get(..count).unwrap_or_default();
+        while let Some(next) = rest.first() {
+            span.first = Some(span.first.unwrap_or(next.ts));
+            let second = latest.secs();
+            let last = rest.iter().position(|frame| frame.ts.secs() > second);
+            let (part, behind) = rest.split_at(last.map_or(rest.len(), |at| at.saturating_add(1)));
+            for frame in part {
+                // A file's clock may go back; time-outs only ever go on.
+                latest = latest.max(frame.ts);
+                span.first = span.first.min(Some(frame.ts));
+            }
+            engine.frames(part, counters, report);
+            if latest.secs() != second || engine.flows.is_emergency() {
+                while engine.advance(latest, EXPIRE_BUDGET, counters, report) {}
+            }
+            rest = behind;
         }
-        count = count.wrapping_add(1);
-        if count.is_multiple_of(65_536) {
+        if reader.packets().saturating_sub(shown) >= 65_536 {
+            shown = reader.packets();
             progress.show(reader.packets(), reader.consumed());
             if report.failed.is_some() || signals::interrupted() {
                 break;

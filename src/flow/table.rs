@@ -318,11 +318,11 @@ impl Table {
     /// Reads what the packets of a batch will need from memory. In a large table nearly every
     /// packet misses the cache; done one after the other for the whole batch, the misses overlap.
     #[inline]
-    pub fn warm(&self, batch: &mut [Prepared]) {
-        for place in &mut *batch {
+    pub fn warm(&self, batch: &mut [Option<Prepared>]) {
+        for place in batch.iter_mut().flatten() {
             place.slot = self.bucket(place.hash);
         }
-        for place in batch {
+        for place in batch.iter_mut().flatten() {
             if place.slot != 0 {
                 let flow = self.slab.at(place.slot);
                 // The first two lines of the flow: a read of each.

@@ -287,8 +287,9 @@ impl Loop {
         let until = now.tick.plus(DATA_BUDGET);
         while let Some(slot) = self.ready.pop_front() {
             let agent = &mut self.agent;
-            let drained =
-                self.captures.drain(slot, &now, FRAMES, |frame: Frame<'_>| agent.frame(&frame));
+            let drained = self
+                .captures
+                .drain(slot, &now, FRAMES, |frames: &[Frame<'_>]| agent.frames(frames));
             if drained.more {
                 self.ready.push_back(slot);
             }

@@ -8,6 +8,7 @@ use super::link::{LinkType, VlanTag};
 
 mod link;
 mod network;
+mod plain;
 mod span;
 mod tunnel;
 mod wlan;
@@ -277,6 +278,14 @@ impl Packet {
         self.tunnel = Tunnel::None;
         self.truncated = false;
         self.carrier_count = 0;
+        if link == LinkType::ETHERNET && plain::read(self, frame).is_some() {
+            return Ok(());
+        }
+        self.walk(link, vlan, frame)
+    }
+
+    /// Reads any frame, layer by layer.
+    fn walk(&mut self, link: LinkType, vlan: Option<VlanTag>, frame: &[u8]) -> Result<(), Error> {
         let mut walk = Walk {
             packet: self,
             layers: 0,

@@ -2,6 +2,10 @@
 
 use portolan::cli::args::{self, Parsed, Sub};
 use portolan::cli::{agent, ctl, exit, read};
+use portolan::sys::heap::Counted;
+
+#[global_allocator]
+static HEAP: Counted = Counted;
 
 fn main() {
     let words: Vec<String> =

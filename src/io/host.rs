@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::config::Settings;
 use crate::core::agent::{Host, Usage};
 use crate::sys::files::Directory;
-use crate::sys::{clock, process};
+use crate::sys::{clock, heap, process};
 use crate::time::Tick;
 
 /// Largest file of state that is read.
@@ -118,6 +118,7 @@ impl Host for Machine {
             system_seconds: usage.system_seconds,
             rss_kib: usage.rss_kib,
             peak_rss_kib: usage.peak_rss_kib,
+            heap_kib: heap::held() as u64 / 1_024,
             cpus: process::cpus(),
             descriptors: process::open_descriptors().unwrap_or(0),
         };

@@ -629,15 +629,27 @@ fn facts() -> Facts {
     let machine = process::machine();
     let version = crate::core::report::VERSION;
     Facts {
+        // Name/VERSION (os; libc-os; cpu; feature; …), as Netify's agent identifies itself.
         ident: format!(
-            "Portolan/{version} ({}; {}; {}; netlink; tpv3)",
-            machine.system, machine.release, machine.hardware
+            "Portolan/{version} ({}; {LIBC}; {}; netlink; tpv3)",
+            distribution().unwrap_or(machine.system),
+            machine.hardware
         ),
         uuid: installation(),
         hostname: machine.host,
         ram: process::total_ram(),
         ..Facts::default()
     }
+}
+
+/// The C library and system that this was built for.
+const LIBC: &str = if cfg!(target_env = "musl") { "linux-musl" } else { "linux-gnu" };
+
+/// What this Linux calls itself (os-release(5)).
+fn distribution() -> Option<String> {
+    let text = fs::read_to_string("/etc/os-release").ok()?;
+    let id = text.lines().find_map(|line| line.strip_prefix("ID="))?;
+    Some(id.trim_matches('"').to_owned())
 }
 
 /// Identifies this installation without giving the machine's id away: the same after a restart

@@ -246,6 +246,12 @@ impl Server {
         self.follow(agent);
     }
 
+    /// The port goes: gives back what it holds of the agent.
+    pub fn close(&mut self, agent: &mut Agent) {
+        self.topics.release(|_| true);
+        self.follow(agent);
+    }
+
     fn request(
         &mut self,
         request: Result<Request<'_>, Reject<'_>>,

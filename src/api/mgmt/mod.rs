@@ -202,7 +202,9 @@ impl Server {
             }
             Datagram::Help | Datagram::Status => self.silence(agent),
             Datagram::Request(request) => {
-                if self.answers.iter().any(|answer| answer.peer == from) {
+                // Also behind those that wait though their turn has come, to keep the order.
+                let waits = self.waiting.iter().any(|(peer, _)| *peer == from);
+                if waits || self.answers.iter().any(|answer| answer.peer == from) {
                     self.queue(bytes, from, agent, out, now);
                 } else {
                     self.request(request, from, agent, out, now);

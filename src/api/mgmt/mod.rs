@@ -290,11 +290,13 @@ impl Server {
         }
         let writes = request.kind == Kind::Write;
         let Some(entry) = TABLE.iter().find(|e| e.udp.contains(&&*request.method)) else {
-            if OTHER_DAEMON.contains(&&*request.method) {
+            if OTHER_DAEMON.contains(&&*request.method) && !writes {
                 let body = Body::Error("unimplemented", None);
                 return self.answer(&request, from, keyed, body, false, agent, out, now);
             }
-            return self.error(&request.tag, "unknowncmd", from, agent, out, now);
+            let known = OTHER_DAEMON.contains(&&*request.method);
+            let error = if known { "readonly" } else { "unknowncmd" };
+            return self.error(&request.tag, error, from, agent, out, now);
         };
         if writes && entry.access == Access::Read {
             return self.error(&request.tag, "readonly", from, agent, out, now);

@@ -75,8 +75,9 @@ impl Port {
         }
     }
 
-    /// Gives the socket back.
-    pub fn close(&mut self, registry: &Registry) {
+    /// Gives the socket back, and with it the subscriptions.
+    pub fn close(&mut self, registry: &Registry, agent: &mut Agent) {
+        self.server.close(agent);
         // Only fails for a descriptor that was never registered.
         let _ = registry.deregister(&mut self.socket);
     }

@@ -460,7 +460,7 @@ impl Loop {
 
     fn open_management(&mut self, settings: &Settings, now: Tick) {
         if let Some(mut port) = self.management.take() {
-            port.close(self.poll.registry());
+            port.close(self.poll.registry(), &mut self.agent);
         }
         if settings.management_port == 0 {
             return;

@@ -36,6 +36,12 @@ const SLICE: usize = 32;
 /// What an answer without a key may come to on loopback: datagrams, and their octets.
 const KEYLESS: (usize, usize) = (40, 8 * 1024);
 
+/// IPv4 and UDP headers, in octets: they count as part of a datagram.
+const HEADERS: usize = 28;
+
+/// How many times its own size a request from another machine may earn without the key.
+const AMPLIFICATION: usize = 3;
+
 /// How long a subscription from another machine lasts unless renewed, in microseconds.
 const REMOTE_LEASE: u64 = 300_000_000;
 
@@ -148,6 +154,8 @@ pub struct Server {
     keyless_all: Bucket,
     errors: Bucket,
     busy: Bucket,
+    /// Octets of the request that is being answered.
+    paid: usize,
     scratch: Vec<u8>,
 }
 
@@ -166,6 +174,7 @@ impl Server {
             keyless_all: Bucket::new(100, 100, now),
             errors: Bucket::new(200, 100, now),
             busy: Bucket::new(1, 1, now),
+            paid: 0,
             scratch: Vec::with_capacity(2 * reply::MAX_REPLY),
         }
     }
@@ -186,6 +195,7 @@ impl Server {
         now: Tick,
     ) {
         agent.counters.udp_received = agent.counters.udp_received.saturating_add(1);
+        self.paid = bytes.len();
         let reflects = REFLECTORS.contains(&from.port()) || from.port() == self.config.own.port();
         if reflects {
             agent.counters.udp_bad = agent.counters.udp_bad.saturating_add(1);
@@ -202,7 +212,9 @@ impl Server {
             }
             Datagram::Help | Datagram::Status => self.silence(agent),
             Datagram::Request(request) => {
-                if self.answers.iter().any(|answer| answer.peer == from) {
+                // Also behind those that wait though their turn has come, to keep the order.
+                let waits = self.waiting.iter().any(|(peer, _)| *peer == from);
+                if waits || self.answers.iter().any(|answer| answer.peer == from) {
                     self.queue(bytes, from, agent, out, now);
                 } else {
                     self.request(request, from, agent, out, now);
@@ -229,6 +241,7 @@ impl Server {
             if out.room() == 0 || self.answers.iter().any(|answer| answer.peer == from) {
                 self.waiting.push_back((from, bytes));
             } else if let Datagram::Request(request) = Datagram::parse(&bytes) {
+                self.paid = bytes.len();
                 self.request(request, from, agent, out, now);
             }
         }
@@ -243,6 +256,12 @@ impl Server {
         self.answers.retain(|answer| answer.peer != peer);
         self.waiting.retain(|(from, _)| *from != peer);
         self.topics.release(|subscriber| subscriber.peer == peer);
+        self.follow(agent);
+    }
+
+    /// The port goes: gives back what it holds of the agent.
+    pub fn close(&mut self, agent: &mut Agent) {
+        self.topics.release(|_| true);
         self.follow(agent);
     }
 
@@ -282,11 +301,13 @@ impl Server {
         }
         let writes = request.kind == Kind::Write;
         let Some(entry) = TABLE.iter().find(|e| e.udp.contains(&&*request.method)) else {
-            if OTHER_DAEMON.contains(&&*request.method) {
+            if OTHER_DAEMON.contains(&&*request.method) && !writes {
                 let body = Body::Error("unimplemented", None);
                 return self.answer(&request, from, keyed, body, false, agent, out, now);
             }
-            return self.error(&request.tag, "unknowncmd", from, agent, out, now);
+            let known = OTHER_DAEMON.contains(&&*request.method);
+            let error = if known { "readonly" } else { "unknowncmd" };
+            return self.error(&request.tag, error, from, agent, out, now);
         };
         if writes && entry.access == Access::Read {
             return self.error(&request.tag, "readonly", from, agent, out, now);
@@ -563,6 +584,11 @@ impl Server {
             return self.silence(agent);
         }
         reply::write(&mut self.scratch, tag, "error", &Row::new().with("error", error));
+        // A tag of control characters grows sixfold when it is escaped.
+        let most = self.paid.saturating_add(HEADERS).saturating_mul(AMPLIFICATION);
+        if !local && self.scratch.len().saturating_add(HEADERS) > most {
+            return self.silence(agent);
+        }
         self.send(from, agent, out);
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::hash::Hash;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write};
 use std::time::Instant;
 
@@ -23,8 +24,8 @@ use super::exit;
 /// Flows that may expire after each frame: their work is spread over the file.
 const EXPIRE_BUDGET: usize = 64;
 
-/// Hosts told apart in the summary; more than this are counted together.
-const MAX_HOSTS: usize = 65_536;
+/// Hosts told apart in the summary, and services; more than this are counted together.
+const MAX_HOSTS: usize = 16_384;
 
 /// Runs the sub-command and returns the exit code.
 #[must_use]
@@ -289,6 +290,11 @@ impl Sum {
     }
 }
 
+/// The sum of a key, if it has one or there is room for one more.
+fn capped<K: Eq + Hash>(sums: &mut HashMap<K, Sum>, key: K) -> Option<&mut Sum> {
+    if sums.len() < MAX_HOSTS { Some(sums.entry(key).or_default()) } else { sums.get_mut(&key) }
+}
+
 impl Summary {
     fn add(&mut self, record: &Record) {
         if record.is_carrier {
@@ -307,17 +313,14 @@ impl Summary {
         sum(record.proto);
         let service = (record.proto, record.responder.port);
         if record.responder.port != 0
-            && (self.services.len() < MAX_HOSTS || self.services.contains_key(&service))
+            && let Some(sum) = capped(&mut self.services, service)
         {
-            let sum = self.services.entry(service).or_default();
             sum.add(packets, record.initiator.bytes, record.responder.bytes);
         }
         for (host, peer) in [(one, other), (other, one)] {
-            if self.hosts.len() < MAX_HOSTS || self.hosts.contains_key(&host.ip) {
-                let sum = self.hosts.entry(host.ip).or_default();
-                sum.add(packets, host.bytes, peer.bytes);
-            } else {
-                self.hosts_left_out = self.hosts_left_out.saturating_add(1);
+            match capped(&mut self.hosts, host.ip) {
+                Some(sum) => sum.add(packets, host.bytes, peer.bytes),
+                None => self.hosts_left_out = self.hosts_left_out.saturating_add(1),
             }
         }
     }

@@ -27,7 +27,7 @@ pub struct Engine {
 
 /// Frames that go through the table together: enough for their cache misses to overlap, few
 /// enough for what is known of them to stay in the cache.
-const BATCH: usize = 16;
+const BATCH: usize = 32;
 
 /// Every reason for which a flow ends.
 pub const REASONS: [EndReason; 7] = [

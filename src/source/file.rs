@@ -27,7 +27,7 @@ pub const MAX_BLOCK: usize = 16 * 1024 * 1024;
 pub const MAX_INTERFACES: usize = 4096;
 
 /// Packets handed out at once at most.
-pub const BATCH: usize = 16;
+pub const BATCH: usize = 32;
 
 /// A capture file being read.
 #[derive(Debug)]

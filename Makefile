@@ -9,7 +9,7 @@ CARGO := $(shell command -v cargo || echo env RUSTUP_HOME=$(USER_HOME)/.rustup \
 	CARGO_HOME=$(USER_HOME)/.cargo PATH=$(USER_HOME)/.cargo/bin:$$PATH cargo)
 PORTOLAN := target/release/portolan
 # Live tests make network namespaces: their binaries run as root.
-AS_ROOT := CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(SUDO)"
+AS_ROOT := $(if $(SUDO),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER=$(SUDO))
 
 .PHONY: help run build test check lint unit doc captures robust quickstart bench fuzz setup clean
 

@@ -1,7 +1,5 @@
 //! Proves that a packet of a flow that exists allocates nothing: an allocator that counts.
 
-#![expect(clippy::arithmetic_side_effects, reason = "small numbers of the test's own")]
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 

@@ -65,7 +65,7 @@ pub fn run(arguments: &Read) -> i32 {
     }
     if let Format::Summary(summary) = std::mem::replace(&mut report.format, Format::Json) {
         let failed = summary.print(&mut report.out, arguments, &totals, &counters, &span);
-        report.failed = report.failed.or(failed.err());
+        report.failed = report.failed.or_else(|| failed.err());
     }
     match report.failed.take().map_or_else(|| report.out.flush(), Err) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => code,
@@ -474,7 +474,7 @@ impl<'a> Progress<'a> {
         // Only shown, so rounding is fine.
         let rate = (packets as f64 / seconds) as u64;
         let part = self.size.filter(|size| *size > 0).map(|size| {
-            let percent = consumed.saturating_mul(100) / size;
+            let percent = consumed.saturating_mul(100).checked_div(size).unwrap_or(0);
             let left = size.saturating_sub(consumed) as f64 / (consumed.max(1) as f64 / seconds);
             format!(", {percent} %, {left:.0} s left")
         });

@@ -47,7 +47,7 @@ pub fn run(arguments: &Arguments) -> i32 {
     if arguments.list_settings {
         return print(&list(&settings));
     }
-    if let Some(password) = &arguments.management_password {
+    for (_, password) in source.given.iter().filter(|(name, _)| name == "management_password") {
         tell(
             "warning: a password on the command line is seen in the process list until now; \
              --management-password-file never is",

@@ -1,7 +1,9 @@
 //! The `portolan` command.
 
+use std::io::Write as _;
+
 use portolan::cli::args::{self, Parsed, Sub};
-use portolan::cli::{agent, ctl, exit, read};
+use portolan::cli::{agent, ctl, exit, print, read};
 use portolan::sys::heap::Counted;
 
 #[global_allocator]
@@ -16,12 +18,9 @@ fn main() {
             Some(Sub::Ctl(arguments)) => ctl::run(arguments),
             None => agent::run(&arguments),
         },
-        Parsed::Say(text) => {
-            println!("{}", text.trim_end());
-            exit::OK
-        }
+        Parsed::Say(text) => print(&text),
         Parsed::Refuse(text) => {
-            eprintln!("{text}");
+            let _ = writeln!(std::io::stderr(), "{text}");
             exit::USAGE
         }
     };

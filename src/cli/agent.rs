@@ -5,15 +5,15 @@ use std::fs;
 use std::path::Path;
 
 use crate::config::Settings;
-use crate::config::settings::KEYS;
+use crate::config::settings::{KEYS, Key};
 use crate::core::agent::Ending;
 use crate::core::report::VERSION;
 use crate::io::logger;
 use crate::io::run::{Loop, StartError};
-use crate::sys::{argv, process};
+use crate::sys::{argv, process, stderr};
 
 use super::args::Arguments;
-use super::exit;
+use super::{exit, print};
 
 /// Where the configuration is looked for.
 const CONFIG: &str = "/etc/portolan/portolan.conf";
@@ -22,14 +22,14 @@ const CONFIG: &str = "/etc/portolan/portolan.conf";
 #[must_use]
 pub fn run(arguments: &Arguments) -> i32 {
     if arguments.version {
-        println!("portolan {VERSION} ({}; {})", std::env::consts::OS, std::env::consts::ARCH);
-        return exit::OK;
+        let (system, machine) = (std::env::consts::OS, std::env::consts::ARCH);
+        return print(&format!("portolan {VERSION} ({system}; {machine})"));
     }
     let source = Sources::of(arguments);
     let settings = match source.settings() {
         Ok((settings, warnings)) => {
             for warning in &warnings {
-                eprintln!("portolan: warning: {warning}");
+                tell(&format!("warning: {warning}"));
             }
             if arguments.check_config && !warnings.is_empty() {
                 return exit::USAGE;
@@ -37,22 +37,20 @@ pub fn run(arguments: &Arguments) -> i32 {
             settings
         }
         Err(reason) => {
-            eprintln!("portolan: {reason}");
+            tell(&reason);
             return exit::USAGE;
         }
     };
     if arguments.check_config {
-        println!("the configuration is fine");
-        return exit::OK;
+        return print("the configuration is fine");
     }
     if arguments.list_settings {
-        list(&settings);
-        return exit::OK;
+        return print(&list(&settings));
     }
-    if let Some(password) = &arguments.management_password {
-        eprintln!(
-            "portolan: warning: --management-password is seen in the process list until now; \
-             --management-password-file never is"
+    for (_, password) in source.given.iter().filter(|(name, _)| name == "management_password") {
+        tell(
+            "warning: a password on the command line is seen in the process list until now; \
+             --management-password-file never is",
         );
         let _ = argv::hide(password.as_bytes());
     }
@@ -67,11 +65,16 @@ pub fn run(arguments: &Arguments) -> i32 {
     }
 }
 
+/// One line on standard error, if somebody takes it.
+fn tell(text: &str) {
+    stderr::write(&format!("portolan: {text}\n"));
+}
+
 /// The process before anything is opened.
 fn prepare() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        eprintln!("portolan: stopped by a defect at {place}: please report it");
+        tell(&format!("stopped by a defect at {place}: please report it"));
         std::process::abort();
     }));
     let _ = process::fill_standard_descriptors();
@@ -85,7 +88,7 @@ fn prepare() {
 
 fn start(source: &Sources) -> Result<Ending, i32> {
     let settings = source.settings().map(|(settings, _)| settings).map_err(|reason| {
-        eprintln!("portolan: {reason}");
+        tell(&reason);
         exit::USAGE
     })?;
     let again = source.clone();
@@ -104,13 +107,13 @@ fn start(source: &Sources) -> Result<Ending, i32> {
             StartError::Denied(text) => (text, exit::DENIED),
             StartError::System(text) => (text, exit::FAILED),
         };
-        eprintln!("portolan: {text}");
+        tell(&text);
         code
     })?;
     running.drop_privileges();
     log::info!("portolan {VERSION} answers on {}", running.doors());
     running.run().map_err(|error| {
-        eprintln!("portolan: {error}");
+        tell(&error.to_string());
         exit::FAILED
     })
 }
@@ -192,12 +195,13 @@ fn secret(path: &str) -> Result<String, String> {
     Ok(text.lines().next().unwrap_or_default().trim_end().to_owned())
 }
 
-fn list(settings: &Settings) {
-    for key in KEYS {
+fn list(settings: &Settings) -> String {
+    let line = |key: &Key| {
         let value = settings.show(key.name).unwrap_or_else(|| "(not shown)".to_owned());
         let live = if key.live { ", live" } else { "" };
-        println!("{:<26} {value:<40} # {}{live}", key.name, key.help);
-    }
+        format!("{:<26} {value:<40} # {}{live}\n", key.name, key.help)
+    };
+    KEYS.iter().map(line).collect()
 }
 
 #[cfg(test)]

@@ -232,7 +232,8 @@ fn fit(text: &str) -> String {
     out
 }
 
-/// `-i a b -c file` becomes `-i a -i b -c file`; sub-commands are left as they are.
+/// `-i a b -c file` becomes `-i a -i b -c file`, and `-vv` becomes `-v -v`; sub-commands are left
+/// as they are.
 fn spread(words: &[String]) -> Vec<String> {
     let sub = ["read", "ctl", "help"];
     let mut out: Vec<String> = Vec::with_capacity(words.len());
@@ -250,6 +251,9 @@ fn spread(words: &[String]) -> Vec<String> {
             named = true;
         } else if named && !word.starts_with('-') {
             out.extend(["-i".to_owned(), word.clone()]);
+        } else if let Some(letter @ ("v" | "q")) = repeated(word) {
+            named = false;
+            out.extend(word.chars().skip(1).map(|_| format!("-{letter}")));
         } else {
             named = false;
             out.push(word.clone());
@@ -261,6 +265,14 @@ fn spread(words: &[String]) -> Vec<String> {
         }
     }
     out
+}
+
+/// The letter of an option such as `-vvv`.
+fn repeated(word: &str) -> Option<&str> {
+    let letters = word.strip_prefix('-')?;
+    let first = letters.get(..1)?;
+    (letters.len() > 1 && letters.len() <= 8 && letters.replace(first, "").is_empty())
+        .then_some(first)
 }
 
 /// `: did you mean …?` for an option that is nearly one.
@@ -310,6 +322,7 @@ mod tests {
         assert_eq!(run("run -i a --promiscuous").interface, ["a"]);
         assert_eq!(run("-c read").config.as_deref(), Some("read"));
         assert_eq!(run("-i read").interface, ["read"]);
+        assert_eq!((run("-vvv").verbose, run("-i a -vv -q").verbose), (3, 2));
         assert!(matches!(run("read -j x").command, Some(Sub::Read(_))));
     }
 

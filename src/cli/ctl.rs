@@ -20,9 +20,10 @@ pub fn run(ctl: &Ctl) -> i32 {
         Ok(code) => code,
         Err(error) if error.kind() == ErrorKind::BrokenPipe => exit::OK,
         Err(error) => {
-            eprintln!(
+            complain!(
                 "portolan: no answer from {}:{}: {error}; is the agent running there?",
-                ctl.address, ctl.port
+                ctl.address,
+                ctl.port
             );
             exit::UNREACHABLE
         }
@@ -37,7 +38,7 @@ fn ask(ctl: &Ctl, out: &mut impl Write) -> io::Result<i32> {
         // `portolan ctl status` is `portolan ctl r status`.
         Some((first, _)) if first.len() > 1 => ("r", ctl.request.join(" ")),
         _ => {
-            eprintln!(
+            complain!(
                 "portolan: what to ask? r METHOD, w METHOD or s TOPIC (try portolan ctl r help)"
             );
             return Ok(exit::USAGE);
@@ -48,7 +49,7 @@ fn ask(ctl: &Ctl, out: &mut impl Write) -> io::Result<i32> {
         (None, Some(path)) => match std::fs::read_to_string(path) {
             Ok(text) => Some(text.lines().next().unwrap_or_default().to_owned()),
             Err(error) => {
-                eprintln!("portolan: key file {path}: {error}");
+                complain!("portolan: key file {path}: {error}");
                 return Ok(exit::USAGE);
             }
         },
@@ -57,7 +58,7 @@ fn ask(ctl: &Ctl, out: &mut impl Write) -> io::Result<i32> {
     let address: IpAddr = match ctl.address.parse() {
         Ok(address) => address,
         Err(_) => {
-            eprintln!("portolan: {:?} is no IP address", ctl.address);
+            complain!("portolan: {:?} is no IP address", ctl.address);
             return Ok(exit::USAGE);
         }
     };
@@ -102,7 +103,7 @@ fn receive(
             "error" => {
                 let error = reply.get("error").and_then(Value::as_str).unwrap_or("unknown");
                 let detail = reply.get("detail").and_then(Value::as_str).unwrap_or_default();
-                eprintln!("portolan: {error}{}{detail}", if detail.is_empty() { "" } else { ": " });
+                complain!("portolan: {error}{}{detail}", if detail.is_empty() { "" } else { ": " });
                 explain(error);
                 code = exit::FAILED;
                 // Between begin and end an error is not the last word.
@@ -115,7 +116,7 @@ fn receive(
             }
             "end" => {
                 if let Some(next) = reply.get("next") {
-                    eprintln!("portolan: more rows: add after={next}");
+                    complain!("portolan: more rows: add after={next}");
                 }
                 return Ok(code);
             }
@@ -126,7 +127,7 @@ fn receive(
                 out.flush()?;
             }
             "unsubscribed" => {
-                eprintln!("portolan: another client took the subscription");
+                complain!("portolan: another client took the subscription");
                 return Ok(exit::FAILED);
             }
             _ => {}
@@ -144,7 +145,7 @@ fn explain(error: &str) {
         "toolong" => "a request has at most 80 octets: use the Unix socket for longer ones",
         _ => return,
     };
-    eprintln!("portolan: {hint}");
+    complain!("portolan: {hint}");
 }
 
 #[cfg(test)]

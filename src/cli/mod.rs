@@ -1,9 +1,33 @@
 //! The command line: what was typed, turned into settings or into a run of a sub-command.
 
+use std::io::{ErrorKind, Write as _};
+
+/// `eprintln!` that takes no offence at a reader that is gone.
+macro_rules! complain {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 pub mod agent;
 pub mod args;
 pub mod ctl;
 pub mod read;
+
+/// Prints to standard output and returns the exit code: a reader that has seen enough is no
+/// failure.
+#[must_use]
+pub fn print(text: &str) -> i32 {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            complain!("portolan: standard output: {error}");
+            exit::FAILED
+        }
+        _ => exit::OK,
+    }
+}
 
 /// Exit codes, the same for every sub-command.
 pub mod exit {

@@ -31,11 +31,11 @@ const MAX_HOSTS: usize = 16_384;
 #[must_use]
 pub fn run(arguments: &Read) -> i32 {
     if arguments.files.is_empty() {
-        eprintln!("portolan: read what? Name capture files, or - for standard input");
+        complain!("portolan: read what? Name capture files, or - for standard input");
         return exit::USAGE;
     }
     if arguments.json && arguments.csv {
-        eprintln!("portolan: --json or --csv, not both");
+        complain!("portolan: --json or --csv, not both");
         return exit::USAGE;
     }
     // Ctrl-C also ends whoever writes into our standard input: what has come is still told.
@@ -56,7 +56,7 @@ pub fn run(arguments: &Read) -> i32 {
     for name in &arguments.files {
         name.clone_into(&mut report.file);
         if let Err(problem) = read(name, &mut totals, &mut counters, &mut span, &mut report) {
-            eprintln!("portolan: {name}: {problem}");
+            complain!("portolan: {name}: {problem}");
             code = exit::FAILED;
         }
         // Each file stands for itself: a flow does not go on in the next one.
@@ -65,7 +65,7 @@ pub fn run(arguments: &Read) -> i32 {
             break;
         }
         if signals::interrupted() {
-            eprintln!("portolan: interrupted: this is what was found so far");
+            complain!("portolan: interrupted: this is what was found so far");
             code = exit::INTERRUPTED;
             break;
         }
@@ -77,7 +77,7 @@ pub fn run(arguments: &Read) -> i32 {
     match report.failed.take().map_or_else(|| report.out.flush(), Err) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => code,
         Err(error) => {
-            eprintln!("portolan: standard output: {error}");
+            complain!("portolan: standard output: {error}");
             exit::FAILED
         }
         Ok(()) => code,

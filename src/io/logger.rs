@@ -3,12 +3,13 @@
 //! them: the agent never waits for its log.
 
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use crate::sys::stderr;
 
 /// Lines a minute from one place in the source.
 const PER_MINUTE: u32 = 5;
@@ -82,9 +83,10 @@ impl Log for Logger {
             Level::Info => "",
             Level::Debug | Level::Trace => "debug: ",
         };
-        // One write a line; what does not fit into a pipe nobody reads is lost.
         let line = format!("portolan: {level}{}\n", clean(&record.args().to_string()));
-        let _ = std::io::stderr().write_all(line.as_bytes());
+        if !stderr::write(&line) {
+            self.suppressed.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn flush(&self) {}

@@ -16,5 +16,6 @@ pub mod rand;
 pub mod ring;
 pub mod signals;
 mod socket;
+pub mod stderr;
 pub mod udp;
 pub mod unix_socket;

@@ -116,7 +116,6 @@ const PRIMITIVES: &[&str] = &[
     "udp dst portrange 5000-6000",
     "src portrange 60000-40000",
     "portrange 53",
-    "portrange ftp-data-ssh",
     "ip proto 6",
     "ip proto \\udp",
     "ip proto 1 or 2",
@@ -337,6 +336,7 @@ fn verdicts_are_those_of_libpcap() {
     let mut wrong = String::new();
     let mut refused = Vec::new();
     let (mut expressions, mut verdicts, mut ours_len, mut theirs_len) = (0, 0_u64, 0, 0);
+    let mut undecided = 0;
     let mut longest: BTreeMap<isize, String> = BTreeMap::new();
     for Linux { name, link } in LINKS {
         let frames: Vec<Vec<u8>> = match *link {
@@ -346,7 +346,7 @@ fn verdicts_are_those_of_libpcap() {
         eprintln!("{name}: {} frames", frames.len());
         for text in texts(*link) {
             let ours = compile(&text, *link, &options);
-            let theirs = tcpdump(name, &text);
+            let theirs = tcpdump(name, &text, &[]);
             let (ours, theirs) = match (ours, theirs) {
                 (Ok(ours), Ok(theirs)) => (ours, theirs),
                 (Err(_), Err(_)) => continue,
@@ -367,14 +367,27 @@ fn verdicts_are_those_of_libpcap() {
                 longest.insert(longer, format!("{name} '{text}'"));
             }
             verdicts += frames.len() as u64;
-            if let Some(difference) = difference(&ours, &theirs, &frames) {
-                writeln!(wrong, "{name} '{text}': {difference}").unwrap();
+            let mut found = differences(&ours, &theirs, &frames);
+            if !found.is_empty() {
+                // libpcap's optimiser moves loads, which shows on frames that are cut off: its
+                // own programs disagree there. Ours must agree with one of them.
+                let plain = tcpdump(name, &text, &["-O"]).unwrap();
+                let other = differences(&ours, &plain, &frames);
+                let before = found.len();
+                found.retain(|at| other.contains(at));
+                undecided += before - found.len();
+            }
+            if let Some(at) = found.first() {
+                let frame = &frames[*at];
+                let hex: String = frame.iter().take(80).map(|b| format!("{b:02x}")).collect();
+                let (count, len) = (found.len(), frame.len());
+                writeln!(wrong, "{name} '{text}': {count} frames, one of {len}: {hex}").unwrap();
             }
         }
     }
     eprintln!(
         "{expressions} programs, {verdicts} verdicts compared; instructions: {ours_len} ours, \
-         {theirs_len} libpcap's"
+         {theirs_len} libpcap's; {undecided} verdicts on cut frames on which libpcap disagrees with itself"
     );
     for (more, text) in longest.iter().rev().take(8) {
         eprintln!("longer by {more}: {text}");
@@ -428,12 +441,12 @@ fn errors_are_errors_for_libpcap_too() {
     ] {
         let ours = compile(text, LinkType::ETHERNET, &Options::default());
         assert!(ours.is_err(), "{text}");
-        assert!(tcpdump("EN10MB", text).is_err(), "only we refuse '{text}'");
+        assert!(tcpdump("EN10MB", text, &[]).is_err(), "only we refuse '{text}'");
     }
     for text in KINDER {
         let ours = compile(text, LinkType::ETHERNET, &Options::default());
         assert!(ours.is_ok(), "{text}");
-        assert!(tcpdump("EN10MB", text).is_err(), "libpcap takes '{text}' by now");
+        assert!(tcpdump("EN10MB", text, &[]).is_err(), "libpcap takes '{text}' by now");
     }
 }
 
@@ -441,24 +454,19 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 
-fn difference(ours: &Program, theirs: &[Instruction], frames: &[Vec<u8>]) -> Option<String> {
-    let mut count = 0;
-    let mut first = None;
+/// Which frames get another verdict.
+fn differences(ours: &Program, theirs: &[Instruction], frames: &[Vec<u8>]) -> Vec<usize> {
+    let mut found = Vec::new();
     for (at, frame) in frames.iter().enumerate() {
         let wire_len = frame.len() as u32;
         let packet_type = Some(if at % 2 == 0 { 0 } else { 4 });
         let meta = Meta { packet_type, interface: Some(at as u32 % 5), vlan: None };
-        let here = ours.matches(frame, wire_len, &meta);
         let there = vm::run(theirs, frame, wire_len, &meta) != 0;
-        if here != there {
-            count += 1;
-            first.get_or_insert_with(|| {
-                let hex: String = frame.iter().take(80).map(|b| format!("{b:02x}")).collect();
-                format!("{here} on {} octets {hex}", frame.len())
-            });
+        if ours.matches(frame, wire_len, &meta) != there {
+            found.push(at);
         }
     }
-    first.map(|first| format!("{count} of {} frames, first: we say {first}", frames.len()))
+    found
 }
 
 /// The fixed expressions, and pairs of them.
@@ -494,8 +502,9 @@ fn texts(link: LinkType) -> Vec<String> {
     texts
 }
 
-fn tcpdump(link: &str, text: &str) -> Result<Vec<Instruction>, String> {
-    let out = Command::new("tcpdump").args(["-ddd", "-y", link, "--", text]).output().unwrap();
+fn tcpdump(link: &str, text: &str, more: &[&str]) -> Result<Vec<Instruction>, String> {
+    let mut command = Command::new("tcpdump");
+    let out = command.args(["-ddd", "-y", link]).args(more).args(["--", text]).output().unwrap();
     if !out.status.success() {
         let why = String::from_utf8_lossy(&out.stderr).into_owned();
         if why.contains("rejects all packets") {

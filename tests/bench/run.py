@@ -51,22 +51,17 @@ def table(rows):
         say("  ".join([first.ljust(widths[0]), *cells]).rstrip())
 
 
-def measured(command, cwd=None, limit=600):
+def measured(spend, command, cwd=None, limit=600):
     """Runs a command silently; (CPU seconds, peak RSS in bytes), or None if it failed."""
     try:
-        child = subprocess.Popen(
-            [str(word) for word in command], cwd=cwd, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    except OSError:
+        done = subprocess.run([str(word) for word in (spend, *command)], cwd=cwd, timeout=limit,
+                              capture_output=True, text=True, check=False)
+    except subprocess.TimeoutExpired:
         return None
-    signal.signal(signal.SIGALRM, lambda *_: child.send_signal(signal.SIGKILL))
-    signal.alarm(limit)
-    _, status, usage = os.wait4(child.pid, 0)
-    signal.alarm(0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != 0:
+    if done.returncode != 0:
         return None
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+    seconds, peak, status = done.stdout.split()
+    return None if int(status) != 0 else (float(seconds), int(peak) * 1024)
 
 
 def mib(count):
@@ -211,6 +206,9 @@ def own_capture(kind, packets, out):
 def offline(files, work, quick):
     heading("capture files: packets per CPU second, peak memory")
     rounds = 3
+    spend = compiled(work, "spend")
+    if spend is None:
+        return say("not measured: no C compiler")
     for name in ("mix", "flows", "shared"):
         if name not in files:
             continue
@@ -232,7 +230,7 @@ def offline(files, work, quick):
         for turn in range(rounds):
             for program, (command, most) in programs.items():
                 if turn < most:
-                    results[program].append(measured(command, cwd=work))
+                    results[program].append(measured(spend, command, cwd=work))
         rows = [(f"{name} ({packets} packets)", "packets/CPU s", "ns/packet", "portolan is",
                  "peak memory", "portolan's is")]
         ours = summary(results["portolan read"])

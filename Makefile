@@ -9,9 +9,9 @@ CARGO := $(shell command -v cargo || echo env RUSTUP_HOME=$(USER_HOME)/.rustup \
 	CARGO_HOME=$(USER_HOME)/.cargo PATH=$(USER_HOME)/.cargo/bin:$$PATH cargo)
 PORTOLAN := target/release/portolan
 # Live tests make network namespaces: their binaries run as root.
-AS_ROOT := CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(SUDO)"
+AS_ROOT := $(if $(SUDO),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER=$(SUDO))
 
-.PHONY: help run build test check lint unit doc live captures quickstart bench fuzz setup clean
+.PHONY: help run build test check lint unit doc captures robust quickstart bench fuzz setup clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,7 @@ test: ## install what the tests need and run them all
 	$(AS_ROOT) $(CARGO) test --locked
 	@$(MAKE) --no-print-directory build
 	tests/captures.py $(PORTOLAN)
+	$(SUDO) tests/robust.py $(PORTOLAN)
 	$(SUDO) tests/quickstart.sh
 
 check: lint unit doc ## what every commit must pass: format, lints, unit tests, docs
@@ -46,6 +47,9 @@ doc:
 captures: build ## read every capture there is, whole and damaged
 	tests/captures.py $(PORTOLAN)
 
+robust: build ## kill it amid a save, flood it, crowd it
+	$(SUDO) tests/robust.py $(PORTOLAN) --long
+
 quickstart: ## the sessions of the README, as printed
 	$(SUDO) tests/quickstart.sh
 
@@ -55,7 +59,7 @@ bench: ## speed, memory and size beside peers, as ratios
 	$(SUDO) tests/bench/run.py
 
 fuzz: ## thirty seconds of each fuzz target (needs a nightly toolchain and cargo-fuzz)
-	cd tests/fuzz && for t in $$($(CARGO) fuzz list); do $(CARGO) +nightly fuzz run $$t -- -max_total_time=30 || exit 1; done
+	for t in $$($(CARGO) fuzz list --fuzz-dir tests/fuzz); do $(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$t tests/fuzz/corpus/$$t tests/fuzz/seeds/$$t -- -max_total_time=30 || exit 1; done
 
 setup: ## install what building, tests and benchmarks need
 	@tests/setup.sh bench

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod config;
 pub mod core;
 pub mod counters;
+pub mod filter;
 pub mod flow;
 pub mod group;
 pub mod io;

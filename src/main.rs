@@ -4,6 +4,10 @@ use std::io::Write as _;
 
 use portolan::cli::args::{self, Parsed, Sub};
 use portolan::cli::{agent, ctl, exit, print, read};
+use portolan::sys::heap::Counted;
+
+#[global_allocator]
+static HEAP: Counted = Counted;
 
 fn main() {
     let words: Vec<String> =

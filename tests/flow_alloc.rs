@@ -3,8 +3,10 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use portolan::core::engine::Engine;
 use portolan::counters::Counters;
 use portolan::flow::{Limits, Seed, Sight, Table, Timeouts, Totals};
+use portolan::source::Frame;
 use portolan::time::Tick;
 use portolan::wire::decode::{Datagram, Fragment, Packet, Tcp, Transport, Tuple};
 
@@ -76,4 +78,40 @@ fn packets_of_existing_flows_allocate_nothing_nor_does_displacing_flows() {
     }
     assert_eq!(ALLOCATIONS.get() - before, 0);
     assert_eq!(table.len(), 1_000);
+}
+
+/// An Ethernet frame of a TCP segment from port `n`, tagged or not, to port 443 or back.
+fn frame(n: u16, tagged: bool, back: bool) -> Vec<u8> {
+    let (near, far) = ([10, 0, 0, 1], [192, 0, 2, 1]);
+    let (from, to) = if back { (far, near) } else { (near, far) };
+    let (sport, dport) = if back { (443, n) } else { (n, 443) };
+    let tag: &[u8] = if tagged { &[0x81, 0, 0, 7] } else { &[] };
+    let ip = [0x45, 0, 0, 40, 0, 1, 0, 0, 64, 6, 0, 0];
+    let ports = [sport.to_be_bytes(), dport.to_be_bytes()].concat();
+    let tcp = [0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 2, 0, 0, 0, 0, 0];
+    [&[2; 12], tag, &[8, 0], &ip, &from, &to, &ports, &tcp].concat()
+}
+
+#[test]
+fn the_way_from_frame_to_flow_allocates_nothing() {
+    let limits = Limits { max_flows: 1_000 };
+    let mut engine = Engine::new(limits, Timeouts::default(), Seed::random());
+    let mut counters = Counters::default();
+    let bytes: Vec<Vec<u8>> = (0..2_400)
+        .map(|n: u16| frame(n / 4, n % 4 > 1, n % 2 == 1))
+        .chain([vec![0; 9], vec![0xff; 60]])
+        .collect();
+    let frames: Vec<Frame<'_>> = bytes
+        .iter()
+        .map(|data| Frame { ts: Tick(7), wire_len: data.len() as u32, data, ..Frame::EMPTY })
+        .collect();
+    // The first round makes the flows: as many as there may be, so the rest displace each other.
+    engine.frames(&frames, &mut counters, &mut ());
+    let before = ALLOCATIONS.get();
+    for round in 1..20 {
+        engine.frames(&frames, &mut counters, &mut ());
+        engine.advance(Tick(round * 100_000), 64, &mut counters, &mut ());
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!((engine.flows.len(), counters.decode_errors), (1_000, 20));
 }

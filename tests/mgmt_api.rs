@@ -185,7 +185,7 @@ impl Bench {
     fn packet(&mut self, port: u16, octets: usize) {
         let data = udp_frame([10, 1, 1, 1], [192, 0, 2, 9], (port, 443), octets);
         let iface = self.agent.links.by_name("br-lan").unwrap_or(0);
-        self.agent.frame(&Frame {
+        self.agent.frames(&[Frame {
             ts: self.now,
             iface,
             link: LinkType::ETHERNET,
@@ -193,7 +193,7 @@ impl Bench {
             vlan: None,
             wire_len: u32::try_from(data.len()).unwrap(),
             data: &data,
-        });
+        }]);
     }
 }
 

@@ -2,7 +2,12 @@
 //! ndpiReader, counted and saw in them. The captures are not part of the source; without them
 //! the tests say that they are skipped.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test, helpers included, may panic"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};

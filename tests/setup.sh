@@ -13,6 +13,7 @@ need() {
 
 need cc gcc
 [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
+need sudo sudo
 need ip iproute2
 need nc netcat-openbsd
 # The traditional netcat has neither -U nor -N.
@@ -25,7 +26,6 @@ if [ "$want" != run ]; then
     need ipset ipset
     need ps procps
     need prlimit util-linux
-    need sudo sudo
     need curl curl
 fi
 if [ "$want" = bench ]; then

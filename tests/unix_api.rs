@@ -239,7 +239,7 @@ mod groups {
                 "invalid port: expected a single value",
             ),
             (
-                r#"{"command":"verbose","level":9}"#,
+                r#"{"command":"verbose","level":"loud"}"#,
                 501,
                 "invalid level: expected a level from 0 (errors) to 4 (debug)",
             ),
@@ -509,7 +509,7 @@ mod framing {
     #[test]
     fn numbers_of_any_size_are_values_or_errors() {
         let huge = "9".repeat(5_000);
-        for number in ["18446744073709551616", "-1", "1.5", "1e3", &huge] {
+        for number in ["18446744073709551616", "-1", "1.5", &huge] {
             let answer = nc_short(&format!(r#"{{"command":"list-flows","after":{number}}}"#));
             assert_ne!(codes(&answer)[0].0, 100, "{number}");
         }

@@ -418,6 +418,10 @@ impl Connection for Unix {
         if self.answer.is_some() {
             return Progress::More;
         }
+        // What a subscriber is owed first comes first: no request is read before.
+        if let Some(stream) = self.stream.as_mut().filter(|stream| stream.snapshot.is_some()) {
+            return stream.advance(agent, out);
+        }
         if !self.over && self.rest.is_some() && !self.drain_rest(agent, out) {
             return Progress::More;
         }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::hash::Hash;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write};
 use std::time::Instant;
 
@@ -11,7 +12,8 @@ use crate::api::json;
 use crate::core::engine::Engine;
 use crate::counters::Counters;
 use crate::flow::{EndReason, Flow, FlowId, Limits, Observer, Record, Seed, Timeouts};
-use crate::source::file::{Error, Reader};
+use crate::source::Frame;
+use crate::source::file::{BATCH, Error, Reader};
 use crate::sys::signals;
 use crate::time::{Clock, Tick};
 use crate::wire::proto;
@@ -22,8 +24,8 @@ use super::exit;
 /// Flows that may expire after each frame: their work is spread over the file.
 const EXPIRE_BUDGET: usize = 64;
 
-/// Hosts told apart in the summary; more than this are counted together.
-const MAX_HOSTS: usize = 65_536;
+/// Hosts told apart in the summary, and services; more than this are counted together.
+const MAX_HOSTS: usize = 16_384;
 
 /// Runs the sub-command and returns the exit code.
 #[must_use]
@@ -116,28 +118,38 @@ fn read(
     let mut reader = Reader::open(input).map_err(|error| explain(&error))?;
     let mut progress = Progress::new(name, size);
     let mut latest = Tick::default();
-    let mut count = 0_u32;
+    let mut shown = 0;
     loop {
-        match reader.next_frame() {
-            Ok(Some(frame)) => {
-                // A file's clock may go back; time-outs only ever go on.
-                let second = latest.secs();
-                latest = latest.max(frame.ts);
-                span.first = Some(span.first.map_or(frame.ts, |first| first.min(frame.ts)));
-                engine.frame(&frame, counters, report);
-                if latest.secs() != second || engine.flows.is_emergency() {
-                    while engine.advance(latest, EXPIRE_BUDGET, counters, report) {}
-                }
-            }
-            Ok(None) => break,
+        let mut room = [Frame::EMPTY; BATCH];
+        let count = match reader.next_frames(&mut room) {
+            Ok(0) => break,
+            Ok(count) => count,
             Err(error) => {
                 span.last = span.last.max(latest);
                 progress.clear();
                 return Err(format!("{}; what came before it is reported", explain(&error)));
             }
+        };
+        // Time-outs are looked at behind each packet that begins a second.
+        let mut rest = room.get(..count).unwrap_or_default();
+        while let Some(next) = rest.first() {
+            span.first = Some(span.first.unwrap_or(next.ts));
+            let second = latest.secs();
+            let last = rest.iter().position(|frame| frame.ts.secs() > second);
+            let (part, behind) = rest.split_at(last.map_or(rest.len(), |at| at.saturating_add(1)));
+            for frame in part {
+                // A file's clock may go back; time-outs only ever go on.
+                latest = latest.max(frame.ts);
+                span.first = span.first.min(Some(frame.ts));
+            }
+            engine.frames(part, counters, report);
+            if latest.secs() != second || engine.flows.is_emergency() {
+                while engine.advance(latest, EXPIRE_BUDGET, counters, report) {}
+            }
+            rest = behind;
         }
-        count = count.wrapping_add(1);
-        if count.is_multiple_of(65_536) {
+        if reader.packets().saturating_sub(shown) >= 65_536 {
+            shown = reader.packets();
             progress.show(reader.packets(), reader.consumed());
             if report.failed.is_some() || signals::interrupted() {
                 break;
@@ -278,6 +290,11 @@ impl Sum {
     }
 }
 
+/// The sum of a key, if it has one or there is room for one more.
+fn capped<K: Eq + Hash>(sums: &mut HashMap<K, Sum>, key: K) -> Option<&mut Sum> {
+    if sums.len() < MAX_HOSTS { Some(sums.entry(key).or_default()) } else { sums.get_mut(&key) }
+}
+
 impl Summary {
     fn add(&mut self, record: &Record) {
         if record.is_carrier {
@@ -296,17 +313,14 @@ impl Summary {
         sum(record.proto);
         let service = (record.proto, record.responder.port);
         if record.responder.port != 0
-            && (self.services.len() < MAX_HOSTS || self.services.contains_key(&service))
+            && let Some(sum) = capped(&mut self.services, service)
         {
-            let sum = self.services.entry(service).or_default();
             sum.add(packets, record.initiator.bytes, record.responder.bytes);
         }
         for (host, peer) in [(one, other), (other, one)] {
-            if self.hosts.len() < MAX_HOSTS || self.hosts.contains_key(&host.ip) {
-                let sum = self.hosts.entry(host.ip).or_default();
-                sum.add(packets, host.bytes, peer.bytes);
-            } else {
-                self.hosts_left_out = self.hosts_left_out.saturating_add(1);
+            match capped(&mut self.hosts, host.ip) {
+                Some(sum) => sum.add(packets, host.bytes, peer.bytes),
+                None => self.hosts_left_out = self.hosts_left_out.saturating_add(1),
             }
         }
     }

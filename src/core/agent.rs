@@ -96,6 +96,8 @@ pub struct Facts {
     pub ram: u64,
     /// One per interface that is captured or should be.
     pub ports: Vec<Port>,
+    /// Names and patterns of interfaces that should be captured and are not there.
+    pub missing: Vec<String>,
 }
 
 /// The capture of one interface.
@@ -268,11 +270,11 @@ impl Agent {
         self.bus.subscribe(topics, Some(filter)).ok_or(Failure::Limit)
     }
 
-    /// Takes one frame.
+    /// Takes frames, in their order.
     #[inline]
-    pub fn frame(&mut self, frame: &Frame<'_>) {
+    pub fn frames(&mut self, frames: &[Frame<'_>]) {
         let mut publisher = Publisher { bus: &mut self.bus };
-        self.engine.frame(frame, &mut self.counters, &mut publisher);
+        self.engine.frames(frames, &mut self.counters, &mut publisher);
     }
 
     /// Moves time on: flows expire, intervals end. Call it once a turn; `true` if there is more

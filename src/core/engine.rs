@@ -22,8 +22,12 @@ pub struct Engine {
     pub last_packet: Tick,
     /// When the latest flow was created.
     pub last_flow: Tick,
-    packet: Packet,
+    packets: Box<[Packet; BATCH]>,
 }
+
+/// Frames that go through the table together: enough for their cache misses to overlap, few
+/// enough for what is known of them to stay in the cache.
+const BATCH: usize = 32;
 
 /// Every reason for which a flow ends.
 pub const REASONS: [EndReason; 7] = [
@@ -46,45 +50,52 @@ impl Engine {
             ended: [0; REASONS.len()],
             last_packet: Tick::default(),
             last_flow: Tick::default(),
-            packet: Packet::default(),
+            packets: Box::new(std::array::from_fn(|_| Packet::default())),
         }
     }
 
-    /// Takes one frame. Allocates nothing once its flow exists.
+    /// Takes frames, in their order. Allocates nothing once their flows exist.
     #[inline]
-    pub fn frame<O: Observer>(
+    pub fn frames<O: Observer>(
         &mut self,
-        frame: &Frame<'_>,
+        frames: &[Frame<'_>],
         counters: &mut Counters,
         observer: &mut O,
     ) {
-        counters.packets = counters.packets.wrapping_add(1);
-        counters.bytes = counters.bytes.wrapping_add(u64::from(frame.wire_len));
-        self.last_packet = frame.ts;
-        let decoded = self.packet.decode(frame.link, frame.vlan, frame.data);
-        if let Err(error) = decoded {
-            let counter = match error {
-                Error::TooDeep => &mut counters.decode_limit,
-                Error::Malformed | Error::UnknownLink => &mut counters.decode_errors,
-            };
-            *counter = counter.wrapping_add(1);
-        } else if self.packet.datagram.is_none() {
-            counters.not_ip = counters.not_ip.wrapping_add(1);
+        for batch in frames.chunks(BATCH) {
+            self.batch(batch, counters, observer);
         }
-        if self.packet.truncated {
-            counters.decode_truncated = counters.decode_truncated.wrapping_add(1);
+    }
+
+    /// Decodes a batch, lets the table fetch what it needs of all of it, then counts.
+    fn batch<O: Observer>(
+        &mut self,
+        frames: &[Frame<'_>],
+        counters: &mut Counters,
+        observer: &mut O,
+    ) {
+        let mut places = [None; BATCH];
+        for ((frame, packet), place) in frames.iter().zip(&mut *self.packets).zip(&mut places) {
+            decode(packet, frame, counters);
+            self.totals.count(packet, &sight(frame));
+            *place = self.flows.prepare(packet, frame.iface);
         }
-        let sight = Sight {
-            ts: frame.ts,
-            iface: frame.iface,
-            wire_len: frame.wire_len,
-            direction: frame.direction,
-        };
-        self.totals.count(&self.packet, &sight);
+        self.flows.warm(&mut places);
         let mut observer = Tally { ended: &mut self.ended, observer };
-        let touched = self.flows.touch(&self.packet, &sight, counters, &mut observer);
-        if touched.is_some_and(|touched| touched.is_new) {
-            self.last_flow = frame.ts;
+        for ((frame, packet), place) in frames.iter().zip(&*self.packets).zip(&places) {
+            let sight = sight(frame);
+            let touched = match place {
+                Some(place) => {
+                    self.flows.touch_prepared(place, packet, &sight, counters, &mut observer)
+                }
+                None => self.flows.touch(packet, &sight, counters, &mut observer),
+            };
+            if touched.is_some_and(|touched| touched.is_new) {
+                self.last_flow = frame.ts;
+            }
+        }
+        if let Some(last) = frames.last() {
+            self.last_packet = last.ts;
         }
     }
 
@@ -117,6 +128,31 @@ impl Engine {
         let mut counts = REASONS.iter().zip(self.ended);
         counts.find(|(r, _)| **r == reason).map_or(0, |(_, count)| count)
     }
+}
+
+/// Reads a frame, and counts it and what is wrong with it.
+#[inline]
+fn decode(packet: &mut Packet, frame: &Frame<'_>, counters: &mut Counters) {
+    counters.packets = counters.packets.wrapping_add(1);
+    counters.bytes = counters.bytes.wrapping_add(u64::from(frame.wire_len));
+    let decoded = packet.decode(frame.link, frame.vlan, frame.data);
+    if let Err(error) = decoded {
+        let counter = match error {
+            Error::TooDeep => &mut counters.decode_limit,
+            Error::Malformed | Error::UnknownLink => &mut counters.decode_errors,
+        };
+        *counter = counter.wrapping_add(1);
+    } else if packet.datagram.is_none() {
+        counters.not_ip = counters.not_ip.wrapping_add(1);
+    }
+    if packet.truncated {
+        counters.decode_truncated = counters.decode_truncated.wrapping_add(1);
+    }
+}
+
+#[inline]
+const fn sight(frame: &Frame<'_>) -> Sight {
+    Sight { ts: frame.ts, iface: frame.iface, wire_len: frame.wire_len, direction: frame.direction }
 }
 
 /// Counts reasons on the way to the real observer.

@@ -22,7 +22,13 @@ impl Agent {
                 .with("state", port.state.clone())
                 .with("drops", port.drops)
         });
-        let capture = capture.collect();
+        let missing = self.facts.missing.iter().map(|name| {
+            Row::new()
+                .with("dev", name.clone())
+                .with("capturing", false)
+                .with("state", "not there: waiting for it to appear")
+        });
+        let capture = capture.chain(missing).collect();
         let flows = &self.engine.flows;
         Status {
             ident: self.facts.ident.clone(),

@@ -17,6 +17,8 @@ pub struct Usage {
     pub rss_kib: u64,
     /// Its highest, KiB.
     pub peak_rss_kib: u64,
+    /// Bytes allocated now, KiB.
+    pub heap_kib: u64,
     /// Online processors.
     pub cpus: u32,
     /// Open descriptors.

@@ -244,14 +244,14 @@ struct Emergency {
 }
 
 impl Table {
-    /// An empty table. The hash buckets for all its flows are reserved, not touched, at once;
-    /// the flows' own memory comes in chunks as they appear.
+    /// An empty table. Its memory comes as flows appear: theirs in chunks, and beyond what most
+    /// tables need the hash buckets by doubling.
     #[must_use]
     pub fn new(limits: Limits, timeouts: Timeouts, seed: Seed) -> Self {
         let max_flows = limits.max_flows.clamp(1, FLOWS_MAX);
         Self {
             seed,
-            buckets: vec![0; bucket_count(max_flows)],
+            buckets: vec![0; bucket_count(max_flows).min(FIRST_BUCKETS)],
             slab: Slab::new(),
             wheel: Wheel::new(),
             finished: Queue::default(),
@@ -318,11 +318,11 @@ impl Table {
     /// Reads what the packets of a batch will need from memory. In a large table nearly every
     /// packet misses the cache; done one after the other for the whole batch, the misses overlap.
     #[inline]
-    pub fn warm(&self, batch: &mut [Prepared]) {
-        for place in &mut *batch {
+    pub fn warm(&self, batch: &mut [Option<Prepared>]) {
+        for place in batch.iter_mut().flatten() {
             place.slot = self.bucket(place.hash);
         }
-        for place in batch {
+        for place in batch.iter_mut().flatten() {
             if place.slot != 0 {
                 let flow = self.slab.at(place.slot);
                 // The first two lines of the flow: a read of each.
@@ -406,20 +406,9 @@ impl Table {
         }
     }
 
-    /// Applies other limits. A smaller table evicts over the next turns of
-    /// [`Self::advance`]; a larger one gets more hash buckets, which relinks its flows once.
+    /// Applies other limits. A smaller table evicts over the next turns of [`Self::advance`].
     pub fn set_limits(&mut self, limits: Limits) {
         self.max_flows = limits.max_flows.clamp(1, FLOWS_MAX);
-        let wanted = bucket_count(self.max_flows);
-        if wanted <= self.buckets.len() {
-            return;
-        }
-        self.buckets = vec![0; wanted];
-        for slot in 1..self.slab.fresh() {
-            if let Some(hash) = self.slab.get(slot).map(|flow| flow.hash) {
-                self.chain(slot, hash);
-            }
-        }
     }
 
     /// Applies other time-outs, to flows that exist when their old one comes up.
@@ -655,6 +644,9 @@ impl Table {
         if self.slab.live() == 1 {
             self.wheel.start(sight.ts);
         }
+        if bucket_count(self.slab.live()) > self.buckets.len() {
+            self.grow_buckets(slot);
+        }
         let orientation = if origin.datagram.is_some() {
             self.locality.orient(&place.key, place.sender, sight.direction)
         } else {
@@ -840,6 +832,24 @@ impl Table {
         slot
     }
 
+    /// Doubles the hash buckets, which relinks all flows but the one that is being made.
+    #[cold]
+    fn grow_buckets(&mut self, made: u32) {
+        let wanted = self.buckets.len().saturating_mul(2);
+        let mut buckets = Vec::new();
+        // Longer chains rather than no flow.
+        if buckets.try_reserve_exact(wanted).is_err() {
+            return;
+        }
+        buckets.resize(wanted, 0);
+        self.buckets = buckets;
+        for slot in (1..self.slab.fresh()).filter(|slot| *slot != made) {
+            if let Some(hash) = self.slab.get(slot).map(|flow| flow.hash) {
+                self.chain(slot, hash);
+            }
+        }
+    }
+
     fn chain(&mut self, slot: u32, hash: u32) {
         let head = self.bucket_mut(hash);
         let next = *head;
@@ -881,6 +891,10 @@ impl Table {
         &mut self.buckets[at]
     }
 }
+
+/// Buckets that a table starts with if it may need them: 256 KiB, enough for 32 768 flows, so that
+/// a table of the usual size never stops to relink its flows.
+const FIRST_BUCKETS: usize = 1 << 16;
 
 /// Buckets for so many flows: two or more each. A second flow in a chain costs a cache miss and a
 /// branch nobody can predict; a bucket costs four bytes.

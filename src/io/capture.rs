@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd as _, RawFd};
 
 use crate::counters::Counters;
 use crate::source::{Direction, Frame};
-use crate::sys::capture::{Config, Drained, Error, Kind, Method, Socket, Statistics};
+use crate::sys::capture::{BATCH, Config, Drained, Error, Kind, Method, Socket, Statistics};
 use crate::time::{Clock, Tick};
 use crate::topology::link::{CaptureAs, Link};
 use crate::topology::links::Links;
@@ -212,14 +212,14 @@ impl Captures {
         self.changes.drain(..)
     }
 
-    /// Hands out up to `budget` frames of an interface.
+    /// Hands out up to `budget` frames of an interface, some at a time.
     #[inline]
     pub fn drain(
         &mut self,
         slot: u16,
         clock: &Clock,
         budget: u32,
-        mut f: impl FnMut(Frame<'_>),
+        mut f: impl FnMut(&[Frame<'_>]),
     ) -> Drained {
         let Some(entry) = self.entries.get_mut(&slot) else {
             return Drained::default();
@@ -229,29 +229,33 @@ impl Captures {
         };
         let (link, loopback) = (entry.link, entry.loopback);
         let (mut packets, mut bytes) = (0_u64, 0_u64);
-        let drained = socket.drain(budget, |raw| {
-            let out = raw.kind == Kind::OUTGOING;
+        let drained = socket.drain(budget, |raws| {
+            let mut frames = [Frame::EMPTY; BATCH];
+            let mut count = 0_usize;
             // Each packet passes the loopback interface going out and coming in.
-            if loopback && out {
-                return;
+            let raws = raws.iter().filter(|raw| !loopback || raw.kind != Kind::OUTGOING);
+            for (frame, raw) in frames.iter_mut().zip(raws) {
+                let tag = if raw.vlan.is_some() { 4 } else { 0 };
+                let wire_len = raw.wire_len.saturating_add(tag);
+                let out = raw.kind == Kind::OUTGOING;
+                *frame = Frame {
+                    ts: clock.tick_of(raw.wall),
+                    iface: slot,
+                    link: match raw.protocol {
+                        0x0800 if link.cooked => LinkType::IPV4,
+                        0x86dd if link.cooked => LinkType::IPV6,
+                        _ => link.link,
+                    },
+                    direction: if out { Direction::Out } else { Direction::In },
+                    vlan: raw.vlan,
+                    wire_len,
+                    data: raw.data,
+                };
+                count = count.saturating_add(1);
+                bytes = bytes.saturating_add(u64::from(wire_len));
             }
-            let tag = if raw.vlan.is_some() { 4 } else { 0 };
-            let wire_len = raw.wire_len.saturating_add(tag);
-            packets = packets.saturating_add(1);
-            bytes = bytes.saturating_add(u64::from(wire_len));
-            f(Frame {
-                ts: clock.tick_of(raw.wall),
-                iface: slot,
-                link: match raw.protocol {
-                    0x0800 if link.cooked => LinkType::IPV4,
-                    0x86dd if link.cooked => LinkType::IPV6,
-                    _ => link.link,
-                },
-                direction: if out { Direction::Out } else { Direction::In },
-                vlan: raw.vlan,
-                wire_len,
-                data: raw.data,
-            });
+            packets = packets.saturating_add(count as u64);
+            f(frames.get(..count).unwrap_or_default());
         });
         entry.totals.packets = entry.totals.packets.saturating_add(packets);
         entry.totals.bytes = entry.totals.bytes.saturating_add(bytes);

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use crate::config::Settings;
 use crate::core::agent::{Host, Usage};
 use crate::sys::files::Directory;
-use crate::sys::process;
+use crate::sys::{clock, heap, process};
+use crate::time::Tick;
 
 /// Largest file of state that is read.
 const MAX_FILE: u64 = 8 * 1024 * 1024;
@@ -20,13 +21,18 @@ pub type Configure = dyn Fn() -> Result<Settings, String>;
 pub struct Machine {
     state: PathBuf,
     configure: Box<Configure>,
+    usage: Option<(Tick, Usage)>,
 }
+
+/// How long a reading of the resources is good, in microseconds: it costs a walk through /proc,
+/// and anybody may ask for it as often as they like.
+const FRESH: u64 = 50_000;
 
 impl Machine {
     /// A machine whose state lives below `state`, made on first save.
     #[must_use]
     pub fn new(state: PathBuf, configure: Box<Configure>) -> Self {
-        Self { state, configure }
+        Self { state, configure, usage: None }
     }
 
     fn folder(&self, name: &str) -> PathBuf {
@@ -102,15 +108,22 @@ impl Host for Machine {
     }
 
     fn usage(&mut self) -> Usage {
+        let now = clock::tick();
+        if let Some((_, usage)) = self.usage.filter(|(at, _)| now.since(*at) < FRESH) {
+            return usage;
+        }
         let usage = process::usage();
-        Usage {
+        let usage = Usage {
             user_seconds: usage.user_seconds,
             system_seconds: usage.system_seconds,
             rss_kib: usage.rss_kib,
             peak_rss_kib: usage.peak_rss_kib,
+            heap_kib: heap::held() as u64 / 1_024,
             cpus: process::cpus(),
             descriptors: process::open_descriptors().unwrap_or(0),
-        }
+        };
+        self.usage = Some((now, usage));
+        usage
     }
 
     fn configure(&mut self) -> Result<Settings, String> {

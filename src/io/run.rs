@@ -16,6 +16,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::api::unix::Unix;
 use crate::config::Settings;
+use crate::config::settings::distance;
 use crate::core::Agent;
 use crate::core::agent::{Ending, Facts, Port};
 use crate::core::auth::{Caller, Right};
@@ -51,6 +52,9 @@ const NETLINK_ROOM: u32 = 1024 * 1024;
 
 /// Seconds between two readings of the interfaces' own counters.
 const REFRESH: u32 = 5;
+
+/// Seconds after the start when it is told what is not captured.
+const TOLD: u32 = 3;
 
 /// How long listening stops when descriptors have run out, in microseconds.
 const PAUSE: u64 = 100_000;
@@ -219,8 +223,8 @@ impl Loop {
     fn wait(&self) -> Option<Duration> {
         let now = clock::tick();
         let watch = self.watch.as_ref().and_then(Watch::deadline);
-        let second = (self.captures.iter().any(|c| c.open) || !self.clients.is_empty())
-            .then_some(self.next_second);
+        let watched = self.captures.iter().any(|c| c.open) || !self.clients.is_empty();
+        let second = (watched || self.seconds < TOLD).then_some(self.next_second);
         let deadlines =
             [Some(self.agent.deadline()), watch, self.captures.deadline(), self.paused, second];
         // A flow may expire up to a second late: all that is due by then is done in one turn.
@@ -283,8 +287,9 @@ impl Loop {
         let until = now.tick.plus(DATA_BUDGET);
         while let Some(slot) = self.ready.pop_front() {
             let agent = &mut self.agent;
-            let drained =
-                self.captures.drain(slot, &now, FRAMES, |frame: Frame<'_>| agent.frame(&frame));
+            let drained = self
+                .captures
+                .drain(slot, &now, FRAMES, |frames: &[Frame<'_>]| agent.frames(frames));
             if drained.more {
                 self.ready.push_back(slot);
             }
@@ -361,6 +366,8 @@ impl Loop {
             }
         }
         self.agent.facts.ports = ports;
+        let missing = self.captures.selection().missing(&self.agent.links);
+        self.agent.facts.missing = missing.map(str::to_owned).collect();
     }
 
     fn each_second(&mut self, now: Tick) {
@@ -378,8 +385,8 @@ impl Loop {
             }
         }
         self.seconds = self.seconds.saturating_add(1);
-        if self.seconds == 3 {
-            self.tell_nothing_captured();
+        if self.seconds == TOLD {
+            self.tell_missing();
         }
         if self.seconds.is_multiple_of(REFRESH) {
             // A kernel that is busy with a dump refuses; the next time will do.
@@ -387,17 +394,19 @@ impl Loop {
         }
     }
 
-    /// An agent that records nothing must say so: once, some seconds after the start.
-    fn tell_nothing_captured(&self) {
-        if !self.captures.iter().any(|status| status.open) {
-            let missing: Vec<&str> = self.captures.selection().missing(&self.agent.links).collect();
-            if missing.is_empty() {
-                log::warn!("no interface is captured: name one with -i NAME");
-            } else {
-                let there: Vec<&str> =
-                    self.agent.links.iter().map(|(_, link)| &*link.name).collect();
-                log::warn!("waiting for {}; there are: {}", missing.join(" "), there.join(" "));
-            }
+    /// An agent that does not record what it was asked to must say so: once, some seconds after
+    /// the start.
+    fn tell_missing(&self) {
+        let there: Vec<&str> = self.agent.links.iter().map(|(_, link)| &*link.name).collect();
+        for name in &self.agent.facts.missing {
+            let near = there.iter().map(|known| (distance(name, known), known)).min();
+            let hint = near
+                .filter(|(distance, _)| *distance <= 2)
+                .map_or_else(String::new, |(_, known)| format!(" (did you mean {known}?)"));
+            log::warn!("waiting for {name}{hint}; there are: {}", there.join(" "));
+        }
+        if self.agent.facts.missing.is_empty() && !self.captures.iter().any(|c| c.open) {
+            log::warn!("no interface is captured: name one with -i NAME");
         }
     }
 
@@ -620,15 +629,27 @@ fn facts() -> Facts {
     let machine = process::machine();
     let version = crate::core::report::VERSION;
     Facts {
+        // Name/VERSION (os; libc-os; cpu; feature; …), as Netify's agent identifies itself.
         ident: format!(
-            "Portolan/{version} ({}; {}; {}; netlink; tpv3)",
-            machine.system, machine.release, machine.hardware
+            "Portolan/{version} ({}; {LIBC}; {}; netlink; tpv3)",
+            distribution().unwrap_or(machine.system),
+            machine.hardware
         ),
         uuid: installation(),
         hostname: machine.host,
         ram: process::total_ram(),
         ..Facts::default()
     }
+}
+
+/// The C library and system that this was built for.
+const LIBC: &str = if cfg!(target_env = "musl") { "linux-musl" } else { "linux-gnu" };
+
+/// What this Linux calls itself (os-release(5)).
+fn distribution() -> Option<String> {
+    let text = fs::read_to_string("/etc/os-release").ok()?;
+    let id = text.lines().find_map(|line| line.strip_prefix("ID="))?;
+    Some(id.trim_matches('"').to_owned())
 }
 
 /// Identifies this installation without giving the machine's id away: the same after a restart

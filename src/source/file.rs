@@ -26,6 +26,9 @@ pub const MAX_BLOCK: usize = 16 * 1024 * 1024;
 /// Interfaces of all sections of a file together; one more ends the file with an error.
 pub const MAX_INTERFACES: usize = 4096;
 
+/// Packets handed out at once at most.
+pub const BATCH: usize = 32;
+
 /// A capture file being read.
 #[derive(Debug)]
 pub struct Reader<R> {
@@ -126,6 +129,7 @@ enum Format {
 }
 
 /// A packet that lies in the buffer.
+#[derive(Clone, Copy)]
 struct Found {
     at: usize,
     len: usize,
@@ -183,30 +187,60 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// Where the file can't be read any further.
-    #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, Error> {
-        if self.finished {
-            return Ok(None);
+        let mut room = [Frame::EMPTY];
+        let count = self.next_frames(&mut room)?;
+        let [frame] = room;
+        Ok((count > 0).then_some(frame))
+    }
+
+    /// The next packets: as many of them as were read from the file together, fit and are at
+    /// most [`BATCH`]. None at the end, and for good after an error.
+    ///
+    /// # Errors
+    /// Where the file can't be read any further; the packets before that came before.
+    #[inline]
+    pub fn next_frames<'a>(&'a mut self, room: &mut [Frame<'a>]) -> Result<usize, Error> {
+        let mut batch = [const { None }; BATCH];
+        let mut count = 0_usize;
+        for place in batch.iter_mut().take(room.len()) {
+            // Whatever has to be read first would move those that were found.
+            if self.finished || count > 0 && !self.is_at_hand() {
+                break;
+            }
+            let found = match self.format {
+                Format::Pcap(header) => self.find_record(&header),
+                Format::Pcapng { .. } => self.find_block(),
+            };
+            match found {
+                Ok(found @ Some(_)) => *place = found,
+                // Found again by the next call.
+                Err(_) if count > 0 => break,
+                Ok(None) => {
+                    self.finished = true;
+                    break;
+                }
+                Err(error) => {
+                    self.finished = true;
+                    return Err(error);
+                }
+            }
+            self.packets = self.packets.saturating_add(1);
+            count = count.saturating_add(1);
         }
-        let found = match self.format {
-            Format::Pcap(header) => self.find_record(&header),
-            Format::Pcapng { .. } => self.find_block(),
-        };
-        let Ok(Some(found)) = found else {
-            self.finished = true;
-            return found.map(|_| None);
-        };
-        self.packets = self.packets.saturating_add(1);
-        let data = self.input.taken_bytes(found.at, found.len);
-        Ok(Some(Frame {
-            ts: found.ts,
-            iface: found.iface,
-            link: found.link,
-            direction: found.direction,
-            vlan: None,
-            wire_len: found.original.max(u32::try_from(data.len()).unwrap_or(u32::MAX)),
-            data,
-        }))
+        for (frame, found) in room.iter_mut().zip(batch.iter().flatten()) {
+            let data = self.input.taken_bytes(found.at, found.len);
+            *frame = Frame {
+                ts: found.ts,
+                iface: found.iface,
+                link: found.link,
+                direction: found.direction,
+                vlan: None,
+                wire_len: found.original.max(u32::try_from(data.len()).unwrap_or(u32::MAX)),
+                data,
+            };
+        }
+        Ok(count)
     }
 
     /// Packets read so far.
@@ -225,6 +259,26 @@ impl<R: Read> Reader<R> {
     #[must_use]
     pub fn interfaces(&self) -> &[Interface] {
         &self.interfaces
+    }
+
+    /// Whether a packet comes next, and the buffer holds all of it.
+    #[inline]
+    fn is_at_hand(&self) -> bool {
+        let bytes = self.input.rest();
+        let len = match self.format {
+            Format::Pcap(header) => bytes.first_chunk().map(|record| {
+                let captured = header.record(record).captured;
+                header.record_header_len.saturating_add(captured as usize)
+            }),
+            Format::Pcapng { order, .. } => bytes.first_chunk().and_then(|head| {
+                let [k0, k1, k2, k3, l0, l1, l2, l3] = *head;
+                let kind = order.u32([k0, k1, k2, k3]);
+                let packets = [block::ENHANCED_PACKET, block::PACKET, block::SIMPLE_PACKET];
+                packets.contains(&kind).then(|| order.u32([l0, l1, l2, l3]) as usize)
+            }),
+        };
+        // The smallest block that find_block() looks at is of 12 bytes.
+        len.is_some_and(|len| bytes.len() >= len.max(12))
     }
 
     #[inline]
@@ -449,3 +503,7 @@ impl fmt::Display for Damage {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "a test may panic")]
+mod tests;

@@ -25,6 +25,19 @@ pub struct Frame<'a> {
     pub data: &'a [u8],
 }
 
+impl Frame<'_> {
+    /// A frame of nothing, to fill an array of frames with.
+    pub const EMPTY: Self = Self {
+        ts: Tick(0),
+        iface: 0,
+        link: LinkType::ETHERNET,
+        direction: Direction::Unknown,
+        vlan: None,
+        wire_len: 0,
+        data: &[],
+    };
+}
+
 /// Which way a frame went, as seen from the machine that captured it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Direction {

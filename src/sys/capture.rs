@@ -51,6 +51,9 @@ pub enum Method {
     Ring,
 }
 
+/// Frames handed out together at most.
+pub const BATCH: usize = 16;
+
 /// One frame as the kernel gave it, borrowed from the ring or the batch.
 #[derive(Clone, Copy, Debug)]
 pub struct RawFrame<'a> {
@@ -68,6 +71,19 @@ pub struct RawFrame<'a> {
     pub protocol: u16,
     /// Where it was going.
     pub kind: Kind,
+}
+
+impl RawFrame<'_> {
+    /// A frame of nothing, to fill an array of frames with.
+    pub(super) const EMPTY: Self = Self {
+        wall: Wall(0),
+        nanos: 0,
+        data: &[],
+        wire_len: 0,
+        vlan: None,
+        protocol: 0,
+        kind: Kind::HOST,
+    };
 }
 
 /// The packet type of a frame (`PACKET_HOST` and the rest, linux/if_packet.h).
@@ -159,8 +175,8 @@ impl Socket {
         }
     }
 
-    /// Hands out up to `budget` frames.
-    pub fn drain(&mut self, budget: u32, f: impl FnMut(RawFrame<'_>)) -> Drained {
+    /// Hands out up to `budget` frames, at most [`BATCH`] of them at a time.
+    pub fn drain(&mut self, budget: u32, f: impl FnMut(&[RawFrame<'_>])) -> Drained {
         match self {
             Self::Plain(plain) => plain.drain(budget, f),
             Self::Ring(ring) => ring.drain(budget, f),

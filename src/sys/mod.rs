@@ -7,6 +7,7 @@ pub mod argv;
 pub mod capture;
 pub mod clock;
 pub mod files;
+pub mod heap;
 pub mod netlink;
 pub mod plain;
 pub mod privileges;

@@ -8,7 +8,7 @@ use std::mem::{size_of, zeroed};
 use std::os::fd::{AsFd as _, AsRawFd, OwnedFd, RawFd};
 
 use crate::sys::capture::{Config, Drained, Error, Kind, RawFrame, Statistics};
-use crate::sys::{ring, socket};
+use crate::sys::{capture, ring, socket};
 use crate::wire::link::VlanTag;
 
 /// Frames taken by one system call.
@@ -77,33 +77,33 @@ impl Plain {
         })
     }
 
-    /// Hands out up to `budget` frames.
-    pub fn drain(&mut self, budget: u32, mut f: impl FnMut(RawFrame<'_>)) -> Drained {
+    /// Hands out up to `budget` frames, at most [`capture::BATCH`] of them at a time.
+    pub fn drain(&mut self, budget: u32, mut f: impl FnMut(&[RawFrame<'_>])) -> Drained {
         let mut frames = 0_u32;
         while frames < budget {
             if self.next >= self.filled && !self.fill() {
                 return Drained { frames, more: false };
             }
-            let at = self.next;
-            self.next = at.saturating_add(1);
-            let start = at.saturating_mul(self.size);
-            let Some(meta) = self.batch.get(at).copied() else {
-                continue;
-            };
-            let end = start.saturating_add(meta.captured);
-            let Some(data) = self.buffer.get(start..end) else {
-                continue;
-            };
-            frames = frames.saturating_add(1);
-            f(RawFrame {
-                wall: ring::stamp(meta.sec, meta.nsec),
-                nanos: meta.nsec,
-                data,
-                wire_len: meta.wire_len,
-                vlan: meta.vlan,
-                protocol: meta.protocol,
-                kind: Kind(meta.kind),
-            });
+            let left = usize::try_from(budget.saturating_sub(frames)).unwrap_or(usize::MAX);
+            let metas = self.batch.get(self.next..self.filled).unwrap_or_default();
+            let pieces = self.buffer.chunks_exact(self.size).skip(self.next);
+            let mut room = [RawFrame::EMPTY; capture::BATCH];
+            let mut count = 0_usize;
+            for (place, (meta, piece)) in room.iter_mut().zip(metas.iter().zip(pieces)).take(left) {
+                *place = RawFrame {
+                    wall: ring::stamp(meta.sec, meta.nsec),
+                    nanos: meta.nsec,
+                    data: piece.get(..meta.captured).unwrap_or_default(),
+                    wire_len: meta.wire_len,
+                    vlan: meta.vlan,
+                    protocol: meta.protocol,
+                    kind: Kind(meta.kind),
+                };
+                count = count.saturating_add(1);
+            }
+            f(room.get(..count).unwrap_or_default());
+            self.next = self.next.saturating_add(count);
+            frames = frames.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
         }
         Drained { frames, more: true }
     }

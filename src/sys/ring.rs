@@ -12,7 +12,7 @@ use std::ptr::NonNull;
 use std::slice;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::sys::capture::{Config, Drained, Error, Kind, MAX_SNAPLEN, RawFrame, Statistics};
+use crate::sys::capture::{BATCH, Config, Drained, Error, Kind, MAX_SNAPLEN, RawFrame, Statistics};
 use crate::sys::socket;
 use crate::time::Wall;
 use crate::wire::link::VlanTag;
@@ -152,21 +152,19 @@ impl Ring {
         Some(Block { ring: self, cursor })
     }
 
-    /// Hands out up to `budget` frames.
+    /// Hands out up to `budget` frames, at most [`BATCH`] of them at a time.
     #[inline]
-    pub fn drain(&mut self, budget: u32, mut f: impl FnMut(RawFrame<'_>)) -> Drained {
+    pub fn drain(&mut self, budget: u32, mut f: impl FnMut(&[RawFrame<'_>])) -> Drained {
         let mut left = budget;
         while left > 0 {
             let Some(mut block) = self.next_block() else {
                 return Drained { frames: budget.saturating_sub(left), more: false };
             };
-            while left > 0 {
-                let Some(frame) = block.next_frame() else {
-                    break;
-                };
-                left = left.saturating_sub(1);
-                f(frame);
-            }
+            let mut room = [RawFrame::EMPTY; BATCH];
+            let most = usize::try_from(left).unwrap_or(BATCH).min(BATCH);
+            let count = block.next_frames(room.get_mut(..most).unwrap_or_default());
+            left = left.saturating_sub(u32::try_from(count).unwrap_or(0));
+            f(room.get(..count).unwrap_or_default());
         }
         Drained { frames: budget, more: true }
     }
@@ -213,12 +211,29 @@ impl Ring {
         Some(Cursor { at: start.checked_add(first)?, left: header.frames })
     }
 
-    /// The header of the frame at `at`, and where the next one begins.
+    /// The frame at `cursor`, which then stands at the one behind it.
     #[inline]
-    fn frame_header(&self, at: usize) -> Option<(FrameHeader, usize)> {
-        let header: FrameHeader = self.map.field(at)?;
-        let next = at.checked_add(usize::try_from(header.next).ok()?)?;
-        Some((header, next))
+    fn frame(&self, cursor: &mut Cursor) -> Option<RawFrame<'_>> {
+        cursor.left = cursor.left.checked_sub(1)?;
+        let header: Option<FrameHeader> = self.map.field(cursor.at);
+        let next = header.and_then(|h| cursor.at.checked_add(usize::try_from(h.next).ok()?));
+        let Some((header, next)) = header.zip(next) else {
+            // Nonsense in the ring: the rest of the block can't be found.
+            cursor.left = 0;
+            return None;
+        };
+        let start = cursor.at.saturating_add(usize::from(header.mac));
+        let len = usize::try_from(header.snaplen).unwrap_or(usize::MAX);
+        cursor.at = next;
+        Some(RawFrame {
+            wall: stamp(header.sec, header.nsec),
+            nanos: header.nsec,
+            data: self.map.bytes(start, len).unwrap_or(&[]),
+            wire_len: header.len,
+            vlan: vlan(header.status, header.vlan_tci, header.vlan_tpid),
+            protocol: u16::from_be_bytes(header.protocol),
+            kind: Kind(header.pkttype),
+        })
     }
 
     /// Gives the current block back and moves to the next one.
@@ -250,31 +265,20 @@ pub struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// The next frame of this block. Lends rather than iterates: a frame ends with its block.
+    /// The next frames of this block, as many as there are and fit; how many that is. Lends
+    /// them: a frame ends with its block.
     #[inline]
-    pub fn next_frame(&mut self) -> Option<RawFrame<'_>> {
-        if self.cursor.left == 0 {
-            return None;
+    pub fn next_frames<'s>(&'s mut self, room: &mut [RawFrame<'s>]) -> usize {
+        let ring = &*self.ring;
+        let mut count = 0_usize;
+        for place in room {
+            let Some(frame) = ring.frame(&mut self.cursor) else {
+                break;
+            };
+            *place = frame;
+            count = count.saturating_add(1);
         }
-        let at = self.cursor.at;
-        let Some((header, next)) = self.ring.frame_header(at) else {
-            // Nonsense in the ring: the rest of the block can't be found.
-            self.cursor.left = 0;
-            return None;
-        };
-        self.cursor.left = self.cursor.left.saturating_sub(1);
-        self.cursor.at = next;
-        let start = at.saturating_add(usize::from(header.mac));
-        let len = usize::try_from(header.snaplen).unwrap_or(usize::MAX);
-        Some(RawFrame {
-            wall: stamp(header.sec, header.nsec),
-            nanos: header.nsec,
-            data: self.ring.map.bytes(start, len).unwrap_or(&[]),
-            wire_len: header.len,
-            vlan: vlan(header.status, header.vlan_tci, header.vlan_tpid),
-            protocol: u16::from_be_bytes(header.protocol),
-            kind: Kind(header.pkttype),
-        })
+        count
     }
 
     /// Frames not handed out yet.
@@ -504,8 +508,8 @@ mod tests {
         put(ring, start, &words(&[1, 0, STATUS_USER, frames, 48, 0]));
     }
 
-    fn seen(drained: &mut Vec<Vec<u8>>) -> impl FnMut(RawFrame<'_>) {
-        |f| drained.push(f.data.to_vec())
+    fn seen(drained: &mut Vec<Vec<u8>>) -> impl FnMut(&[RawFrame<'_>]) {
+        |frames| drained.extend(frames.iter().map(|frame| frame.data.to_vec()))
     }
 
     #[test]
@@ -532,7 +536,9 @@ mod tests {
         block(&ring, 0, 1);
         frame(&ring, 48, 0, 80, b"x", STATUS_VLAN_VALID | STATUS_VLAN_TPID_VALID);
         let mut block = ring.next_block().unwrap();
-        let frame = block.next_frame().unwrap();
+        let mut room = [RawFrame::EMPTY; 2];
+        assert_eq!(block.next_frames(&mut room), 1);
+        let frame = room[0];
         assert_eq!(frame.wall, Wall(7_000_001));
         assert_eq!((frame.nanos, frame.wire_len), (1_500, 11));
         let tag = VlanTag { tci: 0x2005, tpid: 0x88a8 };

@@ -53,6 +53,9 @@ pub struct Peer {
     pub gid: u32,
 }
 
+/// Clients that wait to be accepted; those after them are told to try again.
+const BACKLOG: libc::c_int = 1_024;
+
 /// Listens at `path`, with access for the owner and, if given, the group `gid`.
 ///
 /// # Errors
@@ -153,7 +156,7 @@ fn open_to_group(path: &Path, gid: Option<u32>) -> io::Result<()> {
 
 fn start(fd: &OwnedFd) -> io::Result<()> {
     // SAFETY: no pointers are passed.
-    socket::check(unsafe { libc::listen(fd.as_raw_fd(), 64) })?;
+    socket::check(unsafe { libc::listen(fd.as_raw_fd(), BACKLOG) })?;
     Ok(())
 }
 

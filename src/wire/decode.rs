@@ -8,6 +8,7 @@ use super::link::{LinkType, VlanTag};
 
 mod link;
 mod network;
+mod plain;
 mod span;
 mod tunnel;
 mod wlan;
@@ -277,6 +278,14 @@ impl Packet {
         self.tunnel = Tunnel::None;
         self.truncated = false;
         self.carrier_count = 0;
+        if link == LinkType::ETHERNET && plain::read(self, frame).is_some() {
+            return Ok(());
+        }
+        self.walk(link, vlan, frame)
+    }
+
+    /// Reads any frame, layer by layer.
+    fn walk(&mut self, link: LinkType, vlan: Option<VlanTag>, frame: &[u8]) -> Result<(), Error> {
         let mut walk = Walk {
             packet: self,
             layers: 0,
@@ -331,31 +340,45 @@ struct Walk<'p> {
 }
 
 impl Walk<'_> {
-    fn run(&mut self, link: LinkType, mut span: Span<'_>) -> Result<(), Stop> {
-        let mut layer = Layer::Link(link);
-        loop {
-            let step = match layer {
+    fn run(&mut self, link: LinkType, span: Span<'_>) -> Result<(), Stop> {
+        let mut step = self.link(link, span)?;
+        while let Step::To(layer, span) = step {
+            step = match layer {
                 Layer::Link(link) => self.link(link, span)?,
                 Layer::EtherType(kind) => self.network(kind, span)?,
             };
-            match step {
-                Step::End => return Ok(()),
-                Step::To(next, rest) => (layer, span) = (next, rest),
-            }
         }
+        Ok(())
     }
 
+    #[inline]
     fn link<'a>(&mut self, link: LinkType, span: Span<'a>) -> Result<Step<'a>, Stop> {
+        if link == LinkType::ETHERNET {
+            let (kind, rest) = self.ethernet(span)?;
+            return self.network(kind, rest);
+        }
         let (macs, step) = link::open(link, span)?;
         if self.is_outermost() {
             self.packet.macs = macs;
         }
+        // A header before another link header, which could be of its own kind.
         if let Step::To(Layer::Link(_), _) = step {
             self.descend()?;
         }
         Ok(step)
     }
 
+    #[inline]
+    fn ethernet<'a>(&mut self, span: Span<'a>) -> Result<(u16, Span<'a>), Stop> {
+        let (header, rest) = span.split::<14>()?;
+        let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1] = *header;
+        if self.is_outermost() {
+            self.packet.macs = Some(([d0, d1, d2, d3, d4, d5], [s0, s1, s2, s3, s4, s5]));
+        }
+        Ok((u16::from_be_bytes([t0, t1]), rest))
+    }
+
+    #[inline(never)]
     fn network<'a>(&mut self, kind: u16, span: Span<'a>) -> Result<Step<'a>, Stop> {
         let (kind, span) = if ethertype::is_tag(kind) { self.tags(span)? } else { (kind, span) };
         let outermost = self.packet.datagram.is_none();
@@ -529,3 +552,7 @@ mod proto {
     pub(super) const UDP_LITE: u8 = 136;
     pub(super) const MPLS: u8 = 137;
 }
+
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "a test may panic")]
+mod tests;

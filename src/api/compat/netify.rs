@@ -9,6 +9,7 @@ use crate::core::row::{Row, Value};
 use crate::core::status::Status;
 use crate::flow::Record;
 use crate::flow::record::TcpEnd;
+use crate::group::{Entry, Store};
 use crate::time::{Clock, Tick};
 use crate::topology::links::Role;
 use crate::wire::decode::Tunnel;
@@ -30,7 +31,8 @@ pub enum Form {
 /// A flow as one row.
 #[must_use]
 pub fn flow(record: &Record, agent: &Agent, form: Form) -> Row {
-    let members = members(record, &agent.clock());
+    let mut members = members(record, &agent.clock());
+    members.push("tags", tags(record, &agent.groups));
     if form == Form::Listed {
         let mut row = Row::new().with("interface", agent.name_of(record.iface).to_owned());
         extend(&mut row, members);
@@ -101,6 +103,8 @@ pub fn status(status: &Status) -> Row {
         .with("maxrss_kb_prev", last.usage.peak_rss_kib)
         .with("memrss_kb", now.rss_kib)
         .with("memrss_kb_prev", last.usage.rss_kib)
+        .with("tcm_kb", now.heap_kib)
+        .with("tcm_kb_prev", last.usage.heap_kib)
         .with("dhc_status", false)
         .with("fhc_status", false)
         .with("version", VERSION)
@@ -178,6 +182,23 @@ fn members(record: &Record, clock: &Clock) -> Row {
         row.push("carrier", true);
     }
     row
+}
+
+/// `local:GROUP` and `other:GROUP` for each address group that holds an address of that end.
+fn tags(record: &Record, groups: &Store) -> Vec<String> {
+    let (local, other) = record.local_and_other();
+    let mut tags = Vec::new();
+    for (side, end) in
+        [("local", local), ("other", other)].into_iter().filter(|_| !groups.is_empty())
+    {
+        let mut ids = groups.lookup(Entry::from(end.ip));
+        ids.extend(end.mac.into_iter().flat_map(|mac| groups.lookup(Entry::Mac(mac))));
+        ids.sort_unstable();
+        ids.dedup();
+        let names = ids.into_iter().filter_map(|id| groups.name(id));
+        tags.extend(names.map(|name| format!("{side}:{name}")));
+    }
+    tags
 }
 
 /// Netify's three counters over both ends, then each end by itself.

@@ -66,6 +66,12 @@ impl<R: Read> Input<R> {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
+    /// What is in the buffer.
+    #[inline]
+    pub(super) fn rest(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
     /// Steps over `len` bytes that were seen before; returns where they lie.
     #[inline]
     pub(super) fn take(&mut self, len: usize) -> usize {

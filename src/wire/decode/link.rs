@@ -8,10 +8,9 @@ use crate::wire::link::LinkType;
 /// Destination and source hardware address.
 pub(super) type Macs = Option<([u8; 6], [u8; 6])>;
 
-/// Takes one link header off and says what follows it; the addresses are those of the header.
+/// Takes one link header off, Ethernet's apart, and says what follows it; the addresses are those of the header.
 pub(super) fn open(link: LinkType, span: Span<'_>) -> Result<(Macs, Step<'_>), Stop> {
     let step = match link {
-        LinkType::ETHERNET => return ethernet(span),
         LinkType::IEEE802_11 => return wlan::open(span, false),
         LinkType::RADIOTAP => return wlan::radiotap(span),
         LinkType::NULL | LinkType::LOOP => null(span)?,
@@ -33,14 +32,6 @@ pub(super) fn open(link: LinkType, span: Span<'_>) -> Result<(Macs, Step<'_>), S
 const RAW_BSD: LinkType = LinkType(12);
 /// The value of DLT_RAW on OpenBSD.
 const RAW_OPENBSD: LinkType = LinkType(14);
-
-#[inline]
-fn ethernet(span: Span<'_>) -> Result<(Macs, Step<'_>), Stop> {
-    let (header, rest) = span.split::<14>()?;
-    let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1] = *header;
-    let macs = Some(([d0, d1, d2, d3, d4, d5], [s0, s1, s2, s3, s4, s5]));
-    Ok((macs, Step::to(Layer::EtherType(u16::from_be_bytes([t0, t1])), rest)))
-}
 
 /// IEEE 802.2 LLC, with or without a SNAP header.
 pub(super) fn llc(span: Span<'_>) -> Result<Step<'_>, Stop> {

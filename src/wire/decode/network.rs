@@ -235,6 +235,6 @@ pub(super) fn read_arp(span: Span<'_>) -> Result<Option<Arp>, Stop> {
     Ok(message())
 }
 
-fn widen([a, b, c, d]: [u8; 4]) -> [u8; 16] {
+pub(super) const fn widen([a, b, c, d]: [u8; 4]) -> [u8; 16] {
     [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 }

@@ -27,6 +27,11 @@ pub(super) fn by_port(
     }
 }
 
+/// Whether [`by_port`] knows one of these ports.
+pub(super) const fn is_port(sport: u16, dport: u16) -> bool {
+    matches!((sport, dport), (_, 4789 | 8472 | 6081 | 2152) | (2152, _))
+}
+
 /// A PPPoE session frame. Its length field is not needed: the datagram inside has its own.
 pub(super) fn pppoe(span: Span<'_>) -> Result<Step<'_>, Stop> {
     let ([version, code, ..], rest) = span.split::<6>()?;

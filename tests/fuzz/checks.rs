@@ -1,0 +1,181 @@
+//! What each fuzz target does with its input. The tests of the package run the same over the
+//! seeds, so that a seed which once crashed something stays fixed.
+
+use std::net::SocketAddr;
+
+use portolan::api::mgmt::{Config, Datagrams, Dialect, Server, reply::MAX_REPLY};
+use portolan::api::unix::Unix;
+use portolan::api::{Connection, Outbox, Progress};
+use portolan::config::Settings;
+use portolan::core::Agent;
+use portolan::core::agent::{Facts, Host, Usage};
+use portolan::core::auth::{Caller, Right};
+use portolan::source::file::Reader;
+use portolan::time::{Clock, Tick};
+use portolan::topology::links::Links;
+use portolan::wire::decode::Packet;
+use portolan::wire::link::LinkType;
+use portolan::wire::netlink::{Message, Messages};
+
+/// A link type in two bytes (little endian) and a frame: nothing is read beyond the frame.
+pub(crate) fn packet(input: &[u8]) {
+    let Some((link, frame)) = input.split_first_chunk() else {
+        return;
+    };
+    decode(LinkType(u16::from_le_bytes(*link)), frame);
+}
+
+/// A capture file: it ends, and yields no more than it holds.
+pub(crate) fn pcap_file(input: &[u8]) {
+    let Ok(mut reader) = Reader::open(input) else {
+        return;
+    };
+    let mut bytes = 0;
+    while let Ok(Some(frame)) = reader.next_frame() {
+        bytes += frame.data.len();
+        decode(frame.link, frame.data);
+    }
+    assert!(reader.consumed() <= input.len() as u64);
+    assert!(bytes <= input.len() || input.starts_with(&[0x1f, 0x8b]));
+    assert!(matches!(reader.next_frame(), Ok(None)));
+}
+
+/// Datagrams for the management port, each behind a byte with its length: every reply is one line
+/// of JSON and fits the clients' buffers.
+pub(crate) fn management(mut input: &[u8]) {
+    let own: SocketAddr = ([127, 0, 0, 1], 5_644).into();
+    let peer: SocketAddr = ([127, 0, 0, 1], 40_000).into();
+    let now = Tick::from_secs(1);
+    let config = Config { own, keyed_reads: false, dialect: Dialect::Published };
+    let (mut server, mut agent) = (Server::new(config, now), agent());
+    let mut out = Datagrams::new(64);
+    while let Some((len, rest)) = input.split_first() {
+        let (datagram, rest) = rest.split_at(usize::from(*len).min(rest.len()));
+        input = rest;
+        server.receive(datagram, peer, &mut agent, &mut out, now);
+        let mut more = true;
+        for _ in 0..64 {
+            for (_, bytes) in out.iter() {
+                assert!(bytes.len() <= MAX_REPLY && bytes.ends_with(b"\n"));
+                if bytes.starts_with(b"{") {
+                    assert!(serde_json::from_slice::<serde_json::Value>(bytes).is_ok());
+                }
+            }
+            out.sent(out.len());
+            if !more {
+                break;
+            }
+            more = server.produce(&mut agent, &mut out, now);
+        }
+        assert!(!more, "an answer without end");
+    }
+}
+
+/// Bytes from a client of the Unix socket: every answer is a line of JSON, and it ends.
+pub(crate) fn json_command(input: &[u8]) {
+    let (mut unix, mut agent) = (Unix::new(Caller { right: Right::Admin }), agent());
+    let mut out = Outbox::new(1024 * 1024);
+    let now = Tick::from_secs(1);
+    let mut answered = Vec::new();
+    let used = unix.receive(input, &mut agent, &mut out, now).unwrap_or(input.len());
+    unix.finish(input.get(used..).unwrap_or_default(), &mut agent, &mut out, now);
+    for turn in 0.. {
+        let progress = unix.produce(&mut agent, &mut out, now);
+        answered.extend_from_slice(out.pending());
+        out.advance(usize::MAX);
+        if progress != Progress::More {
+            break;
+        }
+        assert!(turn < 100_000, "an answer without end");
+    }
+    // Indented answers span lines: a stream of values holds for both.
+    let values = serde_json::Deserializer::from_slice(&answered).into_iter::<serde_json::Value>();
+    assert!(values.into_iter().all(|value| value.is_ok()));
+    unix.closed(&mut agent);
+}
+
+/// A configuration file.
+pub(crate) fn configuration(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let mut secret = |_: &str| Ok("secret".to_owned());
+    let _ = Settings::default().apply_file(&text, &mut secret);
+}
+
+/// A saved address group: what was read is written and read again as it was.
+pub(crate) fn group_file(input: &[u8]) {
+    use portolan::group::file;
+    if let Ok(content) = file::read(input) {
+        let mut entries = content.entries;
+        entries.sort_unstable();
+        entries.dedup();
+        let written = file::write(entries.iter().copied());
+        let again = file::read(&written).expect("what was written can be read");
+        let mut read = again.entries;
+        read.sort_unstable();
+        assert_eq!(read, entries);
+    }
+    let _ = file::read_json(input);
+}
+
+/// Messages from the kernel.
+pub(crate) fn netlink_message(input: &[u8]) {
+    let (mut links, mut changes) = (Links::default(), Vec::new());
+    for raw in Messages::new(input) {
+        if let Ok(message) = Message::decode(&raw) {
+            links.apply(&message, Tick::from_secs(1), &mut changes);
+        }
+    }
+    links.begin_sync();
+    links.end_sync(Tick::from_secs(2), &mut changes);
+    assert_eq!(links.iter().count(), 0);
+}
+
+/// A machine without disk or clock.
+struct Nowhere;
+
+impl Host for Nowhere {
+    fn save(&mut self, _: &str, _: &[u8]) -> Result<(), String> {
+        Err("no disk".to_owned())
+    }
+
+    fn load(&mut self, _: &str) -> Result<Option<Vec<u8>>, String> {
+        Ok(None)
+    }
+
+    fn remove(&mut self, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn rename(&mut self, _: &str, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn list(&mut self, _: &str) -> Result<Vec<String>, String> {
+        Ok(Vec::new())
+    }
+
+    fn usage(&mut self) -> Usage {
+        Usage::default()
+    }
+
+    fn configure(&mut self) -> Result<Settings, String> {
+        Ok(Settings::default())
+    }
+
+    fn set_log_level(&mut self, _: u8) {}
+}
+
+fn agent() -> Agent {
+    Agent::new(Settings::default(), Facts::default(), Box::new(Nowhere), Clock::default())
+}
+
+fn decode(link: LinkType, frame: &[u8]) {
+    let mut packet = Packet::default();
+    let _ = packet.decode(link, None, frame);
+    if let Some(datagram) = packet.datagram {
+        let end = datagram.payload_at as usize + datagram.payload_captured as usize;
+        assert!(end <= frame.len());
+        assert!(datagram.payload_captured <= datagram.payload_len);
+        assert_eq!(packet.payload(frame).len(), datagram.payload_captured as usize);
+    }
+}

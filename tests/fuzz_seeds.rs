@@ -1,0 +1,62 @@
+//! Runs the fuzz targets' checks over their seeds and over every prefix of each seed.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test, helpers included, may panic"
+)]
+
+use std::fs;
+use std::path::Path;
+
+#[path = "fuzz/checks.rs"]
+mod checks;
+
+fn over_seeds(target: &str, check: fn(&[u8])) {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/seeds").join(target);
+    let mut count = 0;
+    for entry in fs::read_dir(dir).unwrap() {
+        let seed = fs::read(entry.unwrap().path()).unwrap();
+        for len in 0..=seed.len() {
+            check(&seed[..len]);
+        }
+        count += 1;
+    }
+    assert!(count > 1, "no seeds for {target}");
+}
+
+#[test]
+fn packet_seeds_pass() {
+    over_seeds("packet", checks::packet);
+}
+
+#[test]
+fn pcap_file_seeds_pass() {
+    over_seeds("pcap_file", checks::pcap_file);
+}
+
+#[test]
+fn configuration_seeds_pass() {
+    over_seeds("configuration", checks::configuration);
+}
+
+#[test]
+fn group_file_seeds_pass() {
+    over_seeds("group_file", checks::group_file);
+}
+
+#[test]
+fn json_command_seeds_pass() {
+    over_seeds("json_command", checks::json_command);
+}
+
+#[test]
+fn management_seeds_pass() {
+    over_seeds("management", checks::management);
+}
+
+#[test]
+fn netlink_message_seeds_pass() {
+    over_seeds("netlink_message", checks::netlink_message);
+}

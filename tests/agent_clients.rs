@@ -154,6 +154,28 @@ fn a_pipeline_that_never_reads_its_answers_stops_being_read() {
 }
 
 #[test]
+fn large_halves_of_requests_from_many_clients_do_not_add_up() {
+    let Some(lab) = Lab::new() else { return };
+    let agent = lab.start(&["-i", "va"]);
+    let (before, mut honest) = (agent.rss_kib(), agent.client());
+    let mut half = b"{\"command\":\"".to_vec();
+    half.resize(1_000_000, b'x');
+    let mut clients: Vec<Client> = (0..200).map(|_| agent.client()).collect();
+    for client in &mut clients {
+        // Refused when it is this one that has to go.
+        let _ = client.stream.get_mut().write_all(&half);
+    }
+    assert_eq!(honest.ask(STATUS)["code"], 100);
+    agent.assert_responsive();
+    let grown = agent.rss_kib().saturating_sub(before);
+    eprintln!("200 clients with a megabyte each: RSS grew {grown} KiB");
+    assert!(grown <= 16 * 1_024, "{grown} KiB");
+    drop(clients);
+    agent.assert_responsive();
+    agent.stop();
+}
+
+#[test]
 fn running_out_of_descriptors_is_no_busy_loop_and_passes() {
     let Some(lab) = Lab::new() else { return };
     if !has("prlimit") {

@@ -203,7 +203,7 @@ fn the_list_of_settings_reads_back_and_keeps_the_secret() {
     for line in ran.out.lines() {
         let (setting, help) = line.split_once('#').unwrap();
         assert!(!help.trim().is_empty());
-        let (name, value) = setting.trim().split_once(' ').unwrap_or((setting.trim(), ""));
+        let (name, value) = setting.trim().split_once(' ').unwrap_or_else(|| (setting.trim(), ""));
         if value.contains("(not shown)") {
             continue;
         }

@@ -160,6 +160,34 @@ fn the_sessions_of_the_documents_work_as_printed() {
     assert!(said.contains("uptime"), "{said}");
 }
 
+#[test]
+fn the_built_in_client_stands_in_for_nc() {
+    let Some(lab) = Lab::new() else { return };
+    let agent = lab.start(&[]);
+    let ctl = |words: &[&str]| {
+        let mut command = Command::new(PROGRAM);
+        command.arg("ctl").args(words);
+        let output = within(&lab.here, move || command.output().unwrap());
+        (output.status.code(), text(&output))
+    };
+    let (code, said) = ctl(&["status"]);
+    assert_eq!(code, Some(0), "{said}");
+    let row: serde_json::Value = serde_json::from_str(&said).expect(&said);
+    assert!(row["uptime"].is_u64() && row.get("_tag").is_none(), "{said}");
+    assert_eq!(ctl(&["-k", "n2n", "w", "verbose", "3"]), (Some(0), "{\"traceLevel\":3}\n".into()));
+    for (words, hint) in [
+        (&["w", "verbose", "3"][..], "give the key"),
+        (&["r", "nosuch"], "lists the methods"),
+        (&["r", "reload"], "this method changes something"),
+        (&["r", "flow", "1"], "notfound"),
+    ] {
+        let (code, said) = ctl(words);
+        assert_eq!(code, Some(1), "{words:?}: {said}");
+        assert!(said.contains(hint), "{words:?}: {said}");
+    }
+    agent.stop();
+}
+
 // Files.
 
 fn generation(n: u32) -> String {

@@ -97,6 +97,12 @@ impl Outbox {
         self.bytes.get(self.sent..).unwrap_or_default()
     }
 
+    /// Bytes of memory that the box takes.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Whether everything is sent.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -172,6 +172,9 @@ pub enum Parsed {
     Refuse(String),
 }
 
+/// Stands for `-` in the option parser; no file has such a name.
+const DASH: &str = "\0";
+
 /// Reads the words after the program's name. `run` as the first word is the agent itself, and
 /// several names may follow one `-i`.
 #[must_use]
@@ -187,8 +190,20 @@ pub fn parse(words: &[String]) -> Parsed {
     };
     let words: Vec<&str> =
         words.into_iter().map(|word| if word == "-h" { "--help" } else { word }).collect();
+    // The option parser takes a lone dash for an option.
+    let words: Vec<&str> =
+        words.into_iter().map(|word| if word == "-" { DASH } else { word }).collect();
     match Arguments::from_args(&["portolan"], &words) {
-        Ok(arguments) => Parsed::Run(Box::new(arguments)),
+        Ok(mut arguments) => {
+            let words = match &mut arguments.command {
+                Some(Sub::Read(read)) => &mut read.files[..],
+                Some(Sub::Ctl(ctl)) => &mut ctl.request[..],
+                None => &mut [],
+            };
+            let dashes = words.iter_mut().filter(|word| *word == DASH);
+            dashes.for_each(|word| "-".clone_into(word));
+            Parsed::Run(Box::new(arguments))
+        }
         Err(exit) if exit.status.is_ok() => Parsed::Say(fit(&exit.output)),
         Err(exit) => {
             let first = exit.output.lines().next().unwrap_or_default();
@@ -324,6 +339,13 @@ mod tests {
         assert_eq!(run("-i read").interface, ["read"]);
         assert_eq!((run("-vvv").verbose, run("-i a -vv -q").verbose), (3, 2));
         assert!(matches!(run("read -j x").command, Some(Sub::Read(_))));
+    }
+
+    #[test]
+    fn a_dash_is_a_file() {
+        let Some(Sub::Read(read)) = run("read --json a - --csv").command else { panic!() };
+        assert_eq!(read.files, ["a", "-"]);
+        assert!(read.json && read.csv);
     }
 
     #[test]

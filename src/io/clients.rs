@@ -18,6 +18,13 @@ const MAX_INPUT: usize = 1024 * 1024 + 64 * 1024;
 /// Bytes that wait to be read by the client.
 const MAX_OUTPUT: usize = 1024 * 1024;
 
+/// Bytes that all clients together may hold, input and output. Whoever holds most is closed to
+/// stay below: a router has not got the megabytes of every client at once.
+const MAX_HELD: usize = 12 * 1024 * 1024;
+
+/// A client that holds less is not what is over the mark.
+const FEW: usize = 64 * 1024;
+
 /// Bytes read from one client in one turn.
 const READ_BUDGET: usize = 256 * 1024;
 
@@ -143,10 +150,15 @@ impl Clients {
         for index in ready {
             let place = self.places.get_mut(usize::from(index));
             let Some(client) = place.and_then(|place| place.client.as_mut()) else { continue };
-            match client.serve(&mut self.buffer, agent, now) {
+            let served = client.serve(&mut self.buffer, agent, now);
+            let holds = client.held();
+            match served {
                 Served::Close => self.close(usize::from(index), registry, agent),
                 Served::Again => self.wake(index),
                 Served::Waits => {}
+            }
+            if holds > FEW {
+                self.relieve(registry, agent);
             }
         }
         !self.ready.is_empty()
@@ -186,6 +198,19 @@ impl Clients {
         }
     }
 
+    /// Closes those who hold most until all together hold little enough.
+    fn relieve(&mut self, registry: &Registry, agent: &mut Agent) {
+        let held = |place: &Place| place.client.as_ref().map_or(0, Client::held);
+        let mut sum = self.places.iter().map(held).fold(0, usize::saturating_add);
+        while sum > MAX_HELD {
+            let most = self.places.iter().map(held).enumerate().max_by_key(|(_, held)| *held);
+            let Some((index, bytes)) = most else { return };
+            agent.counters.clients_refused = agent.counters.clients_refused.saturating_add(1);
+            self.close(index, registry, agent);
+            sum = sum.saturating_sub(bytes);
+        }
+    }
+
     fn wake(&mut self, index: u16) {
         if !self.ready.contains(&index) {
             self.ready.push(index);
@@ -218,6 +243,11 @@ enum Served {
 }
 
 impl Client {
+    /// Bytes of memory for what waits in either direction.
+    const fn held(&self) -> usize {
+        self.input.capacity().saturating_add(self.out.held())
+    }
+
     fn serve(&mut self, buffer: &mut Vec<u8>, agent: &mut Agent, now: Tick) -> Served {
         if self.readable && !self.ended && !self.closing && self.read(buffer, now).is_err() {
             return Served::Close;

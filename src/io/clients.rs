@@ -10,7 +10,7 @@ use crate::api::{Close, Connection, Outbox, Progress};
 use crate::core::Agent;
 use crate::time::Tick;
 
-use super::token::{Slot, Source};
+use super::token::{Readiness, Slot, Source};
 
 /// Bytes that wait to be understood, per client: the largest request and a little.
 const MAX_INPUT: usize = 1024 * 1024 + 64 * 1024;
@@ -132,13 +132,13 @@ impl Clients {
     }
 
     /// Notes an event of a client's socket.
-    pub fn event(&mut self, slot: Slot, readable: bool, writable: bool, gone: bool) {
+    pub fn event(&mut self, slot: Slot, readiness: Readiness) {
         let place = self.places.get_mut(usize::from(slot.index));
         let Some(place) = place.filter(|place| place.generation == slot.generation) else { return };
         if let Some(client) = &mut place.client {
-            client.readable |= readable;
-            client.writable |= writable;
-            client.gone |= gone;
+            client.readable |= readiness.readable;
+            client.writable |= readiness.writable;
+            client.gone |= readiness.gone;
             self.wake(slot.index);
         }
     }

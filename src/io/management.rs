@@ -12,7 +12,7 @@ use crate::core::Agent;
 use crate::sys::udp;
 use crate::time::Tick;
 
-use super::token::Source;
+use super::token::{Readiness, Source};
 
 /// Requests taken in one turn.
 const RECEIVE_BUDGET: usize = 64;
@@ -66,11 +66,13 @@ impl Port {
     }
 
     /// Notes an event of the socket.
-    pub fn event(&mut self, readable: bool, writable: bool, agent: &mut Agent) {
-        self.readable |= readable;
-        self.writable |= writable;
-        // Errors come as readiness too; each names the client that is gone.
-        while let Ok(Some(refused)) = udp::refused(&self.socket) {
+    pub fn event(&mut self, readiness: Readiness, agent: &mut Agent) {
+        self.readable |= readiness.readable;
+        self.writable |= readiness.writable;
+        // Each error names a client that is gone.
+        while readiness.error
+            && let Ok(Some(refused)) = udp::refused(&self.socket)
+        {
             self.server.refused(refused.peer, agent);
         }
     }

@@ -31,7 +31,7 @@ use crate::topology::pick::Selection;
 use super::capture::{self, Captures};
 use super::clients::Clients;
 use super::host::{Configure, Machine};
-use super::token::{Slot, Source, source_of};
+use super::token::{Readiness, Slot, Source, source_of};
 use super::watch::Watch;
 use super::{logger, management};
 
@@ -201,12 +201,7 @@ impl Loop {
             self.agent.counters.turns = self.agent.counters.turns.wrapping_add(1);
             for event in &events {
                 if let Some(source) = source_of(event.token()) {
-                    let (readable, writable) = (
-                        event.is_readable() || event.is_read_closed() || event.is_error(),
-                        event.is_writable() || event.is_write_closed() || event.is_error(),
-                    );
-                    let gone = event.is_write_closed();
-                    self.event(source, readable, writable, gone, start.tick);
+                    self.event(source, event.into(), start.tick);
                 }
             }
             busy = self.turn(start);
@@ -231,7 +226,7 @@ impl Loop {
         deadlines.into_iter().flatten().min().map(|at| Duration::from_micros(at.since(now)))
     }
 
-    fn event(&mut self, source: Source, readable: bool, writable: bool, gone: bool, now: Tick) {
+    fn event(&mut self, source: Source, readiness: Readiness, now: Tick) {
         match source {
             Source::Capture(slot) => {
                 if self.captures.is_current(slot.index, slot.generation) {
@@ -239,10 +234,10 @@ impl Loop {
                     self.make_ready(slot.index);
                 }
             }
-            Source::Client(slot) => self.clients.event(slot, readable, writable, gone),
+            Source::Client(slot) => self.clients.event(slot, readiness),
             Source::Management => {
                 if let Some(port) = &mut self.management {
-                    port.event(readable, writable, &mut self.agent);
+                    port.event(readiness, &mut self.agent);
                 }
             }
             Source::Netlink => self.watch_more = true,

@@ -1,6 +1,7 @@
 //! What a readiness event belongs to, packed into the `usize` that mio hands back.
 
 use mio::Token;
+use mio::event::Event;
 
 /// Index plus generation, so that an event for a closed client cannot reach its successor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,6 +27,31 @@ pub enum Source {
     Signals,
     /// A Unix listener, by position.
     UnixListener(u16),
+}
+
+/// What an event says of its source.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Readiness {
+    /// There may be something to read, or an error to take.
+    pub readable: bool,
+    /// There may be room to write.
+    pub writable: bool,
+    /// The peer is gone altogether.
+    pub gone: bool,
+    /// An error waits to be taken.
+    pub error: bool,
+}
+
+impl From<&Event> for Readiness {
+    fn from(event: &Event) -> Self {
+        let error = event.is_error();
+        Self {
+            readable: event.is_readable() || event.is_read_closed() || error,
+            writable: event.is_writable() || event.is_write_closed() || error,
+            gone: event.is_write_closed(),
+            error,
+        }
+    }
 }
 
 const INDEX_BITS: u32 = 16;

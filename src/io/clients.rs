@@ -252,12 +252,17 @@ impl Client {
         if self.readable && !self.ended && !self.closing && self.read(buffer, now).is_err() {
             return Served::Close;
         }
+        let revision = agent.revision();
         let mut again = !self.closing && self.understand(agent, now);
         again |= !self.closing && self.readable && !self.ended && self.input.len() < MAX_INPUT;
         match self.connection.produce(agent, &mut self.out, now) {
             Progress::Idle => {}
             Progress::More => again |= !self.out.is_high(),
             Progress::Done => self.closing = true,
+        }
+        if agent.revision() != revision {
+            // The answer to a change of settings goes out once they are in force.
+            return Served::Again;
         }
         if !self.flush(now) || (self.closing && self.out.is_empty()) {
             return Served::Close;

@@ -88,6 +88,7 @@ impl Port {
     /// do right now.
     pub fn serve(&mut self, agent: &mut Agent, now: Tick) -> bool {
         let mut buffer = [0; 2_048];
+        let revision = agent.revision();
         for _ in 0..RECEIVE_BUDGET {
             if !self.readable {
                 break;
@@ -109,6 +110,10 @@ impl Port {
             }
         }
         self.more = self.server.produce(agent, &mut self.out, now);
+        if agent.revision() != revision {
+            // The answer to a change of settings goes out once they are in force.
+            return true;
+        }
         self.flush(agent);
         self.writable && (self.readable || (self.more && self.out.room() > 0))
     }

@@ -345,6 +345,10 @@ fn verdicts_are_those_of_libpcap() {
         };
         eprintln!("{name}: {} frames", frames.len());
         for text in texts(*link) {
+            // There it compares 802.2 access points with the Ethernet type (libpcap 1.10).
+            if *link == LinkType::LINUX_SLL2 && ["stp", "iso", "netbeui"].contains(&&*text) {
+                continue;
+            }
             let ours = compile(&text, *link, &options);
             let theirs = tcpdump(name, &text, &[]);
             let (ours, theirs) = match (ours, theirs) {
@@ -474,7 +478,7 @@ fn differences(ours: &Program, theirs: &[Instruction], frames: &[Sample]) -> Vec
 }
 
 fn meta(at: usize) -> Meta {
-    let packet_type = Some(if at % 2 == 0 { 0 } else { 4 });
+    let packet_type = Some(if at.is_multiple_of(2) { 0 } else { 4 });
     Meta { packet_type, interface: Some(at as u32 % 5), vlan: None }
 }
 

@@ -297,8 +297,12 @@ struct Range {
 
 impl Facts {
     fn learn(&mut self, values: &Values, test: Test, holds: bool) {
-        remember(&mut self.tests, (test, holds));
-        let Some(number) = values.constant(test.right) else { return };
+        let number = values.constant(test.right);
+        // What a range says need not be kept twice.
+        if number.is_none() || test.compare == op::JSET {
+            remember(&mut self.tests, (test, holds));
+        }
+        let Some(number) = number else { return };
         let at = self.ranges.iter().position(|(id, _)| *id == test.left);
         let (id, mut range) = match at {
             Some(at) => self.ranges.remove(at),

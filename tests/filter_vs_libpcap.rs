@@ -336,15 +336,19 @@ fn verdicts_are_those_of_libpcap() {
     let mut wrong = String::new();
     let mut refused = Vec::new();
     let (mut expressions, mut verdicts, mut ours_len, mut theirs_len) = (0, 0_u64, 0, 0);
-    let mut undecided = 0;
+    let (mut as_unoptimised, mut passed, mut whole) = (0_u64, 0_u64, 0_u64);
     let mut longest: BTreeMap<isize, String> = BTreeMap::new();
     for Linux { name, link } in LINKS {
-        let frames: Vec<Vec<u8>> = match *link {
+        let frames: Vec<Sample> = match *link {
             LinkType::ETHERNET => ethernet.clone(),
             link => ethernet.iter().step_by(5).filter_map(|f| relink(f, link)).collect(),
         };
         eprintln!("{name}: {} frames", frames.len());
         for text in texts(*link) {
+            // There it compares 802.2 access points with the Ethernet type (libpcap 1.10).
+            if *link == LinkType::LINUX_SLL2 && ["stp", "iso", "netbeui"].contains(&&*text) {
+                continue;
+            }
             let ours = compile(&text, *link, &options);
             let theirs = tcpdump(name, &text, &[]);
             let (ours, theirs) = match (ours, theirs) {
@@ -369,16 +373,24 @@ fn verdicts_are_those_of_libpcap() {
             verdicts += frames.len() as u64;
             let mut found = differences(&ours, &theirs, &frames);
             if !found.is_empty() {
-                // libpcap's optimiser moves loads, which shows on frames that are cut off: its
-                // own programs disagree there. Ours must agree with one of them.
+                // libpcap's optimiser moves loads, which shows on frames that end inside a header:
+                // with and without it libpcap disagrees with itself there. On such frames alone,
+                // a test that decides nothing and that we leave out may let a frame pass, too.
                 let plain = tcpdump(name, &text, &["-O"]).unwrap();
                 let other = differences(&ours, &plain, &frames);
-                let before = found.len();
-                found.retain(|at| other.contains(at));
-                undecided += before - found.len();
+                found.retain(|at| {
+                    let (frame, is_cut) = &frames[*at];
+                    let passes = ours.matches(frame, frame.len() as u32, &meta(*at));
+                    let agrees = other.binary_search(at).is_err();
+                    let tolerated = agrees || *is_cut && passes;
+                    as_unoptimised += u64::from(agrees);
+                    passed += u64::from(tolerated && !agrees);
+                    whole += u64::from(tolerated && !*is_cut);
+                    !tolerated
+                });
             }
             if let Some(at) = found.first() {
-                let frame = &frames[*at];
+                let (frame, _) = &frames[*at];
                 let hex: String = frame.iter().take(80).map(|b| format!("{b:02x}")).collect();
                 let (count, len) = (found.len(), frame.len());
                 writeln!(wrong, "{name} '{text}': {count} frames, one of {len}: {hex}").unwrap();
@@ -387,13 +399,19 @@ fn verdicts_are_those_of_libpcap() {
     }
     eprintln!(
         "{expressions} programs, {verdicts} verdicts compared; instructions: {ours_len} ours, \
-         {theirs_len} libpcap's; {undecided} verdicts on cut frames on which libpcap disagrees with itself"
+         {theirs_len} libpcap's"
+    );
+    eprintln!(
+        "on frames that end early: {as_unoptimised} verdicts only as tcpdump -O, {passed} frames \
+         passed by us alone; {whole} of them captured whole"
     );
     for (more, text) in longest.iter().rev().take(8) {
         eprintln!("longer by {more}: {text}");
     }
     assert!(wrong.is_empty(), "{wrong}");
     assert!(refused.is_empty(), "only we refuse:\n{}", refused.join("\n"));
+    assert_eq!(whole, 0, "verdicts on whole frames");
+    assert!(passed * 1_000 < verdicts, "{passed} of {verdicts}");
     assert!(expressions >= 300, "{expressions}");
     assert!(ours_len <= theirs_len, "longer programs than libpcap's: {ours_len} > {theirs_len}");
 }
@@ -455,12 +473,11 @@ fn read(path: &str) -> String {
 }
 
 /// Which frames get another verdict.
-fn differences(ours: &Program, theirs: &[Instruction], frames: &[Vec<u8>]) -> Vec<usize> {
+fn differences(ours: &Program, theirs: &[Instruction], frames: &[Sample]) -> Vec<usize> {
     let mut found = Vec::new();
-    for (at, frame) in frames.iter().enumerate() {
+    for (at, (frame, _)) in frames.iter().enumerate() {
         let wire_len = frame.len() as u32;
-        let packet_type = Some(if at % 2 == 0 { 0 } else { 4 });
-        let meta = Meta { packet_type, interface: Some(at as u32 % 5), vlan: None };
+        let meta = meta(at);
         let there = vm::run(theirs, frame, wire_len, &meta) != 0;
         if ours.matches(frame, wire_len, &meta) != there {
             found.push(at);
@@ -468,6 +485,14 @@ fn differences(ours: &Program, theirs: &[Instruction], frames: &[Vec<u8>]) -> Ve
     }
     found
 }
+
+fn meta(at: usize) -> Meta {
+    let packet_type = Some(if at.is_multiple_of(2) { 0 } else { 4 });
+    Meta { packet_type, interface: Some(at as u32 % 5), vlan: None }
+}
+
+/// A frame, and whether it ends early.
+type Sample = (Vec<u8>, bool);
 
 /// The fixed expressions, and pairs of them.
 fn texts(link: LinkType) -> Vec<String> {
@@ -526,7 +551,7 @@ fn tcpdump(link: &str, text: &str, more: &[&str]) -> Result<Vec<Instruction>, St
     Ok(program.collect())
 }
 
-fn ethernet_frames() -> Vec<Vec<u8>> {
+fn ethernet_frames() -> Vec<Sample> {
     let mut frames = built_frames();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/pcaps/ndpi");
     let mut names: Vec<_> =
@@ -542,7 +567,8 @@ fn ethernet_frames() -> Vec<Vec<u8>> {
             let Ok(Some(frame)) = reader.next_frame() else { break };
             let network = match frame.link {
                 LinkType::ETHERNET => {
-                    frames.push(frame.data.to_vec());
+                    let is_cut = frame.data.len() < frame.wire_len as usize;
+                    frames.push((frame.data.to_vec(), is_cut));
                     continue;
                 }
                 LinkType::RAW => frame.data,
@@ -550,7 +576,7 @@ fn ethernet_frames() -> Vec<Vec<u8>> {
                 _ => continue,
             };
             let kind = if network.first().is_some_and(|b| b >> 4 == 6) { 0x86dd } else { 0x0800 };
-            frames.push(ethernet(kind, network));
+            frames.push((ethernet(kind, network), false));
         }
     }
     frames.truncate(FRAMES);
@@ -558,7 +584,7 @@ fn ethernet_frames() -> Vec<Vec<u8>> {
 }
 
 /// Moves what an Ethernet frame carries into a frame of another link type.
-fn relink(frame: &[u8], link: LinkType) -> Option<Vec<u8>> {
+fn relink((frame, is_cut): &Sample, link: LinkType) -> Option<Sample> {
     let kind = u16::from_be_bytes(frame.get(12..14)?.try_into().ok()?);
     let payload = &frame[14..];
     let mut out = match link {
@@ -586,7 +612,7 @@ fn relink(frame: &[u8], link: LinkType) -> Option<Vec<u8>> {
         _ => [[0x0f, 0], kind.to_be_bytes()].concat(),
     };
     out.extend(payload);
-    Some(out)
+    Some((out, *is_cut))
 }
 
 fn ethernet(kind: u16, payload: &[u8]) -> Vec<u8> {
@@ -597,7 +623,7 @@ fn ethernet(kind: u16, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Frames with every header that filters look at, whole and cut at every length.
-fn built_frames() -> Vec<Vec<u8>> {
+fn built_frames() -> Vec<Sample> {
     let mut transports: Vec<(u8, Vec<u8>)> = Vec::new();
     for (from, to) in [(40_000_u16, 80_u16), (53, 53), (443, 1), (2905, 2905), (500, 20)] {
         let ports = [from.to_be_bytes(), to.to_be_bytes()].concat();
@@ -667,6 +693,7 @@ fn built_frames() -> Vec<Vec<u8>> {
     for point in [0x42, 0xfe, 0xf0, 5, 6] {
         networks.push((38, [&[point, point, 3], &[0; 35][..]].concat()));
     }
+    let mut cut: Vec<Sample> = Vec::new();
     let mut frames: Vec<Vec<u8>> = Vec::new();
     for (at, (kind, network)) in networks.iter().enumerate() {
         let plain = ethernet(*kind, network);
@@ -675,7 +702,7 @@ fn built_frames() -> Vec<Vec<u8>> {
             [&(0x2000 | id).to_be_bytes()[..], &inner.to_be_bytes(), rest].concat()
         };
         if at % 7 == 0 {
-            frames.extend((0..plain.len()).map(|len| plain[..len].to_vec()));
+            cut.extend((0..plain.len()).map(|len| (plain[..len].to_vec(), true)));
         }
         frames.push(plain);
         let tagged = tag(0x8100, [5, 7, 100][at % 3], *kind, network);
@@ -700,5 +727,6 @@ fn built_frames() -> Vec<Vec<u8>> {
         broadcast[..6].fill(if at % 2 == 0 { 0xff } else { 1 });
         frames.push(broadcast);
     }
-    frames
+    cut.extend(frames.into_iter().map(|frame| (frame, false)));
+    cut
 }

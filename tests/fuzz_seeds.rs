@@ -60,3 +60,8 @@ fn management_seeds_pass() {
 fn netlink_message_seeds_pass() {
     over_seeds("netlink_message", checks::netlink_message);
 }
+
+#[test]
+fn filter_seeds_pass() {
+    over_seeds("filter", checks::filter);
+}

@@ -24,13 +24,13 @@ if [ "$want" != run ]; then
     need ping iputils-ping
     need capinfos wireshark-common
     need ipset ipset
+    need tcpdump tcpdump
     need ps procps
     need prlimit util-linux
     need curl curl
 fi
 if [ "$want" = bench ]; then
     need tcpreplay tcpreplay
-    need tcpdump tcpdump
     need softflowd softflowd
     need ndpiReader libndpi-bin
 fi

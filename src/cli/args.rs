@@ -102,7 +102,7 @@ pub enum Sub {
 #[argh(
     subcommand,
     name = "read",
-    example = "  {command_name} evening.pcap\n  tcpdump -i eth0 -c 1000 -w - | {command_name} --json - | jq .other_ip",
+    example = "  {command_name} evening.pcap\n  {command_name} -f 'port 53 and host 192.0.2.1' evening.pcap\n  tcpdump -i eth0 -c 1000 -w - | {command_name} --json - | jq .other_ip",
     note = "A damaged file yields what was readable, then an error and exit code 1."
 )]
 pub struct Read {
@@ -113,6 +113,10 @@ pub struct Read {
     /// one line of comma-separated values per flow, after a header line
     #[argh(switch)]
     pub csv: bool,
+
+    /// take only packets that match, in tcpdump's language: 'tcp port 80 or arp'
+    #[argh(option, short = 'f', arg_name = "expression")]
+    pub filter: Option<String>,
 
     /// lines per table of the summary (default: 10)
     #[argh(option, short = 'n', default = "10", arg_name = "lines")]
@@ -292,7 +296,7 @@ fn repeated(word: &str) -> Option<&str> {
 
 /// `: did you mean …?` for an option that is nearly one.
 fn suggestion(error: &str, words: &[&str]) -> String {
-    const OPTIONS: [&str; 16] = [
+    const OPTIONS: [&str; 17] = [
         "--interface",
         "--config",
         "--socket",
@@ -309,6 +313,7 @@ fn suggestion(error: &str, words: &[&str]) -> String {
         "--version",
         "--json",
         "--csv",
+        "--filter",
     ];
     let Some(word) = words.iter().find(|word| word.starts_with("--") && error.contains(**word))
     else {

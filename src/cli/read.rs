@@ -11,11 +11,15 @@ use crate::api::compat::netify;
 use crate::api::json;
 use crate::core::engine::Engine;
 use crate::counters::Counters;
+use crate::filter::names::Tables;
+use crate::filter::vm::Meta;
+use crate::filter::{self, Expression, Options, Program};
 use crate::flow::{EndReason, Flow, FlowId, Limits, Observer, Record, Seed, Timeouts};
-use crate::source::Frame;
 use crate::source::file::{BATCH, Error, Reader};
+use crate::source::{Direction, Frame};
 use crate::sys::signals;
 use crate::time::{Clock, Tick};
+use crate::wire::link::LinkType;
 use crate::wire::proto;
 
 use super::args::Read;
@@ -38,6 +42,13 @@ pub fn run(arguments: &Read) -> i32 {
         complain!("portolan: --json or --csv, not both");
         return exit::USAGE;
     }
+    let mut filter = match arguments.filter.as_deref().map(Filter::new).transpose() {
+        Ok(filter) => filter,
+        Err(problem) => {
+            complain!("portolan: {problem}");
+            return exit::USAGE;
+        }
+    };
     // Ctrl-C also ends whoever writes into our standard input: what has come is still told.
     signals::catch_interrupt();
     // SIGPIPE stays ignored: a reader that has seen enough shows as an error of the write.
@@ -55,9 +66,13 @@ pub fn run(arguments: &Read) -> i32 {
     let mut span = Span::default();
     for name in &arguments.files {
         name.clone_into(&mut report.file);
-        if let Err(problem) = read(name, &mut totals, &mut counters, &mut span, &mut report) {
+        let read = read(name, &mut filter, &mut totals, &mut counters, &mut span, &mut report);
+        if let Err(problem) = read {
             complain!("portolan: {name}: {problem}");
             code = exit::FAILED;
+        }
+        if filter.as_ref().is_some_and(|filter| filter.failed) {
+            return exit::USAGE;
         }
         // Each file stands for itself: a flow does not go on in the next one.
         totals.flush(EndReason::Shutdown, &mut counters, &mut report);
@@ -71,7 +86,8 @@ pub fn run(arguments: &Read) -> i32 {
         }
     }
     if let Format::Summary(summary) = std::mem::replace(&mut report.format, Format::Json) {
-        let failed = summary.print(&mut report.out, arguments, &totals, &counters, &span);
+        let left_out = filter.map_or(0, |filter| filter.left_out);
+        let failed = summary.print(&mut report.out, arguments, &totals, &counters, &span, left_out);
         report.failed = report.failed.or_else(|| failed.err());
     }
     match report.failed.take().map_or_else(|| report.out.flush(), Err) {
@@ -97,6 +113,7 @@ struct Span {
 
 fn read(
     name: &str,
+    filter: &mut Option<Filter<'_>>,
     engine: &mut Engine,
     counters: &mut Counters,
     span: &mut Span,
@@ -130,8 +147,13 @@ fn read(
                 return Err(format!("{}; what came before it is reported", explain(&error)));
             }
         };
+        let batch = room.get_mut(..count).unwrap_or_default();
+        let count = match filter {
+            Some(filter) => filter.sift(batch).inspect_err(|_| progress.clear())?,
+            None => batch.len(),
+        };
         // Time-outs are looked at behind each packet that begins a second.
-        let mut rest = room.get(..count).unwrap_or_default();
+        let mut rest = batch.get(..count).unwrap_or_default();
         while let Some(next) = rest.first() {
             span.first = Some(span.first.unwrap_or(next.ts));
             let second = latest.secs();
@@ -159,6 +181,88 @@ fn read(
     span.last = span.last.max(latest);
     progress.clear();
     Ok(())
+}
+
+/// The filter, compiled for each link type as it is met.
+struct Filter<'a> {
+    text: &'a str,
+    expression: Expression,
+    programs: Vec<(LinkType, Program)>,
+    /// Packets that did not match.
+    left_out: u64,
+    /// Whether it could not be compiled for some link type.
+    failed: bool,
+}
+
+impl<'a> Filter<'a> {
+    fn new(text: &'a str) -> Result<Self, String> {
+        let table = |path| std::fs::read_to_string(path).unwrap_or_default();
+        let names = Tables::new(table("/etc/services"), table("/etc/protocols"));
+        let expression = Expression::parse(text, &names);
+        let expression = expression.map_err(|error| pointed(text, &error))?;
+        Ok(Self { text, expression, programs: Vec::new(), left_out: 0, failed: false })
+    }
+
+    /// Moves the frames that match to the front, in their order; returns how many.
+    fn sift(&mut self, frames: &mut [Frame<'_>]) -> Result<usize, String> {
+        let mut kept = 0_usize;
+        for at in 0..frames.len() {
+            let Some(frame) = frames.get(at).copied() else { break };
+            if self.takes(&frame)? {
+                if let Some(place) = frames.get_mut(kept) {
+                    *place = frame;
+                }
+                kept = kept.saturating_add(1);
+            }
+        }
+        Ok(kept)
+    }
+
+    fn takes(&mut self, frame: &Frame<'_>) -> Result<bool, String> {
+        let known = self.programs.iter().position(|(link, _)| *link == frame.link);
+        let at = match known {
+            Some(at) => at,
+            None => {
+                let program = self.expression.compile(frame.link, &Options::default());
+                let program = program.map_err(|error| {
+                    self.failed = true;
+                    pointed(self.text, &error)
+                })?;
+                self.programs.push((frame.link, program));
+                self.programs.len().saturating_sub(1)
+            }
+        };
+        // `PACKET_HOST` and `PACKET_OUTGOING`, for inbound and outbound.
+        let packet_type = match frame.direction {
+            Direction::In => Some(0),
+            Direction::Out => Some(4),
+            Direction::Unknown => None,
+        };
+        let vlan = frame.vlan.map(|tag| tag.tci);
+        let meta = Meta { vlan, packet_type, interface: Some(frame.iface.into()) };
+        let takes = self
+            .programs
+            .get(at)
+            .is_some_and(|(_, program)| program.matches(frame.data, frame.wire_len, &meta));
+        self.left_out = self.left_out.saturating_add(u64::from(!takes));
+        Ok(takes)
+    }
+}
+
+/// An error with the expression and a mark below the place.
+fn pointed(text: &str, error: &filter::Error) -> String {
+    let before = text.get(..error.at).unwrap_or(text).chars().count();
+    let end = error.at.saturating_add(error.len);
+    let under = text.get(error.at..end).map_or(1, |part| part.chars().count()).max(1);
+    // One line each, whatever the expression has in it.
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!(
+        "filter: {} at octet {}\n  {line}\n  {:before$}{}",
+        error.problem,
+        error.at,
+        "",
+        "^".repeat(under)
+    )
 }
 
 fn explain(error: &Error) -> String {
@@ -332,6 +436,7 @@ impl Summary {
         engine: &Engine,
         counters: &Counters,
         span: &Span,
+        left_out: u64,
     ) -> io::Result<()> {
         let first = span.first.unwrap_or_default();
         let micros = span.last.since(first);
@@ -349,6 +454,7 @@ impl Summary {
             writeln!(out, "mean rate  {}bit/s", scaled(rate))?;
         }
         for (name, count) in [
+            ("left out", left_out),
             ("not IP", counters.not_ip),
             ("damaged", counters.decode_errors),
             ("too deep", counters.decode_limit),
@@ -513,6 +619,16 @@ mod tests {
         assert_eq!(volume(999), "999 B");
         assert_eq!(volume(1_250), "1.2 kB");
         assert_eq!(volume(123_456_789), "123 MB");
+    }
+
+    #[test]
+    fn a_wrong_filter_is_pointed_at() {
+        let text = "host 1.2.3.4 and prot 80";
+        let problem = Filter::new(text).map(|_| ()).unwrap_err();
+        let lines: Vec<_> = problem.lines().collect();
+        assert_eq!(lines.len(), 3, "{problem}");
+        assert_eq!(lines[1], "  host 1.2.3.4 and prot 80");
+        assert_eq!(lines[2], "                   ^^^^");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! From a graph of tests to instructions: what must be loaded where, in which order the tests
 //! stand, and jumps that are too far for one octet.
 
+use std::collections::HashMap;
+
 use super::ast::Size;
 use super::bpf::{Instruction, MAX_INSTRUCTIONS, op};
 use super::graph::{Block, Graph, Next};
@@ -19,11 +21,13 @@ pub(super) fn emit(graph: &Graph, accept: u32) -> Result<Box<[Instruction]>, Err
         accept: None,
         reject: None,
         verdict: accept,
+        same: vec![None; graph.blocks.len()],
+        written: HashMap::new(),
     };
     if matches!(graph.root, Next::Accept | Next::Reject) {
         program.nearby(graph.root);
     }
-    for (at, code) in order.iter().zip(&codes).rev() {
+    for (at, code) in order.iter().zip(codes).rev() {
         let Some(block) = graph.blocks.get(*at) else { continue };
         program.block(graph, *at, block, code);
         if program.instructions.len() > MAX_INSTRUCTIONS {
@@ -226,26 +230,57 @@ struct Backwards {
     accept: Option<usize>,
     reject: Option<usize>,
     verdict: u32,
+    /// Blocks that do the same as one that was written.
+    same: Vec<Option<usize>>,
+    written: HashMap<Step, usize>,
+}
+
+/// All that a block does.
+#[derive(Eq, Hash, PartialEq)]
+struct Step {
+    code: Vec<Instruction>,
+    jump: u16,
+    k: u32,
+    yes: Next,
+    no: Next,
 }
 
 /// How far a conditional jump reaches, with room for the two long ones that may follow it.
 const REACH: usize = 253;
 
 impl Backwards {
-    fn block(&mut self, graph: &Graph, at: usize, block: &Block, code: &[Instruction]) {
-        // Of the two ways, the one that is out of reach gets a step in between.
-        for next in [block.no, block.yes] {
-            self.nearby(next);
-        }
+    fn block(&mut self, graph: &Graph, at: usize, block: &Block, code: Vec<Instruction>) {
+        let (yes, no) = (self.stand_in(block.yes), self.stand_in(block.no));
         let constant = graph.values.constant(block.test.right);
         let source = if constant.is_some() { 0 } else { op::X };
-        let (jt, jf) = (self.distance(block.yes), self.distance(block.no));
-        let (jump, k) = (op::JMP | block.test.compare | source, constant.unwrap_or(0));
+        let jump = op::JMP | block.test.compare | source;
+        let k = constant.unwrap_or(0);
+        // Tests of two values come down to the same steps if both lie in A by now.
+        let step = Step { code, jump, k, yes, no };
+        if let Some(old) = self.written.get(&step) {
+            if let Some(same) = self.same.get_mut(at) {
+                *same = Some(*old);
+            }
+            return;
+        }
+        // A way that is out of reach gets a step in between.
+        for next in [no, yes] {
+            self.nearby(next);
+        }
+        let (jt, jf) = (self.distance(yes), self.distance(no));
         self.instructions.push(Instruction { code: jump, jt, jf, k });
-        self.instructions.extend(code.iter().rev());
+        self.instructions.extend(step.code.iter().rev());
         let len = self.instructions.len();
         if let Some(place) = self.blocks.get_mut(at) {
             *place = Some(len);
+        }
+        self.written.insert(step, at);
+    }
+
+    fn stand_in(&self, next: Next) -> Next {
+        match next {
+            Next::Block(at) => Next::Block(self.same.get(at).copied().flatten().unwrap_or(at)),
+            other => other,
         }
     }
 

@@ -1,8 +1,9 @@
 //! A condition as a graph of tests, each with a way on if it holds and one if not.
 //!
 //! Ways that earlier tests have decided are short-cut, and tests that are followed by the same
-//! are merged. A test is only ever left out where it was made before on every way to it, so that
-//! no load beyond the end of a frame is added or lost.
+//! are merged. A test is left out where it was made before on every way to it, or where it decides
+//! nothing; alternatives that look at one value are brought together. Only frames that end before
+//! a header is complete can tell, by a load that is made earlier or not at all.
 
 use std::collections::HashMap;
 
@@ -53,8 +54,9 @@ impl Graph {
         let mut graph = Self { values, blocks: builder.blocks, root };
         for _ in 0..MAX_PASSES {
             let before = (graph.blocks.len(), graph.root);
-            let changed = graph.short_cut();
+            let mut changed = graph.short_cut();
             graph.merge()?;
+            changed |= graph.gather();
             if !changed && before == (graph.blocks.len(), graph.root) {
                 break;
             }
@@ -110,6 +112,71 @@ impl Graph {
                 }
             }
         }
+    }
+
+    /// In a chain of alternatives (or of conditions that must all hold), puts tests of the same
+    /// value next to each other, so that it is loaded once.
+    fn gather(&mut self) -> bool {
+        let mut ways_in = vec![0_usize; self.blocks.len()];
+        let nexts = self.blocks.iter().flat_map(|block| [block.yes, block.no]);
+        for next in nexts.chain([self.root]) {
+            if let Next::Block(at) = next
+                && let Some(count) = ways_in.get_mut(at)
+            {
+                *count = count.saturating_add(1);
+            }
+        }
+        let mut changed = false;
+        let mut done = vec![false; self.blocks.len()];
+        for start in (0..self.blocks.len()).rev() {
+            if done.get(start).copied().unwrap_or(true) {
+                continue;
+            }
+            for along in [false, true] {
+                let chain = self.chain(start, along, &ways_in);
+                let tests: Vec<Test> =
+                    chain.iter().filter_map(|at| Some(self.blocks.get(*at)?.test)).collect();
+                let mut firsts: Vec<Id> = Vec::new();
+                for test in &tests {
+                    if !firsts.contains(&test.left) {
+                        firsts.push(test.left);
+                    }
+                }
+                if chain.len() < 3 || firsts.len() == 1 || firsts.len() == chain.len() {
+                    continue;
+                }
+                let mut sorted = tests.clone();
+                sorted.sort_by_key(|test| firsts.iter().position(|left| *left == test.left));
+                for (at, test) in chain.iter().zip(&sorted) {
+                    if let (Some(block), Some(done)) = (self.blocks.get_mut(*at), done.get_mut(*at))
+                    {
+                        block.test = *test;
+                        *done = true;
+                    }
+                }
+                changed |= sorted != tests;
+            }
+        }
+        changed
+    }
+
+    /// The blocks from one on that follow each other on one way, alone, and share the other.
+    fn chain(&self, start: usize, along: bool, ways_in: &[usize]) -> Vec<usize> {
+        let mut chain = vec![start];
+        let sides = |at: usize| {
+            let block = self.blocks.get(at)?;
+            Some(if along { (block.yes, block.no) } else { (block.no, block.yes) })
+        };
+        let Some((mut on, off)) = sides(start) else { return chain };
+        while let Next::Block(at) = on
+            && ways_in.get(at) == Some(&1)
+            && let Some((next, other)) = sides(at)
+            && other == off
+        {
+            chain.push(at);
+            on = next;
+        }
+        chain
     }
 
     /// Drops what cannot be reached, and keeps one of each kind.
@@ -217,27 +284,38 @@ struct Facts {
     tests: Vec<(Test, bool)>,
 }
 
-/// Where a value lies.
+/// Which numbers a value can be.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Range {
+    /// These alone, if there are any here.
+    among: Vec<u32>,
     low: u32,
     high: u32,
+    /// None of these.
     not: Vec<u32>,
 }
 
 impl Facts {
     fn learn(&mut self, values: &Values, test: Test, holds: bool) {
-        remember(&mut self.tests, (test, holds));
-        let Some(number) = values.constant(test.right) else { return };
+        let number = values.constant(test.right);
+        // What a range says need not be kept twice.
+        if number.is_none() || test.compare == op::JSET {
+            remember(&mut self.tests, (test, holds));
+        }
+        let Some(number) = number else { return };
         let at = self.ranges.iter().position(|(id, _)| *id == test.left);
         let (id, mut range) = match at {
             Some(at) => self.ranges.remove(at),
-            None => (test.left, Range { low: 0, high: u32::MAX, not: Vec::new() }),
+            None => (test.left, Range::ANY),
         };
+        range.among.retain(|value| compare(test.compare, *value, number) == holds);
         match (test.compare, holds) {
-            (op::JEQ, true) => (range.low, range.high) = (number, number),
+            (op::JEQ, true) => {
+                (range.low, range.high) = (number, number);
+                range.among = vec![number];
+            }
             (op::JEQ, false) => remember(&mut range.not, number),
-            (op::JGT, true) | (op::JGE, true) => {
+            (op::JGT | op::JGE, true) => {
                 let least = number.saturating_add(u32::from(test.compare == op::JGT));
                 range.low = range.low.max(least);
             }
@@ -254,19 +332,15 @@ impl Facts {
         }
         let number = values.constant(test.right)?;
         if let Some(value) = self.exact(values, test.left) {
-            return Some(match test.compare {
-                op::JEQ => value == number,
-                op::JGT => value > number,
-                op::JGE => value >= number,
-                _ => value & number != 0,
-            });
+            return Some(compare(test.compare, value, number));
         }
         let range = self.range(test.left)?;
+        let mut outcomes = range.among.iter().map(|value| compare(test.compare, *value, number));
+        if let Some(first) = outcomes.next() {
+            return outcomes.all(|outcome| outcome == first).then_some(first);
+        }
         match test.compare {
-            op::JEQ => {
-                let out = number < range.low || number > range.high || range.not.contains(&number);
-                out.then_some(false)
-            }
+            op::JEQ => range.excludes(number).then_some(false),
             op::JGT if range.low > number => Some(true),
             op::JGT if range.high <= number => Some(false),
             op::JGE if range.low >= number => Some(true),
@@ -277,8 +351,8 @@ impl Facts {
 
     /// A value that is fully known, or follows from one that is.
     fn exact(&self, values: &Values, id: Id) -> Option<u32> {
-        if let Some(range) = self.range(id).filter(|range| range.low == range.high) {
-            return Some(range.low);
+        if let Some([value]) = self.range(id).map(|range| range.among.as_slice()) {
+            return Some(*value);
         }
         match values.get(id) {
             Value::Operation { operation, left, right } => {
@@ -306,14 +380,36 @@ impl Facts {
             }
             range.low = range.low.min(theirs.low);
             range.high = range.high.max(theirs.high);
+            if theirs.among.is_empty() || mine.among.is_empty() {
+                range.among.clear();
+            } else {
+                range.among.extend(theirs.among.iter().filter(|v| !mine.among.contains(v)));
+                if range.among.len() > MAX_FACTS {
+                    range.among.clear();
+                }
+            }
             true
         });
     }
 }
 
 impl Range {
+    const ANY: Self = Self { among: Vec::new(), low: 0, high: u32::MAX, not: Vec::new() };
+
     fn excludes(&self, number: u32) -> bool {
-        number < self.low || number > self.high || self.not.contains(&number)
+        number < self.low
+            || number > self.high
+            || self.not.contains(&number)
+            || !self.among.is_empty() && !self.among.contains(&number)
+    }
+}
+
+fn compare(operation: u16, value: u32, number: u32) -> bool {
+    match operation {
+        op::JEQ => value == number,
+        op::JGT => value > number,
+        op::JGE => value >= number,
+        _ => value & number != 0,
     }
 }
 

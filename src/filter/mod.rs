@@ -5,6 +5,11 @@
 //! [`Program`]. What a filter means follows libpcap to the letter, down to which headers a
 //! primitive checks first; what is not taken is refused with a reason. Names of hosts are never
 //! looked up.
+//!
+//! Where it differs: BSD loopback frames are read in either byte order and with every system's
+//! number for IPv6; `stp`, `iso` and `netbeui` are found in cooked frames of version 2; a frame
+//! that ends inside a header passes if what is missing decides nothing; a few texts that can only
+//! mean one thing are taken though libpcap's grammar has no place for them (`net 10/8`).
 
 use std::fmt;
 

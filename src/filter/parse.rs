@@ -523,9 +523,9 @@ impl<'a> Parser<'a> {
 
     fn name(&self, qualifiers: Qualifiers, name: &str) -> Result<Primitive, Problem> {
         match qualifiers.kind {
-            What::Host | What::Unsaid => {
-                Err(Problem::Refused("names of hosts are not looked up: give an address"))
-            }
+            What::Host | What::Unsaid => Err(Problem::Refused(
+                "neither a keyword nor an address (names of hosts are not looked up)",
+            )),
             What::Net => Err(Problem::Refused("names of nets are not looked up: give an address")),
             What::Port => {
                 let (proto, port) = service(self.names, qualifiers.proto, name)?;

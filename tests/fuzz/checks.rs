@@ -117,6 +117,22 @@ pub(crate) fn group_file(input: &[u8]) {
     let _ = file::read_json(input);
 }
 
+/// A filter expression before a NUL, then a frame: what compiles also runs.
+pub(crate) fn filter(input: &[u8]) {
+    use portolan::filter::{Options, compile, vm::Meta};
+    let cut = input.iter().position(|b| *b == 0).unwrap_or(input.len());
+    let (text, frame) = input.split_at(cut);
+    let text = String::from_utf8_lossy(text);
+    for link in [LinkType::ETHERNET, LinkType::RAW, LinkType::LINUX_SLL2] {
+        if let Ok(program) = compile(&text, link, &Options::default()) {
+            assert!(program.instructions().len() <= 4_096);
+            let meta = Meta { vlan: None, packet_type: Some(0), interface: Some(1) };
+            let wire_len = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+            let _ = program.matches(frame, wire_len, &meta);
+        }
+    }
+}
+
 /// Messages from the kernel.
 pub(crate) fn netlink_message(input: &[u8]) {
     let (mut links, mut changes) = (Links::default(), Vec::new());

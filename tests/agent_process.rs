@@ -457,6 +457,18 @@ fn a_reload_takes_the_new_configuration_or_keeps_the_old_one() {
 }
 
 #[test]
+fn a_restart_into_a_bad_configuration_is_refused() {
+    let Some(lab) = Lab::new() else { return };
+    let config = lab.file("conf", "log_level = 2\n");
+    let agent = lab.start(&["-c", &config]);
+    lab.file("conf", "log_level = nine\n");
+    let reply = agent.ask(r#"{"command":"restart"}"#);
+    assert_eq!(reply["code"], 500, "{reply}");
+    assert_eq!(agent.ask(STATUS)["code"], 100);
+    agent.stop();
+}
+
+#[test]
 fn a_restart_starts_over_in_the_same_process() {
     let Some(lab) = Lab::new() else { return };
     let agent = lab.start(&[]);

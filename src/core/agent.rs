@@ -231,6 +231,8 @@ impl Agent {
             }
             Command::Reload => self.reload().map(|()| Reply::Row(Row::new().with("ok", 1_u8))),
             Command::Restart => {
+                // A configuration that has gone bad must not turn a restart into an end.
+                self.host.configure().map_err(Failure::Configuration)?;
                 self.ending = Some(Ending::Restart);
                 Ok(Reply::Row(Row::new()))
             }

@@ -13,7 +13,7 @@ if [ "$(id -u)" != 0 ]; then
     echo "skipped: quickstart needs root"
     exit 0
 fi
-if nc -z -u 127.0.0.1 5644 2>/dev/null && pgrep -x portolan >/dev/null; then
+if nc -NU /var/run/portolan/portolan.sock 2>/dev/null <<<'{"command":"status"}' | grep -q code; then
     echo "skipped: an agent is running here already"
     exit 0
 fi
@@ -22,7 +22,7 @@ state=$(mktemp -d)
 make run ARGS="-i lo --state-dir $state" >"$log" 2>&1 &
 runner=$!
 cleanup() {
-    pkill -TERM -x portolan 2>/dev/null || true
+    pkill -TERM -f 'portolan --socket /var/run/portolan/portolan.sock' 2>/dev/null || true
     wait "$runner" 2>/dev/null || true
     rm -rf "$log" "$state"
 }

@@ -9,6 +9,7 @@
 Needs root for its own network namespaces; without it, or without a C compiler, it says so and
 passes. Nothing leaves the namespaces and the loopback interface.
 """
+import atexit
 import json
 import os
 import shutil
@@ -56,6 +57,8 @@ def start(folder, *options, inside=None):
     command = ["ip", "netns", "exec", inside] if inside else []
     command += [portolan, "--socket", path, "--state-dir", os.path.join(folder, "state"), "--management-port", "0"]
     agent = subprocess.Popen(command + list(options), stderr=subprocess.DEVNULL)
+    # Whatever goes wrong here, no agent stays behind.
+    atexit.register(agent.kill)
     for _ in range(1000):
         try:
             return agent, path, Client(path)

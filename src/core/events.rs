@@ -71,15 +71,7 @@ impl Agent {
             row.push("icmp_type", kind);
             row.push("icmp_code", code);
         }
-        if record.tunnel != Tunnel::None {
-            row.push("tunnel", record.tunnel.name());
-        }
-        if let Some(parent) = record.parent {
-            row.push("parent", parent.get());
-        }
-        if record.is_carrier {
-            row.push("carrier", true);
-        }
+        push_tunnel(&mut row, record);
         if let Some(end) = record.end {
             row.push("end", end.name());
         }
@@ -107,6 +99,19 @@ impl Agent {
 
     pub(super) fn wall_secs(&self, tick: Tick) -> i64 {
         self.clock.wall_of(tick).secs()
+    }
+}
+
+/// What is to be said of a flow within a tunnel, or around one; of others nothing.
+pub fn push_tunnel(row: &mut Row, record: &Record) {
+    if record.tunnel != Tunnel::None {
+        row.push("tunnel", record.tunnel.name());
+    }
+    if let Some(parent) = record.parent {
+        row.push("parent", parent.get());
+    }
+    if record.is_carrier {
+        row.push("carrier", true);
     }
 }
 

@@ -75,15 +75,6 @@ impl Value {
             _ => None,
         }
     }
-
-    /// The number, if it is a count.
-    #[must_use]
-    pub const fn as_unsigned(&self) -> Option<u64> {
-        match self {
-            Self::Unsigned(n) => Some(*n),
-            _ => None,
-        }
-    }
 }
 
 macro_rules! from {

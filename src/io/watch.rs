@@ -69,16 +69,6 @@ impl Watch {
         self.ask(0, now);
     }
 
-    /// Asks for one interface, to have its counters fresh.
-    ///
-    /// # Errors
-    ///
-    /// As sendto(2).
-    pub fn refresh(&mut self, ifindex: u32) -> io::Result<()> {
-        // Answers with number 0 would look like notifications, which is what they are used as.
-        self.socket.send(&Request::link(0, ifindex))
-    }
-
     /// Asks for all interfaces, to have their counters fresh.
     ///
     /// # Errors

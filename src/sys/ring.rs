@@ -280,12 +280,6 @@ impl Block<'_> {
         }
         count
     }
-
-    /// Frames not handed out yet.
-    #[must_use]
-    pub fn remaining(&self) -> u32 {
-        self.cursor.left
-    }
 }
 
 impl Drop for Block<'_> {

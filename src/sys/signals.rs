@@ -112,12 +112,6 @@ impl AsRawFd for Signals {
     }
 }
 
-/// Lets SIGPIPE end the process quietly again, for commands whose output is piped into `head`.
-pub fn default_pipe() {
-    // SAFETY: no handler function is installed.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-}
-
 fn ignore_pipe() {
     // SAFETY: no handler function is installed.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };

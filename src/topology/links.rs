@@ -296,11 +296,6 @@ impl Links {
         })
     }
 
-    /// The machine's own addresses.
-    pub fn own_addresses(&self) -> impl Iterator<Item = (IpAddr, u16)> {
-        self.iter().flat_map(|(slot, link)| link.addresses.iter().map(move |a| (a.ip, slot)))
-    }
-
     /// Where an interface leads: as configured; else to the world if a default route leads
     /// through it; else to our machines if it is a bridge, or has an address of a private range.
     #[must_use]

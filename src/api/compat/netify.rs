@@ -4,6 +4,7 @@
 
 use crate::core::Agent;
 use crate::core::bus::{Event, is_neighbour};
+use crate::core::events::push_tunnel;
 use crate::core::report::VERSION;
 use crate::core::row::{Row, Value};
 use crate::core::status::Status;
@@ -12,7 +13,6 @@ use crate::flow::record::TcpEnd;
 use crate::group::{Entry, Store};
 use crate::time::{Clock, Tick};
 use crate::topology::links::Role;
-use crate::wire::decode::Tunnel;
 use crate::wire::proto;
 
 /// Why a flow is written.
@@ -172,15 +172,7 @@ fn members(record: &Record, clock: &Clock) -> Row {
     if record.has_fragments {
         row.push("fragments", true);
     }
-    if record.tunnel != Tunnel::None {
-        row.push("tunnel", record.tunnel.name());
-    }
-    if let Some(parent) = record.parent {
-        row.push("parent", parent.get());
-    }
-    if record.is_carrier {
-        row.push("carrier", true);
-    }
+    push_tunnel(&mut row, record);
     row
 }
 

@@ -23,9 +23,6 @@ pub const TOO_MANY: u16 = 504;
 /// A table or list is full.
 pub const LIMIT: u16 = 505;
 
-/// The whole answer to a client that is turned away.
-pub const TURNED_AWAY: &[u8] = b"{\"code\":504,\"message\":\"Too many clients.\"}\n";
-
 /// A refusal.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Refusal {

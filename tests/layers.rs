@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// layer, and what the second column adds.
 const LAYERS: &[&[&str]] = &[
     &["time", "counters", "wire", "filter"],
-    &["flow", "detect", "topology", "netns", "group", "source", "config"],
+    &["capture", "flow", "detect", "topology", "netns", "group", "source", "config"],
     &["query", "core"],
     &["api", "sink"],
 ];

@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use crate::capture;
 use crate::config::Settings;
 use crate::counters::Counters;
 use crate::flow::{
@@ -12,6 +13,7 @@ use crate::flow::{
 use crate::group;
 use crate::source::Frame;
 use crate::time::{Clock, Tick};
+use crate::topology::graph::Graph;
 use crate::topology::links::{self, Change, Links};
 use crate::topology::pick::Selection as Names;
 
@@ -132,6 +134,10 @@ pub struct Agent {
     pub groups: group::Store,
     /// Interfaces, addresses and neighbours.
     pub links: Links,
+    /// Nodes and edges of this machine, their past included.
+    pub graph: Graph,
+    /// Flows of on-demand captures.
+    pub captured: capture::Store,
     /// What `io` found out.
     pub facts: Facts,
     pub(super) engine: Engine,
@@ -185,6 +191,8 @@ impl Agent {
             counters: Counters::default(),
             groups: group::Store::default(),
             links: Links::default(),
+            graph: Graph::default(),
+            captured: capture::Store::default(),
             facts,
             engine,
             host,

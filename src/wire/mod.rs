@@ -12,3 +12,4 @@ pub mod order;
 pub mod pcap;
 pub mod pcapng;
 pub mod proto;
+pub mod uuid;

@@ -1,0 +1,435 @@
+//! What is known of a node or an edge: values of the kinds that JSON has, shared where they are
+//! the same. A version of a node that history keeps costs little more than what changed.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use crate::wire::json;
+
+/// The name of a member. Those that the agent makes itself cost no memory.
+pub type Key = Cow<'static, str>;
+
+/// How deep values may nest: what comes from clients is cut there.
+pub const MAX_DEPTH: usize = 16;
+
+/// A value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Nothing.
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// Any other number.
+    Float(f64),
+    /// Text. It may come from the network: writers escape it.
+    Text(Rc<str>),
+    /// Several values.
+    List(Rc<[Self]>),
+    /// Named values.
+    Map(Rc<Map>),
+}
+
+/// Named values, in the order of their names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Map {
+    entries: Vec<(Key, Value)>,
+}
+
+impl Map {
+    /// An empty map.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { entries: Vec::new() }
+    }
+
+    /// The map with one more member, or another value for it.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<Key>, value: impl Into<Value>) -> Self {
+        self.set(key, value);
+        self
+    }
+
+    /// Sets a member; `true` if that changed anything.
+    pub fn set(&mut self, key: impl Into<Key>, value: impl Into<Value>) -> bool {
+        let (key, value) = (key.into(), value.into());
+        match self.entries.binary_search_by(|(known, _)| known.as_ref().cmp(key.as_ref())) {
+            Ok(at) => match self.entries.get_mut(at) {
+                Some((_, old)) if *old == value => false,
+                Some((_, old)) => {
+                    *old = value;
+                    true
+                }
+                None => false,
+            },
+            Err(at) => {
+                if self.entries.len() == self.entries.capacity() {
+                    // Maps live long and grow rarely: doubling would waste half of them.
+                    self.entries.reserve_exact(4);
+                }
+                self.entries.insert(at, (key, value));
+                true
+            }
+        }
+    }
+
+    /// Sets a member, or takes it out for `None`; `true` if that changed anything.
+    pub fn put(&mut self, key: impl Into<Key>, value: Option<impl Into<Value>>) -> bool {
+        let key = key.into();
+        match value {
+            Some(value) => self.set(key, value),
+            None => self.remove(&key).is_some(),
+        }
+    }
+
+    /// Takes a member out.
+    pub fn remove(&mut self, key: &str) -> Option<Value> {
+        let at = self.entries.binary_search_by(|(known, _)| known.as_ref().cmp(key)).ok()?;
+        Some(self.entries.remove(at).1)
+    }
+
+    /// The member of that name.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        let at = self.entries.binary_search_by(|(known, _)| known.as_ref().cmp(key)).ok()?;
+        self.entries.get(at).map(|(_, value)| value)
+    }
+
+    /// The text of that name.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.get(key).and_then(Value::as_text)
+    }
+
+    /// The whole number of that name.
+    #[must_use]
+    pub fn int(&self, key: &str) -> Option<i64> {
+        self.get(key).and_then(Value::as_int)
+    }
+
+    /// Sets a member by a dotted path; the maps on the way are made where they are missing, and
+    /// take the place of what is no map.
+    pub fn set_path(&mut self, path: &str, value: Value) -> bool {
+        match path.split_once('.') {
+            None => self.set(path.to_owned(), value),
+            Some((head, rest)) => {
+                let mut inner = match self.get(head) {
+                    Some(Value::Map(map)) => Self::clone(map),
+                    _ => Self::new(),
+                };
+                inner.set_path(rest, value) && self.set(head.to_owned(), inner)
+            }
+        }
+    }
+
+    /// Takes out a member by a dotted path, and the maps on the way that it leaves empty.
+    pub fn remove_path(&mut self, path: &str) -> bool {
+        let Some((head, rest)) = path.split_once('.') else {
+            return self.remove(path).is_some();
+        };
+        let Some(Value::Map(inner)) = self.get(head) else { return false };
+        let mut inner = Self::clone(inner);
+        if !inner.remove_path(rest) {
+            return false;
+        }
+        if inner.is_empty() {
+            self.remove(head).is_some()
+        } else {
+            self.set(head.to_owned(), inner)
+        }
+    }
+
+    /// Shows `visit` each value that a dotted path leads to; lists on the way, and at its end,
+    /// mean each of their items. Ends early, with `true`, once `visit` says `true`.
+    pub fn any(&self, path: &str, visit: &mut dyn FnMut(&Value) -> bool) -> bool {
+        // A key that holds dots itself comes first.
+        if let Some(value) = self.get(path) {
+            return value.any_item(visit);
+        }
+        path.split_once('.')
+            .and_then(|(head, rest)| self.get(head).map(|inner| inner.any_below(rest, visit)))
+            .unwrap_or(false)
+    }
+
+    /// Names and values in the order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.entries.iter().map(|(key, value)| (key.as_ref(), value))
+    }
+
+    /// Members.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Appends the map as a JSON object.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
+        for (at, (key, value)) in self.iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            json::string(out, key);
+            out.push(b':');
+            value.write(out);
+        }
+        out.push(b'}');
+    }
+
+    /// Bytes of memory, roughly; what is shared counts each time.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let own = self.entries.capacity().saturating_mul(size_of::<(Key, Value)>());
+        self.iter().map(|(_, value)| value.weight()).fold(own, usize::saturating_add)
+    }
+}
+
+impl Value {
+    /// The text, if it is one.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The whole number, if it is one.
+    #[must_use]
+    pub const fn as_int(&self) -> Option<i64> {
+        match self {
+            Self::Int(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The map, if it is one.
+    #[must_use]
+    pub fn as_map(&self) -> Option<&Map> {
+        match self {
+            Self::Map(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    /// The list, empty if it is none.
+    #[must_use]
+    pub fn items(&self) -> &[Self] {
+        match self {
+            Self::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// From what a client sent; nesting beyond [`MAX_DEPTH`] becomes null.
+    #[must_use]
+    pub fn of_json(value: &serde_json::Value) -> Self {
+        Self::of_json_within(value, MAX_DEPTH)
+    }
+
+    fn of_json_within(value: &serde_json::Value, depth: usize) -> Self {
+        use serde_json::Value as Json;
+        let Some(below) = depth.checked_sub(1) else { return Self::Null };
+        match value {
+            Json::Null => Self::Null,
+            Json::Bool(value) => Self::Bool(*value),
+            Json::Number(number) => match number.as_i64() {
+                Some(number) => Self::Int(number),
+                None => Self::Float(number.as_f64().unwrap_or(0.0)),
+            },
+            Json::String(text) => Self::from(text.as_str()),
+            Json::Array(items) => {
+                Self::List(items.iter().map(|item| Self::of_json_within(item, below)).collect())
+            }
+            Json::Object(members) => {
+                let mut map = Map::new();
+                for (key, value) in members {
+                    map.set(key.clone(), Self::of_json_within(value, below));
+                }
+                Self::from(map)
+            }
+        }
+    }
+
+    /// Appends the value as JSON.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Null => out.extend_from_slice(b"null"),
+            Self::Bool(true) => out.extend_from_slice(b"true"),
+            Self::Bool(false) => out.extend_from_slice(b"false"),
+            Self::Int(value) => json::signed(out, *value),
+            Self::Float(value) => json::float(out, *value),
+            Self::Text(text) => json::string(out, text),
+            Self::List(items) => {
+                out.push(b'[');
+                for (at, item) in items.iter().enumerate() {
+                    if at > 0 {
+                        out.push(b',');
+                    }
+                    item.write(out);
+                }
+                out.push(b']');
+            }
+            Self::Map(map) => map.write(out),
+        }
+    }
+
+    fn any_below(&self, path: &str, visit: &mut dyn FnMut(&Self) -> bool) -> bool {
+        match self {
+            Self::Map(map) => map.any(path, visit),
+            Self::List(items) => items.iter().any(|item| item.any_below(path, visit)),
+            _ => false,
+        }
+    }
+
+    fn any_item(&self, visit: &mut dyn FnMut(&Self) -> bool) -> bool {
+        match self {
+            Self::List(items) => items.iter().any(visit),
+            other => visit(other),
+        }
+    }
+
+    fn weight(&self) -> usize {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) => 0,
+            Self::Text(text) => text.len().saturating_add(16),
+            Self::List(items) => {
+                let own = items.len().saturating_mul(size_of::<Self>()).saturating_add(16);
+                items.iter().map(Self::weight).fold(own, usize::saturating_add)
+            }
+            Self::Map(map) => map.weight().saturating_add(40),
+        }
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<u64> for Value {
+    /// Numbers beyond the range of an `i64` become its largest.
+    fn from(value: u64) -> Self {
+        Self::Int(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<u32> for Value {
+    fn from(value: u32) -> Self {
+        Self::Int(i64::from(value))
+    }
+}
+
+impl From<u16> for Value {
+    fn from(value: u16) -> Self {
+        Self::Int(i64::from(value))
+    }
+}
+
+impl From<f64> for Value {
+    fn from(value: f64) -> Self {
+        Self::Float(value)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<Rc<str>> for Value {
+    fn from(text: Rc<str>) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Map> for Value {
+    fn from(map: Map) -> Self {
+        Self::Map(Rc::new(map))
+    }
+}
+
+impl From<Vec<Self>> for Value {
+    fn from(items: Vec<Self>) -> Self {
+        Self::List(items.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> Map {
+        match Value::of_json(&serde_json::from_str(text).unwrap()) {
+            Value::Map(map) => Map::clone(&map),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_was_read_is_written_in_the_order_of_names() {
+        let map = json(r#"{"b":[1,-2,0.5,null,true],"a":{"d":"x\"y","c":{}}}"#);
+        let mut out = Vec::new();
+        map.write(&mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text, r#"{"a":{"c":{},"d":"x\"y"},"b":[1,-2,0.5,null,true]}"#);
+    }
+
+    #[test]
+    fn a_list_on_the_way_means_any_of_its_items() {
+        let map = json(r#"{"R":[{"P":[{"IP":"a"},{"IP":"b"}]},{"P":{"IP":"c"}}],"x.y":1}"#);
+        for (path, text) in [("R.P.IP", "a"), ("R.P.IP", "b"), ("R.P.IP", "c")] {
+            assert!(map.any(path, &mut |value| value.as_text() == Some(text)), "{text}");
+        }
+        let mut seen = 0;
+        assert!(!map.any("R.P.IP", &mut |_| {
+            seen += 1;
+            false
+        }));
+        assert_eq!(seen, 3);
+        assert!(!map.any("R.Q", &mut |_| true));
+        assert!(map.any("x.y", &mut |_| true));
+    }
+
+    #[test]
+    fn dotted_paths_make_maps_and_leave_none_empty() {
+        let mut map = Map::new();
+        assert!(map.set_path("a.b.c", Value::from(1_i64)));
+        assert!(!map.set_path("a.b.c", Value::from(1_i64)));
+        assert!(map.set_path("a.d", Value::from("x")));
+        assert_eq!(map, json(r#"{"a":{"b":{"c":1},"d":"x"}}"#));
+        assert!(map.remove_path("a.b.c"));
+        assert_eq!(map, json(r#"{"a":{"d":"x"}}"#));
+        assert!(map.remove_path("a.d") && map.is_empty() && !map.remove_path("a.d"));
+    }
+
+    #[test]
+    fn nesting_is_cut() {
+        let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
+        let value = Value::of_json(&serde_json::from_str(&deep).unwrap());
+        let mut out = Vec::new();
+        value.write(&mut out);
+        assert_eq!(out, format!("{}null{}", "[".repeat(16), "]".repeat(16)).into_bytes());
+    }
+}

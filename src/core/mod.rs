@@ -10,6 +10,7 @@ pub mod events;
 pub mod groups;
 pub mod listing;
 pub mod report;
+pub mod resources;
 pub mod row;
 pub mod select;
 pub mod status;

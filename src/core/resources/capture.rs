@@ -15,8 +15,16 @@ pub const DEFAULT_HEADER: u32 = 256;
 
 /// Kinds of capture that Skydive knows.
 const TYPES: [&str; 10] = [
-    "ovssflow", "pcapsocket", "ovsmirror", "dpdk", "afpacket", "pcap", "ebpf", "sflow",
-    "ovsnetflow", "",
+    "ovssflow",
+    "pcapsocket",
+    "ovsmirror",
+    "dpdk",
+    "afpacket",
+    "pcap",
+    "ebpf",
+    "sflow",
+    "ovsnetflow",
+    "",
 ];
 
 /// Kinds of capture that are done here, both by packet sockets; empty takes the usual one.

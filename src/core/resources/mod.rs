@@ -366,8 +366,11 @@ mod tests {
             ("a", Kind::Capture, json!({"GremlinQuery": "G.V()", "Name": "x", "ExtraLayers": 2})),
             ("b", Kind::Alert, json!({"Expression": "G.V()"})),
             ("c", Kind::NodeRule, json!({"Action": "create", "Metadata": metadata})),
-            ("d", Kind::EdgeRule,
-                json!({"Src": "G.V()", "Dst": "G.V()", "Metadata": {"RelationType": "l"}})),
+            (
+                "d",
+                Kind::EdgeRule,
+                json!({"Src": "G.V()", "Dst": "G.V()", "Metadata": {"RelationType": "l"}}),
+            ),
             ("e", Kind::Injection, json!({"Src": "G.V()", "Type": "udp6", "Count": 3})),
         ] {
             all.add(resource(id, kind, &json)).unwrap();

@@ -77,9 +77,7 @@ fn remove(document: &mut Json, path: &str) -> Result<Json, String> {
     let (parent, key) = place(document, path)?;
     let removed = match parent {
         Json::Object(members) => members.remove(&key),
-        Json::Array(items) => {
-            index(&key).filter(|at| *at < items.len()).map(|at| items.remove(at))
-        }
+        Json::Array(items) => index(&key).filter(|at| *at < items.len()).map(|at| items.remove(at)),
         _ => None,
     };
     removed.ok_or_else(|| missing(path))
@@ -111,34 +109,63 @@ mod tests {
     fn operations_do_what_the_standard_says() {
         // The examples of RFC 6902, appendix A.
         for (document, patch, expected) in [
-            (json!({"foo": "bar"}), json!([{"op": "add", "path": "/baz", "value": "qux"}]),
-                Some(json!({"baz": "qux", "foo": "bar"}))),
-            (json!({"foo": ["bar", "baz"]}),
+            (
+                json!({"foo": "bar"}),
+                json!([{"op": "add", "path": "/baz", "value": "qux"}]),
+                Some(json!({"baz": "qux", "foo": "bar"})),
+            ),
+            (
+                json!({"foo": ["bar", "baz"]}),
                 json!([{"op": "add", "path": "/foo/1", "value": "qux"}]),
-                Some(json!({"foo": ["bar", "qux", "baz"]}))),
-            (json!({"baz": "qux", "foo": "bar"}), json!([{"op": "remove", "path": "/baz"}]),
-                Some(json!({"foo": "bar"}))),
-            (json!({"foo": ["bar", "qux", "baz"]}), json!([{"op": "remove", "path": "/foo/1"}]),
-                Some(json!({"foo": ["bar", "baz"]}))),
-            (json!({"baz": "qux"}), json!([{"op": "replace", "path": "/baz", "value": 1}]),
-                Some(json!({"baz": 1}))),
-            (json!({"foo": {"bar": 1, "waldo": 2}, "qux": {}}),
+                Some(json!({"foo": ["bar", "qux", "baz"]})),
+            ),
+            (
+                json!({"baz": "qux", "foo": "bar"}),
+                json!([{"op": "remove", "path": "/baz"}]),
+                Some(json!({"foo": "bar"})),
+            ),
+            (
+                json!({"foo": ["bar", "qux", "baz"]}),
+                json!([{"op": "remove", "path": "/foo/1"}]),
+                Some(json!({"foo": ["bar", "baz"]})),
+            ),
+            (
+                json!({"baz": "qux"}),
+                json!([{"op": "replace", "path": "/baz", "value": 1}]),
+                Some(json!({"baz": 1})),
+            ),
+            (
+                json!({"foo": {"bar": 1, "waldo": 2}, "qux": {}}),
                 json!([{"op": "move", "from": "/foo/waldo", "path": "/qux/thud"}]),
-                Some(json!({"foo": {"bar": 1}, "qux": {"thud": 2}}))),
-            (json!({"foo": ["all", "grass", "cows", "eat"]}),
+                Some(json!({"foo": {"bar": 1}, "qux": {"thud": 2}})),
+            ),
+            (
+                json!({"foo": ["all", "grass", "cows", "eat"]}),
                 json!([{"op": "move", "from": "/foo/1", "path": "/foo/3"}]),
-                Some(json!({"foo": ["all", "cows", "eat", "grass"]}))),
+                Some(json!({"foo": ["all", "cows", "eat", "grass"]})),
+            ),
             (json!({"baz": "qux"}), json!([{"op": "test", "path": "/baz", "value": "bar"}]), None),
-            (json!({"foo": "bar"}),
-                json!([{"op": "add", "path": "/baz/bat", "value": "qux"}]), None),
-            (json!({"/": 9, "~1": 10}), json!([{"op": "test", "path": "/~01", "value": 10}]),
-                Some(json!({"/": 9, "~1": 10}))),
-            (json!({"foo": ["bar"]}),
+            (
+                json!({"foo": "bar"}),
+                json!([{"op": "add", "path": "/baz/bat", "value": "qux"}]),
+                None,
+            ),
+            (
+                json!({"/": 9, "~1": 10}),
+                json!([{"op": "test", "path": "/~01", "value": 10}]),
+                Some(json!({"/": 9, "~1": 10})),
+            ),
+            (
+                json!({"foo": ["bar"]}),
                 json!([{"op": "add", "path": "/foo/-", "value": ["abc"]}]),
-                Some(json!({"foo": ["bar", ["abc"]]}))),
+                Some(json!({"foo": ["bar", ["abc"]]})),
+            ),
             (json!({"a": {}}), json!([{"op": "move", "from": "/a", "path": "/a/b"}]), None),
-            (json!({"a": 1}), json!([{"op": "copy", "from": "/a", "path": "/b"}]),
-                Some(json!({"a": 1, "b": 1}))),
+            (
+                json!({"a": 1}),
+                json!([{"op": "copy", "from": "/a", "path": "/b"}]),
+                Some(json!({"a": 1, "b": 1})),
+            ),
             (json!([1]), json!([{"op": "add", "path": "/01", "value": 2}]), None),
             (json!({}), json!([{"op": "x", "path": "/a"}]), None),
             (json!({}), json!({}), None),

@@ -137,8 +137,10 @@ mod tests {
             (json!({"Action": "create", "Metadata": {"Name": "", "Type": "x"}}), "Name is missing"),
             (json!({"Action": "create", "Metadata": {"Name": "a", "Type": "netns"}}), "Path is"),
             (json!({"Action": "x"}), "Action: "),
-            (json!({"Action": "update", "Metadata": {"Name": "b"}, "Query": "G.V()"}),
-                "Name and Type fields can not be changed"),
+            (
+                json!({"Action": "update", "Metadata": {"Name": "b"}, "Query": "G.V()"}),
+                "Name and Type fields can not be changed",
+            ),
             (json!({"Action": "update", "Metadata": {"a": 1}, "Query": ""}), "Query: "),
         ] {
             let refusal = rule(json.clone()).unwrap_err();

@@ -149,8 +149,17 @@ impl fmt::Debug for Token {
 /// Reads a file of users: `name:role:hash` lines, empty ones and `#` comments.
 #[must_use]
 pub fn users(text: &str) -> Option<Vec<User>> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.map(User::parse).collect()
+    lines(text).map(User::parse).collect()
+}
+
+/// Reads a file of tokens: `role:token` lines, empty ones and `#` comments.
+#[must_use]
+pub fn tokens(text: &str) -> Option<Vec<Token>> {
+    lines(text).map(Token::parse).collect()
+}
+
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
 fn digest(password: &[u8], salt: &[u8], rounds: u32) -> [u8; 32] {

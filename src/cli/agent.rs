@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::config::{Settings, access};
 use crate::config::settings::{KEYS, Key};
+use crate::config::{Settings, access};
 use crate::core::agent::Ending;
 use crate::core::report::VERSION;
 use crate::io::logger;

@@ -108,7 +108,8 @@ impl User {
         let (name, rest) = text.split_once(':')?;
         let (role, hash) = rest.split_once(':')?;
         let fits = (1..=64).contains(&name.len()) && !name.chars().any(char::is_control);
-        let user = Self { name: name.to_owned(), role: Role::parse(role)?, hash: Hash::parse(hash)? };
+        let user =
+            Self { name: name.to_owned(), role: Role::parse(role)?, hash: Hash::parse(hash)? };
         fits.then_some(user)
     }
 }
@@ -229,7 +230,9 @@ mod tests {
         }
         assert!(Token::parse("read:0123456789abcdef").unwrap().matches("0123456789abcdef"));
         assert!(!Token::parse("read:0123456789abcdef").unwrap().matches("0123456789abcdeF"));
-        for wrong in ["read:short", "0123456789abcdef", "read:0123456789 bcdef", "x:0123456789abcdef"] {
+        for wrong in
+            ["read:short", "0123456789abcdef", "read:0123456789 bcdef", "x:0123456789abcdef"]
+        {
             assert!(Token::parse(wrong).is_none(), "{wrong}");
         }
         assert_eq!(users(&format!("# people\n\n{good}\n")).unwrap().len(), 1);

@@ -608,7 +608,8 @@ mod tests {
     fn users_and_tokens_add_up() {
         let mut s = Settings::default();
         let hash = access::Hash::new(b"x", b"salt", 2);
-        let text = format!("[http]\nuser = a:read:{hash}\nuser = b:admin:{hash}\nusers_file = /f\n");
+        let text =
+            format!("[http]\nuser = a:read:{hash}\nuser = b:admin:{hash}\nusers_file = /f\n");
         let mut file = |_: &str| Ok(format!("# more\nc:guest:{hash}\n"));
         assert_eq!(s.apply_file(&text, &mut file), Ok(vec![]));
         assert_eq!(s.http_users.len(), 3);

@@ -17,10 +17,12 @@ use crate::topology::graph::Graph;
 use crate::topology::links::{self, Change, Links};
 use crate::topology::pick::Selection as Names;
 
+use super::access::Access;
 use super::auth::{Caller, Right};
 use super::bus::{Bus, Event, Subscription, Topic, Topics};
 use super::command::{Command, Failure, Flush};
 use super::engine::Engine;
+use super::feed::{Feed, Message};
 use super::row::Row;
 use super::select::Selection;
 use super::status::{Interval, Status};
@@ -77,6 +79,15 @@ pub trait Host {
     fn configure(&mut self) -> Result<Settings, String>;
     /// Changes how much is logged.
     fn set_log_level(&mut self, level: u8);
+    /// Fills `bytes` with what nobody can guess.
+    fn random(&mut self, bytes: &mut [u8]) {
+        use std::hash::{BuildHasher as _, RandomState};
+        for chunk in bytes.chunks_mut(8) {
+            // Keyed anew each time, from the random numbers of the system.
+            let random = RandomState::new().hash_one(chunk.len()).to_ne_bytes();
+            chunk.iter_mut().zip(random).for_each(|(to, from)| *to = from);
+        }
+    }
 }
 
 /// What only `io` knows and `status` shows.
@@ -126,8 +137,12 @@ pub enum Ending {
 
 /// The agent.
 pub struct Agent {
+    /// Who is logged in over HTTP, and who guesses.
+    pub access: Access,
     /// Events on their way to subscribers.
     pub bus: Bus,
+    /// Messages on their way to WebSocket clients.
+    pub feed: Feed,
     /// Every loss.
     pub counters: Counters,
     /// Address groups.
@@ -187,7 +202,9 @@ impl Agent {
         let until = clock.tick.plus(seconds(settings.update_interval));
         let period = Period { until, since: clock.tick, ..Period::default() };
         Self {
+            access: Access::default(),
             bus: Bus::default(),
+            feed: Feed::default(),
             counters: Counters::default(),
             groups: group::Store::default(),
             links: Links::default(),
@@ -297,7 +314,15 @@ impl Agent {
         let mut more = self.engine.advance(now, EXPIRE_BUDGET, &mut self.counters, &mut publisher);
         more |= self.end_period(now);
         self.alert(now);
+        self.tell_graph();
         more
+    }
+
+    /// Hands the changes of the graph since the last call to whoever follows it.
+    pub fn tell_graph(&mut self) {
+        for event in self.graph.take_events() {
+            self.feed.publish(Message::Graph(event));
+        }
     }
 
     /// When [`Self::turn`] has something to do next.
@@ -399,7 +424,11 @@ impl Agent {
 
     /// Applies other settings to everything that lives here.
     pub fn apply(&mut self, settings: Settings) {
-        self.settings = settings;
+        let before = std::mem::replace(&mut self.settings, settings);
+        let who = |settings: &Settings| (settings.http_users.clone(), settings.http_tokens.clone());
+        if who(&before) != who(&self.settings) {
+            self.access.forget();
+        }
         self.revision = self.revision.wrapping_add(1);
         let settings = &self.settings;
         self.engine.flows.set_limits(limits(settings, self.facts.ram));

@@ -1,12 +1,14 @@
 //! The command layer: every command once, whoever asks. [`Agent`] is the only thing that changes
 //! state; front-ends translate bytes into [`command::Command`]s and [`row::Row`]s into bytes.
 
+pub mod access;
 pub mod agent;
 pub mod auth;
 pub mod bus;
 pub mod command;
 pub mod engine;
 pub mod events;
+pub mod feed;
 pub mod groups;
 pub mod listing;
 pub mod report;

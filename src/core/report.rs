@@ -53,7 +53,8 @@ impl Agent {
 
     /// The counters, with those of the bus in them.
     fn all_counters(&self) -> Counters {
-        Counters { client_drops: self.bus.dropped, ..self.counters.clone() }
+        let client_drops = self.bus.dropped.saturating_add(self.feed.dropped);
+        Counters { client_drops, ..self.counters.clone() }
     }
 
     /// For people: one short line with a few figures.

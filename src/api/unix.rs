@@ -205,6 +205,12 @@ impl Unix {
                 self.say(out, pretty, |b| reply::object(b, reply::DONE, &data, "Ok."));
             }
             Reply::Rows(cursor) => self.begin(cursor, verb, of_group, pretty, agent, out),
+            Reply::Value(value) => self.say(out, pretty, |b| {
+                reply::begin(b, reply::DONE);
+                b.extend_from_slice(b",\"data\":");
+                value.write(b);
+                reply::end(b, reply::message(verb));
+            }),
         }
         Ok(())
     }

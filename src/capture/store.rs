@@ -65,3 +65,61 @@ impl Store {
         self.len() == 0
     }
 }
+
+/// x
+pub trait Sink {
+    /// x
+    fn started(&mut self, flow: &Flow);
+    /// x
+    fn updated(&mut self, flow: &Flow);
+    /// x
+    fn ended(&mut self, flow: &Flow);
+}
+/// x
+#[derive(Clone, Copy, Debug)]
+pub struct TableId(u16);
+/// x
+#[derive(Debug)]
+#[expect(missing_docs)]
+pub struct Settings {
+    pub capture: std::rc::Rc<str>,
+    pub capture_name: std::rc::Rc<str>,
+    pub node_tid: std::rc::Rc<str>,
+    pub layer3: bool,
+    pub raw_limit: u32,
+    pub extra_tcp: bool,
+    pub defrag: bool,
+    pub reassemble: bool,
+    pub extra_layers: u32,
+    pub filter: Option<crate::filter::Program>,
+}
+/// x
+#[expect(missing_docs)]
+pub struct Figures {
+    pub flows: u64,
+    pub dropped: u64,
+}
+#[expect(missing_docs)]
+impl Store {
+    pub fn open(&mut self, _s: Settings) -> Option<TableId> {
+        None
+    }
+    pub fn frames(
+        &mut self,
+        _table: TableId,
+        _frames: &[crate::source::Frame<'_>],
+        _clock: &crate::time::Clock,
+        _sink: &mut dyn Sink,
+    ) {
+    }
+    pub fn close(&mut self, _table: TableId, _now: i64, _sink: &mut dyn Sink) {}
+    pub fn advance(&mut self, _now: i64, _budget: usize, _sink: &mut dyn Sink) -> bool {
+        false
+    }
+    pub fn figures(&self, _t: TableId) -> Option<Figures> {
+        None
+    }
+    pub fn deadline(&self) -> Option<i64> {
+        None
+    }
+}

@@ -16,14 +16,22 @@ use crate::time::{Clock, Tick};
 use crate::topology::graph::Graph;
 use crate::topology::links::{self, Change, Links};
 use crate::topology::pick::Selection as Names;
+use crate::topology::value::Value;
 
 use super::access::Access;
+use super::alerts::Alerts;
+use super::attach::Attachments;
 use super::auth::{Caller, Right};
 use super::bus::{Bus, Event, Subscription, Topic, Topics};
 use super::command::{Command, Failure, Flush};
 use super::engine::Engine;
 use super::feed::{Feed, Message};
+use super::flow_news::FlowNews;
+use super::inject::Jobs;
+use super::orders::Orders;
+use super::resources::Kind;
 use super::row::Row;
+use super::rules::Applied;
 use super::select::Selection;
 use super::status::{Interval, Status};
 
@@ -39,6 +47,8 @@ pub enum Reply {
     Rows(Cursor),
     /// The state of the agent.
     Status(Box<Status>),
+    /// A value of the graph or of what clients ordered.
+    Value(Value),
 }
 
 /// What the agent needs from the machine it runs on. `io` provides it, tests pretend.
@@ -153,6 +163,16 @@ pub struct Agent {
     pub graph: Graph,
     /// Flows of on-demand captures.
     pub captured: capture::Store,
+    /// What clients ordered.
+    pub orders: Orders,
+    /// What is captured on which node.
+    pub attachments: Attachments,
+    /// How alerts stand.
+    pub alerts: Alerts,
+    /// Packets that wait to be sent.
+    pub jobs: Jobs,
+    pub(super) applied: Applied,
+    pub(super) flow_news: FlowNews,
     /// What `io` found out.
     pub facts: Facts,
     pub(super) engine: Engine,
@@ -210,6 +230,12 @@ impl Agent {
             links: Links::default(),
             graph: Graph::default(),
             captured: capture::Store::default(),
+            orders: Orders::default(),
+            attachments: Attachments::default(),
+            alerts: Alerts::default(),
+            jobs: Jobs::default(),
+            applied: Applied::default(),
+            flow_news: FlowNews::default(),
             facts,
             engine,
             host,
@@ -232,6 +258,9 @@ impl Agent {
             return Err(Failure::Denied);
         }
         match command {
+            Command::CaptureStart { dev, filter } => self.capture_start(&dev, &filter),
+            Command::CaptureStop { id } => self.capture_stop(&id),
+            Command::Captures { page } => Ok(self.list_captures(page)),
             Command::Communities => Ok(self.communities()),
             Command::Flow(id) => self.flow(id),
             Command::Flows { query, page } => self.list_flows(query, page),
@@ -255,6 +284,11 @@ impl Agent {
                 Ok(Reply::Row(Row::new().with("sending", "test")))
             }
             Command::Reload => self.reload().map(|()| Reply::Row(Row::new().with("ok", 1_u8))),
+            Command::Resource { kind, id } => self.resource_get(kind, &id),
+            Command::ResourceCreate { kind, json, ttl } => self.resource_create(kind, &json, ttl),
+            Command::ResourceDelete { kind, id } => self.resource_delete(kind, &id),
+            Command::ResourcePatch { kind, id, patch } => self.resource_patch(kind, &id, &patch),
+            Command::Resources { kind } => Ok(self.resource_list(kind)),
             Command::Restart => {
                 // A configuration that has gone bad must not turn a restart into an end.
                 self.host.configure().map_err(Failure::Configuration)?;
@@ -314,7 +348,18 @@ impl Agent {
         let mut more = self.engine.advance(now, EXPIRE_BUDGET, &mut self.counters, &mut publisher);
         more |= self.end_period(now);
         self.alert(now);
+        more |= self.tend_captures(now);
+        self.look_around();
         self.tell_graph();
+        more
+    }
+
+    /// Moves the flows of captures on, and tells what became of them.
+    fn tend_captures(&mut self, now: Tick) -> bool {
+        let wall = self.now();
+        let more = self.captured.advance(wall, EXPIRE_BUDGET, &mut self.flow_news);
+        self.tell_captures(now);
+        self.tell_flows(now);
         more
     }
 
@@ -328,8 +373,15 @@ impl Agent {
     /// When [`Self::turn`] has something to do next.
     #[must_use]
     pub fn deadline(&self) -> Tick {
-        let flows = self.engine.flows.deadline().unwrap_or(self.period.until);
-        flows.min(self.period.until)
+        let now = self.clock.tick;
+        let flows = self.engine.flows.deadline();
+        let wall = self.now();
+        let in_millis = |millis: u64| now.plus(millis.saturating_mul(1_000));
+        let until = |at: i64| in_millis(u64::try_from(at.saturating_sub(wall)).unwrap_or(0));
+        let captured = self.captured.deadline().map(until);
+        let orders = self.look_in().map(in_millis);
+        let all = [flows, captured, orders, self.flows_due()];
+        all.into_iter().flatten().fold(self.period.until, Tick::min)
     }
 
     /// Publishes a change of interfaces or neighbours, and follows it.
@@ -405,6 +457,13 @@ impl Agent {
 
     /// Ends every flow and tells subscribers: the process is about to leave.
     pub fn finish(&mut self) {
+        self.save_orders();
+        let captures: Vec<Rc<str>> =
+            self.orders.resources.captures().map(|(id, _)| Rc::clone(id)).collect();
+        for capture in captures {
+            self.detach(&capture);
+        }
+        self.send_flows();
         let mut publisher = Publisher { bus: &mut self.bus };
         self.engine.flush(EndReason::Shutdown, &mut self.counters, &mut publisher);
     }
@@ -575,6 +634,13 @@ const fn right(command: &Command) -> Right {
         | Command::Set { .. }
         | Command::Stop { now: true }
         | Command::Verbose { level: Some(_) } => Right::Admin,
+        Command::ResourceCreate { kind: Kind::Capture | Kind::Injection, .. }
+        | Command::ResourceDelete { kind: Kind::Capture | Kind::Injection, .. }
+        | Command::CaptureStart { .. }
+        | Command::CaptureStop { .. } => Right::Capture,
+        Command::ResourceCreate { .. }
+        | Command::ResourceDelete { .. }
+        | Command::ResourcePatch { .. } => Right::Admin,
         _ => Right::Read,
     }
 }

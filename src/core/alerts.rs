@@ -95,10 +95,11 @@ impl Agent {
 
     /// When the next alert is due, milliseconds since 1970.
     pub(super) fn next_alert(&self) -> Option<i64> {
-        let periodic = self.orders.resources.of(Kind::Alert).filter_map(|known| match &known.body {
-            Body::Alert(Alert { trigger: Trigger::Period(_), .. }) => Some(&known.id),
-            _ => None,
-        });
+        let periodic =
+            self.orders.resources.of(Kind::Alert).filter_map(|known| match &known.body {
+                Body::Alert(Alert { trigger: Trigger::Period(_), .. }) => Some(&known.id),
+                _ => None,
+            });
         periodic.map(|id| self.alerts.states.get(id).map_or(0, |state| state.due)).min()
     }
 
@@ -132,7 +133,8 @@ impl Agent {
                 return None;
             }
         }
-        let end = out.iter().rposition(|b| !b.is_ascii_whitespace()).map_or(0, |at| at.saturating_add(1));
+        let end =
+            out.iter().rposition(|b| !b.is_ascii_whitespace()).map_or(0, |at| at.saturating_add(1));
         out.truncate(end);
         ready.then_some(out)
     }

@@ -2,6 +2,7 @@
 //! or later, and stays there until the capture or the node goes. `io` opens the packet sockets
 //! that are wanted here, says how that went and hands their frames in.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::capture::store::{Settings, TableId};
@@ -15,7 +16,12 @@ use crate::topology::value::{Map, Value};
 use crate::wire::link::LinkType;
 
 use super::Agent;
+use super::agent::{Cursor, Reply};
+use super::command::{Failure, Page};
+use super::feed::Message;
+use super::resources::Kind;
 use super::resources::capture::{Capture, Target};
+use super::row::Row;
 
 /// Captures attached to nodes at once; further nodes are left out and counted.
 pub const MAX_ATTACHMENTS: usize = 1_024;
@@ -28,10 +34,40 @@ const TELL_EVERY: u64 = 5_000_000;
 
 /// Kinds of nodes that a packet socket can be opened on.
 const CAPTURABLE: [&str; 34] = [
-    "bond", "bridge", "can", "device", "dummy", "geneve", "gre", "gretap", "hsr", "ifb",
-    "internal", "ip6gre", "ip6gretap", "ip6tnl", "ipip", "ipoib", "ipvlan", "lowpan", "macvlan",
-    "macvtap", "sit", "tun", "vcan", "veth", "vlan", "vxlan", "ipvtap", "wireguard", "ppp", "dsa",
-    "vti", "vti6", "vrf", "xfrm",
+    "bond",
+    "bridge",
+    "can",
+    "device",
+    "dummy",
+    "geneve",
+    "gre",
+    "gretap",
+    "hsr",
+    "ifb",
+    "internal",
+    "ip6gre",
+    "ip6gretap",
+    "ip6tnl",
+    "ipip",
+    "ipoib",
+    "ipvlan",
+    "lowpan",
+    "macvlan",
+    "macvtap",
+    "sit",
+    "tun",
+    "vcan",
+    "veth",
+    "vlan",
+    "vxlan",
+    "ipvtap",
+    "wireguard",
+    "ppp",
+    "dsa",
+    "vti",
+    "vti6",
+    "vrf",
+    "xfrm",
 ];
 
 /// Names an attachment until it is over.
@@ -280,6 +316,113 @@ impl Agent {
         true
     }
 
+    /// Starts a capture on the interface of that name, in whichever namespace it is.
+    pub(super) fn capture_start(&mut self, dev: &str, filter: &str) -> Result<Reply, Failure> {
+        if dev.contains(['\'', '\\']) {
+            return Err(Failure::BadArgument { name: "dev", expected: "the name of an interface" });
+        }
+        let expression = format!("G.V().Has('Name', '{dev}')");
+        let order = serde_json::json!({ "GremlinQuery": expression, "BPFFilter": filter });
+        let made = self.resource_create(Kind::Capture, &order, None)?;
+        let id = match &made {
+            Reply::Value(Value::Map(map)) => map.text("UUID").unwrap_or("").to_owned(),
+            _ => String::new(),
+        };
+        Ok(Reply::Rows(Cursor::ready(self.capture_rows(Some(&id)), Row::default())))
+    }
+
+    /// Stops a capture.
+    pub(super) fn capture_stop(&mut self, id: &str) -> Result<Reply, Failure> {
+        let mut rows = self.capture_rows(Some(id));
+        self.resource_delete(Kind::Capture, id)?;
+        rows.truncate(1);
+        let stopped = rows.into_iter().map(|row| {
+            let fields = row.into_fields();
+            fields
+                .map(|(name, value)| match &*name {
+                    "state" => (name, "stopped".into()),
+                    _ => (name, value),
+                })
+                .collect()
+        });
+        Ok(Reply::Rows(Cursor::ready(stopped.collect(), Row::default())))
+    }
+
+    /// All captures, a row for each node.
+    pub(super) fn list_captures(&self, page: Page) -> Reply {
+        let skip = usize::try_from(page.after).unwrap_or(usize::MAX);
+        let rows = self.capture_rows(None);
+        let all = rows.len();
+        let rows: VecDeque<Row> = rows.into_iter().skip(skip).take(page.rows).collect();
+        let shown = skip.saturating_add(rows.len());
+        let mut cursor = Cursor::ready(rows, Row::default());
+        cursor.next = (shown < all).then_some(shown as u64);
+        Reply::Rows(cursor)
+    }
+
+    fn capture_rows(&self, wanted: Option<&str>) -> VecDeque<Row> {
+        let mut rows = VecDeque::new();
+        for (id, capture) in self.orders.resources.captures() {
+            if wanted.is_some_and(|wanted| *wanted != **id) {
+                continue;
+            }
+            let row = |dev: &str, state: String, figures: (u64, u64, u64), since: i64| {
+                let (packets, bytes, drops) = figures;
+                Row::new()
+                    .with("id", id.to_string())
+                    .with("dev", dev.to_owned())
+                    .with("filter", capture.filter.clone())
+                    .with("snaplen", capture.header_size)
+                    .with("state", state)
+                    .with("pkts", packets)
+                    .with("bytes", bytes)
+                    .with("drops", drops)
+                    .with("clients", 0_u8)
+                    .with("since", since)
+                    .with("query", capture.expression.clone())
+                    .with("name", capture.name.clone())
+            };
+            let before = rows.len();
+            for (_, attached) in self.attachments.iter().filter(|(_, a)| a.capture == *id) {
+                let state = match &attached.state {
+                    State::Active => "active".to_owned(),
+                    State::Failed(why) => format!("error: {why}"),
+                    State::Wanted => "starting".to_owned(),
+                };
+                let figures = (attached.packets, attached.bytes, attached.drops);
+                let since = self.wall_secs(attached.since);
+                rows.push_back(row(&attached.name, state, figures, since));
+            }
+            if rows.len() == before {
+                rows.push_back(row("", "waiting".to_owned(), (0, 0, 0), 0));
+            }
+        }
+        rows
+    }
+
+    /// Tells those who listen that a capture came or went.
+    pub(super) fn tell_capture(&mut self, kind: &'static str, id: &str) {
+        if let Some(known) = self.orders.resources.get(Kind::Capture, id) {
+            let mut json = Vec::new();
+            known.members().write(&mut json);
+            self.feed.publish(Message::Capture { kind, json: json.into() });
+        }
+    }
+
+    /// A filter that leaves out what this agent says itself.
+    fn own_traffic(&self) -> String {
+        let settings = self.settings();
+        let doors = settings.http.iter().map(|address| (address.ip(), "tcp", address.port()));
+        let management = (settings.management_address, "udp", settings.management_port);
+        let doors = doors.chain(std::iter::once(management));
+        // Of an address that stands for all of them nothing is known that others don't have.
+        let doors = doors.filter(|(ip, _, port)| !ip.is_unspecified() && *port != 0);
+        let said: Vec<String> = doors
+            .map(|(ip, protocol, port)| format!("(host {ip} and {protocol} port {port})"))
+            .collect();
+        if said.is_empty() { String::new() } else { format!("not ({})", said.join(" or ")) }
+    }
+
     /// Ends what a capture has attached; its flows are told as ended.
     pub(super) fn detach(&mut self, id: &str) {
         let over = |(_, a): &(Place, &Attachment)| &*a.capture == id;
@@ -379,8 +522,7 @@ impl Agent {
             return;
         }
         self.attachments.told = now;
-        let mut nodes: Vec<Id> =
-            self.attachments.iter().map(|(_, a)| Rc::clone(&a.node)).collect();
+        let mut nodes: Vec<Id> = self.attachments.iter().map(|(_, a)| Rc::clone(&a.node)).collect();
         nodes.sort_unstable();
         nodes.dedup();
         for node in nodes {

@@ -8,6 +8,7 @@ use crate::flow::top::{By, Order};
 use crate::wire::mac;
 
 use super::auth::Right;
+use super::resources::Kind;
 use super::select::Selection;
 
 /// Rows of an answer when the caller does not say how many.
@@ -21,6 +22,9 @@ pub const MAX_ROWS: usize = 200;
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "each variant is described by its row of TABLE")]
 pub enum Command {
+    CaptureStart { dev: String, filter: String },
+    CaptureStop { id: String },
+    Captures { page: Page },
     Communities,
     Flow(u64),
     Flows { query: Selection, page: Page },
@@ -39,6 +43,11 @@ pub enum Command {
     PacketStats,
     Publish { text: String },
     Reload,
+    Resource { kind: Kind, id: String },
+    ResourceCreate { kind: Kind, json: serde_json::Value, ttl: Option<i64> },
+    ResourceDelete { kind: Kind, id: String },
+    ResourcePatch { kind: Kind, id: String, patch: serde_json::Value },
+    Resources { kind: Kind },
     Restart,
     Set { key: String, value: String },
     Status,
@@ -91,10 +100,14 @@ pub enum Failure {
     },
     /// The new configuration is refused; the old one stays. The text says where and why.
     Configuration(String),
+    /// The same is there already.
+    Duplicate,
     /// A name that a group cannot have.
     GroupName,
     /// No group of that name.
     GroupNotFound,
+    /// What was sent cannot be: the text names the member and says why.
+    Invalid(String),
     /// A table or list is full.
     Limit,
     /// Nothing of that id.
@@ -112,7 +125,10 @@ impl fmt::Display for Failure {
         match self {
             Self::Denied => f.write_str("not allowed"),
             Self::BadArgument { name, expected } => write!(f, "{name}: expected {expected}"),
-            Self::Configuration(text) | Self::Storage(text) => f.write_str(text),
+            Self::Configuration(text) | Self::Invalid(text) | Self::Storage(text) => {
+                f.write_str(text)
+            }
+            Self::Duplicate => f.write_str("duplicated resource"),
             Self::GroupName => f.write_str("not a name for a group"),
             Self::GroupNotFound => f.write_str("no such group"),
             Self::Limit => f.write_str("limit reached"),
@@ -157,6 +173,8 @@ pub struct Entry {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(missing_docs, reason = "each variant is described by its row of TABLE")]
 pub enum Verb {
+    Capture,
+    Captures,
     Communities,
     Flow,
     Flows,
@@ -199,6 +217,12 @@ const fn entry(
 }
 
 impl Entry {
+    const fn capture(mut self) -> Self {
+        self.right = Right::Capture;
+        self.access = Access::Write;
+        self
+    }
+
     const fn admin(mut self) -> Self {
         self.right = Right::Admin;
         self.access = Access::Write;
@@ -246,6 +270,15 @@ pub const TABLE: &[Entry] = &[
         "[dev= ip= mac= n= after=]",
         "neighbours on the links",
     ),
+    entry(Verb::Captures, &["captures"], &["captures"], "[n= after=]", "on-demand captures"),
+    entry(
+        Verb::Capture,
+        &["capture"],
+        &["capture"],
+        "start DEV [FILTER] | stop ID",
+        "start or stop a capture",
+    )
+    .capture(),
     entry(Verb::Communities, &[], &["communities"], "", "interface groups with addresses"),
     entry(Verb::PacketStats, &[], &["packetstats"], "", "packet counters by kind"),
     entry(Verb::Timestamps, &[], &["timestamps"], "", "when things last happened"),
@@ -400,6 +433,8 @@ impl Command {
     pub fn build(verb: Verb, mut arguments: Arguments<'_>) -> Result<Self, Failure> {
         let arguments = &mut arguments;
         Ok(match verb {
+            Verb::Capture => capture(arguments)?,
+            Verb::Captures => Self::Captures { page: arguments.page()? },
             Verb::Communities => Self::Communities,
             Verb::Flow => {
                 let bad = Failure::BadArgument { name: "id", expected: "the id of a flow" };
@@ -450,6 +485,31 @@ impl Command {
                 return Err(Failure::Unknown);
             }
         })
+    }
+}
+
+/// `start DEV [FILTER…]` or `stop ID`, as words or by name.
+fn capture(arguments: &Arguments<'_>) -> Result<Command, Failure> {
+    let bad = |name, expected| Failure::BadArgument { name, expected };
+    let mut words = arguments.words.iter().copied();
+    let action = arguments.named("action").or_else(|| words.next());
+    match action {
+        Some("start") => {
+            let dev = arguments.named("dev").or_else(|| words.next());
+            let dev = dev.ok_or_else(|| bad("dev", "the name of an interface"))?.to_owned();
+            let filter = match arguments.named("filter") {
+                Some(filter) => filter.to_owned(),
+                // A filter may hold signs that make its words look named: the text has them all.
+                None => arguments.text.trim().splitn(3, ' ').nth(2).unwrap_or("").to_owned(),
+            };
+            Ok(Command::CaptureStart { dev, filter })
+        }
+        Some("stop") => {
+            let id = arguments.named("id").or_else(|| words.next());
+            let id = id.ok_or_else(|| bad("id", "the id of a capture"))?.to_owned();
+            Ok(Command::CaptureStop { id })
+        }
+        _ => Err(bad("action", "start or stop")),
     }
 }
 

@@ -106,7 +106,8 @@ impl Agent {
         self.flow_news.since.map(|since| since.plus(PATIENCE))
     }
 
-    fn send_flows(&mut self) {
+    /// Sends all news that wait.
+    pub(super) fn send_flows(&mut self) {
         let news = &mut self.flow_news;
         news.since = None;
         news.places.clear();

@@ -71,14 +71,8 @@ impl Job {
             }
             Protocol::Udp4 | Protocol::Udp6 => Transport::Udp { source, destination },
         };
-        Packet {
-            macs: self.macs,
-            ips: self.ips,
-            ttl: injection.ttl,
-            transport,
-            payload: &payload,
-        }
-        .frame()
+        Packet { macs: self.macs, ips: self.ips, ttl: injection.ttl, transport, payload: &payload }
+            .frame()
     }
 }
 
@@ -197,4 +191,3 @@ const fn scatter(at: u32) -> u16 {
 const fn scatter_wide(at: u32) -> u32 {
     at.wrapping_add(1).wrapping_mul(0x9e37_79b1)
 }
-

@@ -3,17 +3,23 @@
 
 pub mod access;
 pub mod agent;
+pub mod alerts;
+pub mod attach;
 pub mod auth;
 pub mod bus;
 pub mod command;
 pub mod engine;
 pub mod events;
 pub mod feed;
+pub mod flow_news;
 pub mod groups;
+pub mod inject;
 pub mod listing;
+pub mod orders;
 pub mod report;
 pub mod resources;
 pub mod row;
+pub mod rules;
 pub mod select;
 pub mod status;
 

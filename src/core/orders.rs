@@ -141,13 +141,13 @@ impl Agent {
             Kind::Edge => self.graph.edge(id).map(|edge| bytes(|out| edge.write(out))),
             _ => {
                 self.orders.resources.get(kind, id).ok_or(Failure::NotFound)?;
-                let text = format!("{}: can not be changed, delete it and make another", kind.title());
+                let text =
+                    format!("{}: can not be changed, delete it and make another", kind.title());
                 return Err(Failure::Invalid(text));
             }
         };
-        let before: Json = text
-            .and_then(|text| serde_json::from_slice(&text).ok())
-            .ok_or(Failure::NotFound)?;
+        let before: Json =
+            text.and_then(|text| serde_json::from_slice(&text).ok()).ok_or(Failure::NotFound)?;
         let after = patch::apply(&before, patch).map_err(Failure::Invalid)?;
         let metadata = |json: &Json| Members::of(json).and_then(|members| members.map("Metadata"));
         let mut metadata = metadata(&after).map_err(Failure::Invalid)?;
@@ -206,7 +206,10 @@ impl Agent {
         let look = changed.then(|| orders.looked.saturating_add(LOOK_EVERY));
         let expiry = orders.resources.next_expiry();
         let next = [look, orders.save_at, expiry, self.next_alert()];
-        next.into_iter().flatten().min().map(|at| u64::try_from(at.saturating_sub(now)).unwrap_or(0))
+        next.into_iter()
+            .flatten()
+            .min()
+            .map(|at| u64::try_from(at.saturating_sub(now)).unwrap_or(0))
     }
 
     /// Notes that what clients ordered should be saved soon.
@@ -276,7 +279,9 @@ impl Agent {
 
     /// A new random id.
     pub(super) fn new_id(&mut self) -> Id {
-        Uuid::random(self.host.random()).to_string().into()
+        let mut bytes = [0; 16];
+        self.host.random(&mut bytes);
+        Uuid::random(bytes).to_string().into()
     }
 
     /// Who makes nodes by the API.

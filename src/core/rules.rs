@@ -61,7 +61,8 @@ impl Agent {
         }
         for node in self.applied.nodes.remove(id).unwrap_or_default() {
             // Taking something away cannot be too much.
-            let _ = self.graph.update_node(&node, now, |metadata| unmerge(metadata, &rule.metadata));
+            let _ =
+                self.graph.update_node(&node, now, |metadata| unmerge(metadata, &rule.metadata));
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod clients;
+pub mod frames;
 pub mod host;
 pub mod logger;
 pub mod management;

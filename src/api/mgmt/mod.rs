@@ -366,6 +366,12 @@ impl Server {
             }
             Ok(Reply::Rows(cursor)) => Body::Rows(Box::new(cursor), false),
             Ok(Reply::Status(status)) => Body::Ready(VecDeque::from([status.row()])),
+            Ok(Reply::Value(value)) => {
+                let mut text = Vec::new();
+                value.write(&mut text);
+                let text = String::from_utf8_lossy(&text).into_owned();
+                Body::Ready(VecDeque::from([Row::new().with("item", text)]))
+            }
             Err(failure) => in_band(failure),
         }
     }
@@ -646,6 +652,8 @@ fn in_band(failure: Failure) -> Body {
         Failure::BadArgument { name, expected } => ("badarg", Some(format!("{name}: {expected}"))),
         Failure::Configuration(text) => ("badconfig", Some(text)),
         Failure::Denied => ("badauth", None),
+        Failure::Duplicate => ("duplicate", None),
+        Failure::Invalid(text) => ("badarg", Some(text)),
         Failure::GroupName => ("badarg", Some("group: 1 to 64 of A-Z a-z 0-9 _ . -".into())),
         Failure::GroupNotFound | Failure::NotFound => ("notfound", None),
         Failure::Limit => ("limit", None),

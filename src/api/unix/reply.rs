@@ -46,7 +46,8 @@ impl Refusal {
             Failure::BadArgument { name, expected } => {
                 Self::new(INVALID, format!("invalid {name}: expected {expected}"))
             }
-            Failure::Configuration(reason) => Self::new(REFUSED, reason),
+            Failure::Configuration(reason) | Failure::Invalid(reason) => Self::new(REFUSED, reason),
+            Failure::Duplicate => refused("Duplicated resource."),
             Failure::Denied => refused("Permission denied."),
             Failure::GroupName => refused("Invalid group name."),
             Failure::GroupNotFound => refused("Group not found."),

@@ -172,6 +172,8 @@ pub struct Agent {
     /// Packets that wait to be sent.
     pub jobs: Jobs,
     pub(super) applied: Applied,
+    /// Where packets of capture files go.
+    pub(super) imports: Option<capture::store::TableId>,
     pub(super) flow_news: FlowNews,
     /// What `io` found out.
     pub facts: Facts,
@@ -235,6 +237,7 @@ impl Agent {
             alerts: Alerts::default(),
             jobs: Jobs::default(),
             applied: Applied::default(),
+            imports: None,
             flow_news: FlowNews::default(),
             facts,
             engine,
@@ -275,6 +278,7 @@ impl Agent {
             Command::GroupMembers { group, page } => self.group_members(group.as_deref(), page),
             Command::GroupRemove { group, entries } => self.group_remove(&group, &entries),
             Command::GroupSave { group } => self.group_save(&group),
+            Command::Import { file } => self.import(&file),
             Command::Info => Ok(Reply::Row(self.info())),
             Command::Interfaces { page } => Ok(self.list_interfaces(page)),
             Command::Neighbours { query, page } => Ok(self.list_neighbours(query, page)),
@@ -637,6 +641,7 @@ const fn right(command: &Command) -> Right {
         Command::ResourceCreate { kind: Kind::Capture | Kind::Injection, .. }
         | Command::ResourceDelete { kind: Kind::Capture | Kind::Injection, .. }
         | Command::CaptureStart { .. }
+        | Command::Import { .. }
         | Command::CaptureStop { .. } => Right::Capture,
         Command::ResourceCreate { .. }
         | Command::ResourceDelete { .. }

@@ -37,6 +37,7 @@ pub enum Command {
     GroupMembers { group: Option<String>, page: Page },
     GroupRemove { group: String, entries: Vec<Option<String>> },
     GroupSave { group: String },
+    Import { file: Vec<u8> },
     Info,
     Interfaces { page: Page },
     Neighbours { query: NeighbourQuery, page: Page },

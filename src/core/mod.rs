@@ -13,6 +13,7 @@ pub mod events;
 pub mod feed;
 pub mod flow_news;
 pub mod groups;
+pub mod import;
 pub mod inject;
 pub mod listing;
 pub mod orders;

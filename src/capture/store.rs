@@ -79,7 +79,7 @@ pub trait Sink {
 #[derive(Clone, Copy, Debug)]
 pub struct TableId(u16);
 /// x
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[expect(missing_docs)]
 pub struct Settings {
     pub capture: std::rc::Rc<str>,

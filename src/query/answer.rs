@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use crate::capture::FlowRef;
-use crate::capture::flow::Metric;
+use crate::capture::flow::{Metric, RawPacket};
+use crate::capture::{Flow, FlowRef};
 use crate::topology::graph::{Edge, Id, Node};
 use crate::topology::value::{Map, Value};
 
@@ -71,4 +71,62 @@ pub struct PacketsOf {
     pub flow: FlowRef,
     /// Which of its kept packets, counted from 0; `None` for all.
     pub which: Option<Box<[u32]>>,
+}
+
+impl PacketsOf {
+    /// The packets, with their places among those that the flow keeps.
+    pub fn of<'a>(&self, flow: &'a Flow) -> impl Iterator<Item = (u32, &'a RawPacket)> {
+        let all = match self.which {
+            Some(_) => &[],
+            None => flow.raw.as_slice(),
+        };
+        let some = self.which.as_deref().unwrap_or_default().iter();
+        let some: Vec<_> = some.filter_map(|at| Some((*at, flow.raw.get(*at as usize)?))).collect();
+        some.into_iter().chain((0..).zip(all))
+    }
+}
+
+impl Answer {
+    /// Elements; keys where it is an object.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Edges(all) => all.len(),
+            Self::Flows(all) => all.len(),
+            Self::Graph { nodes, edges } => nodes.len().saturating_add(edges.len()),
+            Self::Groups(all) => all.len(),
+            Self::Metric(metric) => usize::from(metric.is_some()),
+            Self::Metrics(all) => all.len(),
+            Self::NextHops(all) => all.len(),
+            Self::Nodes(all) => all.len(),
+            Self::Number(_) => 1,
+            Self::Packets(all) => all.len(),
+            Self::Paths(all) => all.len(),
+            Self::Sockets(all) => all.len(),
+            Self::Values(all) => all.len(),
+        }
+    }
+
+    /// Whether there is nothing in it. A number is something, also when it is 0.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The elements from one place to before another; what is no list stays as it is.
+    pub(super) fn cut(self, from: usize, to: usize) -> Self {
+        fn cut<T>(mut all: Vec<T>, from: usize, to: usize) -> Vec<T> {
+            all.truncate(to);
+            all.drain(..from.min(all.len()));
+            all
+        }
+        match self {
+            Self::Edges(all) => Self::Edges(cut(all, from, to)),
+            Self::Flows(all) => Self::Flows(cut(all, from, to)),
+            Self::Nodes(all) => Self::Nodes(cut(all, from, to)),
+            Self::Paths(all) => Self::Paths(cut(all, from, to)),
+            Self::Values(all) => Self::Values(cut(all, from, to)),
+            other => other,
+        }
+    }
 }

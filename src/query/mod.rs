@@ -4,16 +4,36 @@
 //! Nothing here is done at one go: [`Run::advance`] looks at a bounded number of elements a call
 //! and [`Run::write`] writes a bounded piece of the answer, so that no question holds up the loop.
 
+use std::rc::Rc;
+
 use crate::capture;
 use crate::time::Clock;
 use crate::topology::graph::Graph;
 
 mod answer;
+mod collect;
+mod dot;
 mod error;
+mod flows;
+mod lex;
+mod metrics;
+mod moment;
+mod parse;
+mod part;
+mod pcap;
+mod predicate;
+mod route;
 mod run;
+mod step;
+mod subject;
+mod task;
+mod walk;
+mod write;
 
 pub use answer::{Answer, MetricsOf, Owner, PacketsOf};
 pub use error::{Error, Kind};
+pub use flows::CAPTURABLE;
+pub use parse::{MAX_DEPTH, MAX_STEPS};
 pub use run::{Run, evaluate};
 
 /// The longest query in octets.
@@ -39,16 +59,24 @@ pub struct World<'a> {
 /// A query that was understood.
 #[derive(Clone, Debug)]
 pub struct Query {
-    text: std::rc::Rc<str>,
+    text: Rc<str>,
+    steps: Rc<[step::Step]>,
 }
 
 impl Query {
     /// Reads a query.
     ///
     /// # Errors
-    /// [`Kind::Syntax`]: it is no query, or one that can never have an answer.
+    /// [`Kind::Syntax`] if it is no query, [`Kind::Execution`] if it can never have an answer.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Ok(Self { text: text.into() })
+        Ok(Self { steps: parse::query(text)?.into(), text: text.into() })
+    }
+
+    /// Whether it asks for captured packets, payload and all: that needs more than the right to
+    /// look at flows.
+    #[must_use]
+    pub fn wants_packets(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.what, step::What::RawPackets))
     }
 
     /// The query as it was given.

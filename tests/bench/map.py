@@ -57,7 +57,7 @@ def batch(lines):
 def start(*options):
     config = os.path.join(folder, "conf")
     with open(config, "w") as file:
-        file.write("[flow]\nupdate = 1\n[netns]\ndiscovery = no\n")
+        file.write("[flow]\nupdate = 1\n[netns]\ndiscovery = no\n[http]\nper_address = 1024\n")
     command = [portolan, "run", "-q", "-c", config, "--socket", os.path.join(folder, "sock"),
                "--state-dir", os.path.join(folder, "state"), "--management-port", "0", *options]
     agent = subprocess.Popen(command, stderr=subprocess.DEVNULL)

@@ -16,8 +16,9 @@ mod route;
 
 pub use address::Address;
 pub use link::{
-    LINK_BROADCAST, LINK_LOOPBACK, LINK_POINT_TO_POINT, LINK_RUNNING, LINK_SLAVE, LINK_UP, Link,
-    LinkStatistics,
+    BondPort, Function, Info, LINK_ALL_MULTICAST, LINK_BROADCAST, LINK_DEBUG, LINK_DORMANT,
+    LINK_LOOPBACK, LINK_LOWER_UP, LINK_MASTER, LINK_MULTICAST, LINK_NO_ARP, LINK_POINT_TO_POINT,
+    LINK_PROMISCUOUS, LINK_RUNNING, LINK_SLAVE, LINK_UP, Link, LinkStatistics,
 };
 pub use neighbour::Neighbour;
 pub use request::Request;
@@ -45,6 +46,8 @@ const GET_ROUTE: u16 = 26;
 const NEW_NEIGHBOUR: u16 = 28;
 const DEL_NEIGHBOUR: u16 = 29;
 const GET_NEIGHBOUR: u16 = 30;
+const NEW_NAMESPACE_ID: u16 = 88;
+const GET_NAMESPACE_ID: u16 = 90;
 
 /// The answer is one message or a dump; the kernel says so in the flags of requests and answers.
 const FLAG_REQUEST: u16 = 0x1;
@@ -185,6 +188,8 @@ pub enum Message<'a> {
         /// 0 for an acknowledgement, else a positive `errno`.
         errno: i32,
     },
+    /// The number of a namespace as another one sees it; `None` if it has none there.
+    NamespaceId(Option<u32>),
     /// An address exists or is new.
     NewAddress(Address),
     /// An interface exists, is new or has changed.
@@ -214,6 +219,7 @@ impl<'a> Message<'a> {
             NEW_ROUTE => Self::NewRoute(Route::parse(raw)?),
             DEL_ROUTE => Self::DelRoute(Route::parse(raw)?),
             NEW_NEIGHBOUR => Self::NewNeighbour(Neighbour::parse(raw.body)?),
+            NEW_NAMESPACE_ID => Self::NamespaceId(namespace_id(raw.body)?),
             DEL_NEIGHBOUR => Self::DelNeighbour(Neighbour::parse(raw.body)?),
             _ => Self::Other,
         })
@@ -237,6 +243,17 @@ fn errno(raw: &Raw<'_>) -> i32 {
 
 fn u32_of(value: &[u8]) -> Option<u32> {
     value.first_chunk().map(|b| u32::from_ne_bytes(*b))
+}
+
+fn u16_of(value: &[u8]) -> Option<u16> {
+    value.first_chunk().map(|b| u16::from_ne_bytes(*b))
+}
+
+/// `struct rtgenmsg` in its padding, then NETNSA_NSID; -1 says that there is none.
+fn namespace_id(body: &[u8]) -> Result<Option<u32>, Error> {
+    let (_, rest) = split::<4>(body)?;
+    let id = Attributes::new(rest).find(|(kind, _)| *kind == 1).and_then(|(_, id)| u32_of(id));
+    Ok(id.filter(|id| id.cast_signed() >= 0))
 }
 
 /// A string attribute: up to the first zero.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Attributes, Error, ip_of, split, u32_of};
+use super::{Attributes, Error, FAMILY_INET, FAMILY_INET6, ip_of, split, u16_of, u32_of};
 
 /// A neighbour on an interface (RTM_NEWNEIGH).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -15,12 +15,16 @@ pub struct Neighbour {
     pub state: u16,
     /// NTF_ flags.
     pub flags: u8,
-    /// NDA_DST.
+    /// NDA_DST; in forwarding databases the far end of a tunnel.
     pub ip: Option<IpAddr>,
     /// NDA_LLADDR, where it has six bytes.
     pub mac: Option<[u8; 6]>,
     /// NDA_VLAN, in forwarding databases.
     pub vlan_id: Option<u16>,
+    /// NDA_VNI, in forwarding databases of tunnels.
+    pub vni: Option<u32>,
+    /// NDA_IFINDEX: the interface that leads to the far end.
+    pub via: Option<u32>,
     /// NDA_MASTER: the bridge, in forwarding databases.
     pub master: Option<u32>,
 }
@@ -43,6 +47,9 @@ impl Neighbour {
     /// NUD_PERMANENT: set by the administrator.
     pub const PERMANENT: u16 = 0x80;
 
+    /// AF_BRIDGE: an entry of a forwarding database.
+    pub const BRIDGE: u8 = 7;
+
     /// NTF_ROUTER: it announced itself as a router (IPv6).
     #[must_use]
     pub fn is_router(&self) -> bool {
@@ -62,9 +69,15 @@ impl Neighbour {
         };
         for (kind, value) in Attributes::new(rest) {
             match kind {
+                // In forwarding databases the length tells the family.
+                1 if family == Self::BRIDGE => {
+                    neighbour.ip = ip_of(FAMILY_INET, value).or_else(|| ip_of(FAMILY_INET6, value));
+                }
                 1 => neighbour.ip = ip_of(family, value),
                 2 => neighbour.mac = value.try_into().ok(),
-                5 => neighbour.vlan_id = value.first_chunk().map(|b| u16::from_ne_bytes(*b)),
+                5 => neighbour.vlan_id = u16_of(value),
+                7 => neighbour.vni = u32_of(value),
+                8 => neighbour.via = u32_of(value),
                 9 => neighbour.master = u32_of(value),
                 _ => {}
             }

@@ -1,8 +1,8 @@
 //! Requests to the kernel.
 
 use super::{
-    ATTRIBUTE_LEN, FLAG_DUMP, FLAG_REQUEST, GET_ADDRESS, GET_LINK, GET_NEIGHBOUR, GET_ROUTE,
-    aligned,
+    ATTRIBUTE_LEN, FLAG_DUMP, FLAG_REQUEST, GET_ADDRESS, GET_LINK, GET_NAMESPACE_ID, GET_NEIGHBOUR,
+    GET_ROUTE, Neighbour, aligned,
 };
 
 /// A request under construction: a header, a fixed part, attributes.
@@ -12,10 +12,12 @@ pub struct Request {
 }
 
 impl Request {
-    /// All interfaces.
+    /// All interfaces, with the virtual functions of cards.
     #[must_use]
     pub fn dump_links(sequence: u32) -> Vec<u8> {
-        Self::new(GET_LINK, FLAG_DUMP, sequence, &[0; 16]).finish()
+        // IFLA_EXT_MASK: RTEXT_FILTER_VF.
+        let request = Self::new(GET_LINK, FLAG_DUMP, sequence, &[0; 16]);
+        request.attribute(29, &1_u32.to_ne_bytes()).finish()
     }
 
     /// All addresses of all interfaces, both families.
@@ -28,6 +30,23 @@ impl Request {
     #[must_use]
     pub fn dump_neighbours(sequence: u32) -> Vec<u8> {
         Self::new(GET_NEIGHBOUR, FLAG_DUMP, sequence, &[0; 12]).finish()
+    }
+
+    /// All entries of forwarding databases.
+    #[must_use]
+    pub fn dump_forwarding(sequence: u32) -> Vec<u8> {
+        let mut fixed = [0; 12];
+        let [family, ..] = &mut fixed;
+        *family = Neighbour::BRIDGE;
+        Self::new(GET_NEIGHBOUR, FLAG_DUMP, sequence, &fixed).finish()
+    }
+
+    /// The number that the namespace behind a descriptor has in the one of the socket.
+    #[must_use]
+    pub fn namespace_id(sequence: u32, descriptor: i32) -> Vec<u8> {
+        // NETNSA_FD.
+        let request = Self::new(GET_NAMESPACE_ID, 0, sequence, &[0; 4]);
+        request.attribute(3, &descriptor.to_ne_bytes()).finish()
     }
 
     /// All routes, both families.

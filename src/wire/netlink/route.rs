@@ -15,6 +15,10 @@ pub struct Route<'a> {
     pub kind: u8,
     /// RT_TABLE_: 254 main, 255 local.
     pub table: u32,
+    /// RTPROT_: who made it: 2 the kernel, 3 boot, 4 an administrator.
+    pub protocol: u8,
+    /// RTA_PREFSRC: the address that packets sent along it come from.
+    pub source: Option<IpAddr>,
     /// RTM_F_CLONED: a cache entry, no configuration.
     pub is_cache: bool,
     /// It took the place of the one with the same table, destination and priority.
@@ -35,11 +39,12 @@ impl<'a> Route<'a> {
     pub(super) fn parse(raw: &Raw<'a>) -> Result<Self, Error> {
         // struct rtmsg: family, two prefix lengths, tos, table, protocol, scope, type, flags.
         let (fixed, rest) = split::<12>(raw.body)?;
-        let [family, prefix, _, _, table, _, _, kind, f0, f1, f2, f3] = *fixed;
+        let [family, prefix, _, _, table, protocol, _, kind, f0, f1, f2, f3] = *fixed;
         let mut route = Self {
             family,
             prefix,
             kind,
+            protocol,
             table: u32::from(table),
             is_cache: u32::from_ne_bytes([f0, f1, f2, f3]) & 0x200 != 0,
             replaces: raw.sequence == 0 && raw.flags & FLAG_REPLACE != 0,
@@ -51,6 +56,7 @@ impl<'a> Route<'a> {
                 4 => route.ifindex = u32_of(value),
                 5 => route.gateway = ip_of(family, value),
                 6 => route.priority = u32_of(value).unwrap_or(0),
+                7 => route.source = ip_of(family, value),
                 9 => route.multipath = value,
                 15 => route.table = u32_of(value).unwrap_or(route.table),
                 18 => route.gateway = via_of(value),

@@ -6,5 +6,6 @@ pub mod host;
 pub mod logger;
 pub mod management;
 pub mod run;
+pub mod spaces;
 pub mod token;
 pub mod watch;

@@ -21,10 +21,12 @@ pub enum Source {
     Client(Slot),
     /// The management port.
     Management,
-    /// The netlink socket of the home namespace.
-    Netlink,
+    /// The folders that files of namespaces are in.
+    Folders,
     /// Signals.
     Signals,
+    /// The netlink socket of a namespace.
+    Space(Slot),
     /// A Unix listener, by position.
     UnixListener(u16),
 }
@@ -65,9 +67,10 @@ impl From<Source> for Token {
             Source::Capture(slot) => (0_usize, slot),
             Source::Client(slot) => (1, slot),
             Source::Management => (2, none),
-            Source::Netlink => (3, none),
+            Source::Space(slot) => (3, slot),
             Source::Signals => (4, none),
             Source::UnixListener(index) => (5, Slot { index, generation: 0 }),
+            Source::Folders => (6, none),
         };
         let generation = usize::from(slot.generation & GENERATION_MASK);
         // 4 + 12 + 16 bits: fits the usize of a 32-bit machine.
@@ -89,9 +92,10 @@ pub fn source_of(token: Token) -> Option<Source> {
         0 => Source::Capture(slot),
         1 => Source::Client(slot),
         2 => Source::Management,
-        3 => Source::Netlink,
+        3 => Source::Space(slot),
         4 => Source::Signals,
         5 => Source::UnixListener(index),
+        6 => Source::Folders,
         _ => return None,
     })
 }
@@ -107,7 +111,8 @@ mod tests {
             Source::Capture(slot),
             Source::Client(slot),
             Source::Management,
-            Source::Netlink,
+            Source::Folders,
+            Source::Space(slot),
             Source::Signals,
             Source::UnixListener(7),
         ] {

@@ -16,6 +16,7 @@ use crate::time::{Clock, Tick};
 use crate::topology::graph::Graph;
 use crate::topology::links::{self, Change, Links};
 use crate::topology::pick::Selection as Names;
+use crate::topology::spaces::Spaces;
 use crate::topology::value::Value;
 
 use super::access::Access;
@@ -161,6 +162,8 @@ pub struct Agent {
     pub links: Links,
     /// Nodes and edges of this machine, their past included.
     pub graph: Graph,
+    /// The namespaces that the graph is made of.
+    pub spaces: Spaces,
     /// Flows of on-demand captures.
     pub captured: capture::Store,
     /// What clients ordered.
@@ -231,6 +234,7 @@ impl Agent {
             groups: group::Store::default(),
             links: Links::default(),
             graph: Graph::default(),
+            spaces: Spaces::new(&facts.hostname),
             captured: capture::Store::default(),
             orders: Orders::default(),
             attachments: Attachments::default(),

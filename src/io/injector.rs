@@ -36,7 +36,7 @@ impl Injector {
     /// Begins with new jobs and sends what is due.
     pub fn serve(&mut self, agent: &mut Agent, spaces: &Spaces, now: Tick) {
         while let Some(job) = agent.jobs.next_job() {
-            let opened = spaces.on_node(&agent.graph, &job.node, Sender::open);
+            let opened = spaces.on_node(agent, &job.node, Sender::open);
             match opened.and_then(|opened| opened) {
                 Ok(sender) => self.running.push(Running { job, sender, sent: 0, due: now }),
                 Err(error) => {

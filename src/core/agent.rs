@@ -11,6 +11,7 @@ use crate::flow::{
     Timeouts, Totals,
 };
 use crate::group;
+use crate::query::Run;
 use crate::source::Frame;
 use crate::time::{Clock, Tick};
 use crate::topology::graph::Graph;
@@ -42,6 +43,8 @@ pub use super::status::Usage;
 /// What a command answers.
 #[derive(Debug)]
 pub enum Reply {
+    /// A query that has just begun, to be moved on by [`Agent::advance_query`].
+    Query(Box<Run>),
     /// One row.
     Row(Row),
     /// Many, to be fetched by [`Agent::rows`] a few at a time.
@@ -272,6 +275,7 @@ impl Agent {
             Command::Flow(id) => self.flow(id),
             Command::Flows { query, page } => self.list_flows(query, page),
             Command::Flush(what) => Ok(Reply::Row(self.flush(what))),
+            Command::Gremlin { query } => self.gremlin(&query, caller),
             Command::GroupAdd { group, entries } => self.group_add(&group, &entries),
             Command::GroupFlush { group } => self.group_flush(&group),
             Command::GroupList { group } => self.group_list(group.as_deref()),

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::flow::top::{By, Order};
+use crate::query;
 use crate::wire::mac;
 
 use super::auth::Right;
@@ -29,6 +30,7 @@ pub enum Command {
     Flow(u64),
     Flows { query: Selection, page: Page },
     Flush(Flush),
+    Gremlin { query: String },
     GroupAdd { group: String, entries: Vec<Option<String>> },
     GroupFlush { group: String },
     GroupList { group: Option<String> },
@@ -113,6 +115,8 @@ pub enum Failure {
     Limit,
     /// Nothing of that id.
     NotFound,
+    /// The query has no answer: why, and where it says so.
+    Query(query::Error),
     /// The group has no saved file, or no line of it is an address.
     NothingSaved,
     /// The state directory could not be written or read: what the system says.
@@ -134,6 +138,7 @@ impl fmt::Display for Failure {
             Self::GroupNotFound => f.write_str("no such group"),
             Self::Limit => f.write_str("limit reached"),
             Self::NotFound => f.write_str("not found"),
+            Self::Query(error) => write!(f, "{error}"),
             Self::NothingSaved => f.write_str("nothing is saved"),
             Self::Unknown => f.write_str("unknown command"),
         }
@@ -180,6 +185,7 @@ pub enum Verb {
     Flow,
     Flows,
     Flush,
+    Gremlin,
     GroupAdd,
     GroupFlush,
     GroupList,
@@ -271,6 +277,7 @@ pub const TABLE: &[Entry] = &[
         "[dev= ip= mac= n= after=]",
         "neighbours on the links",
     ),
+    entry(Verb::Gremlin, &["gremlin"], &["gremlin"], "QUERY", "ask the map, as in G.V().Count()"),
     entry(Verb::Captures, &["captures"], &["captures"], "[n= after=]", "on-demand captures"),
     entry(
         Verb::Capture,
@@ -450,6 +457,13 @@ impl Command {
                     return Err(Failure::BadArgument { name: "what", expected: "flows or stats" });
                 }
             },
+            Verb::Gremlin => {
+                // Over UDP it is the rest of the line, blanks and equals signs and all.
+                let given = Some(arguments.text).filter(|text| !text.is_empty());
+                let given = given.or_else(|| arguments.words.first().copied());
+                let missing = Failure::BadArgument { name: "query", expected: "a query" };
+                Self::Gremlin { query: given.ok_or(missing)?.trim().to_owned() }
+            }
             Verb::GroupAdd => {
                 Self::GroupAdd { group: arguments.group()?, entries: arguments.data()? }
             }

@@ -12,6 +12,7 @@ pub mod engine;
 pub mod events;
 pub mod feed;
 pub mod flow_news;
+pub mod gremlin;
 pub mod groups;
 pub mod import;
 pub mod inject;

@@ -1,5 +1,6 @@
 //! Steps from and over flows: the flows of nodes, the nodes of flows, groups, packets, sockets.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -172,18 +173,17 @@ pub(super) fn bpf(input: Vec<PacketsOf>, expression: Rc<filter::Expression>) -> 
         let Some(flow) = scope.flows.get(item.flow) else { return Ok(()) };
         let mut which = Vec::new();
         for (at, packet) in item.of(flow) {
-            if !programs.contains_key(&packet.link_type) {
-                let link = LinkType(u16::try_from(packet.link_type).unwrap_or(u16::MAX));
-                let program = expression.compile(link, &Options::default());
-                let program = program
-                    .map_err(|error| scope.fail(format!("Not a valid BPF expression: {error}")))?;
-                programs.insert(packet.link_type, program);
-            }
+            let program = match programs.entry(packet.link_type) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => {
+                    let link = LinkType(u16::try_from(packet.link_type).unwrap_or(u16::MAX));
+                    let program = expression.compile(link, &Options::default());
+                    let wrong = |error| format!("Not a valid BPF expression: {error}");
+                    place.insert(program.map_err(|error| scope.fail(wrong(error)))?)
+                }
+            };
             let length = u32::try_from(packet.data.len()).unwrap_or(u32::MAX);
-            let program = programs.get(&packet.link_type);
-            if program
-                .is_some_and(|p| p.matches(&packet.data, length, &filter::vm::Meta::default()))
-            {
+            if program.matches(&packet.data, length, &filter::vm::Meta::default()) {
                 which.push(at);
             }
         }

@@ -77,9 +77,12 @@ fn last(flow: &Flow) -> Metric {
     flow.last_update.unwrap_or(flow.metric)
 }
 
+/// Members of one metric.
+type Members<'a> = dyn Iterator<Item = (Name, Value)> + 'a;
+
 impl MetricsOf {
     /// Each of them, as members and values.
-    fn each(&self, visit: &mut dyn FnMut(&mut dyn Iterator<Item = (Name, Value)>)) {
+    fn each(&self, visit: &mut dyn FnMut(&mut Members<'_>)) {
         match self {
             Self::Flow(metric) => {
                 visit(&mut metric.members().map(|(name, value)| (name.into(), value.into())));
@@ -130,8 +133,8 @@ fn add(sum: &mut Map, name: Name, value: &Value) {
         ("Last", Some(known), Some(value)) => Value::Int(known.max(value)),
         _ => {
             let mut total = Total::Int(0);
-            let both = known.into_iter().chain([value]);
-            if !both.fold(true, |fine, value| total.add(value) && fine) {
+            let mut both = known.into_iter().chain([value]);
+            if !both.all(|value| total.add(value)) {
                 return;
             }
             total.value()
@@ -149,8 +152,8 @@ pub(super) fn sum_of(input: Vec<(Owner, MetricsOf)>, key: Key) -> Box<dyn Task> 
                 metric.get(&key.text).is_some_and(|value| sum.add(&Value::Int(value)))
             }
             MetricsOf::Node(metrics) => {
-                let values = metrics.iter().filter_map(|metric| metric.value(&key));
-                values.fold(true, |fine, value| sum.add(&value) && fine)
+                let mut values = metrics.iter().filter_map(|metric| metric.value(&key));
+                values.all(|value| sum.add(&value))
             }
         };
         scope.spend(metrics.len())?;
@@ -330,7 +333,7 @@ impl Aggregates {
 }
 
 /// Start, end and the other members that are whole numbers and can be split.
-fn times(members: &mut dyn Iterator<Item = (Name, Value)>) -> (i64, i64, Vec<(Name, i64)>) {
+fn times(members: &mut Members<'_>) -> (i64, i64, Vec<(Name, i64)>) {
     let (mut start, mut last, mut values) = (0, 0, Vec::new());
     for (name, value) in members {
         let Some(value) = value.as_int() else { continue };

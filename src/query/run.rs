@@ -153,6 +153,14 @@ impl Run {
         }
     }
 
+    /// Appends one item of the answer as JSON, with its name where the answer is an object;
+    /// `false` if it is not there.
+    #[must_use]
+    pub fn write_item(&self, world: &World<'_>, at: usize, out: &mut Vec<u8>) -> bool {
+        let answer = self.answer.as_ref();
+        answer.is_some_and(|answer| Writer::at(at).item(answer, world, out))
+    }
+
     /// Appends the next piece of a graph in the language of Graphviz; `true` while there is more.
     pub fn write_dot(&mut self, out: &mut Vec<u8>, most: usize) -> bool {
         match &self.answer {

@@ -35,6 +35,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
+    /// One that begins with an item in the middle.
+    pub(super) fn at(at: usize) -> Self {
+        Self { at, ..Self::default() }
+    }
+
     /// See [`super::Run::write`].
     pub(super) fn write(
         &mut self,
@@ -75,7 +80,7 @@ impl Writer {
     }
 
     /// Writes the next item; `false` if there is none left.
-    fn item(&mut self, answer: &Answer, world: &World<'_>, out: &mut Vec<u8>) -> bool {
+    pub(super) fn item(&mut self, answer: &Answer, world: &World<'_>, out: &mut Vec<u8>) -> bool {
         match answer {
             Answer::Edges(edges) => self.one(edges, out, |_, edge, out| edge.write(out)),
             Answer::Nodes(nodes) => self.one(nodes, out, |_, node, out| node.write(out)),

@@ -5,6 +5,7 @@ pub mod crc32;
 pub mod decode;
 pub mod gzip;
 pub mod json;
+pub mod layers;
 pub mod link;
 pub mod mac;
 pub mod netlink;

@@ -25,7 +25,7 @@ pub(super) fn fragment(
     place: u16,
     body: &[u8],
 ) -> Vec<u8> {
-    let len = u16::try_from(20 + body.len()).unwrap();
+    let len = u16::try_from(body.len()).unwrap().saturating_add(20);
     let [l0, l1] = len.to_be_bytes();
     let ([i0, i1], [p0, p1]) = (id.to_be_bytes(), place.to_be_bytes());
     let header = [0x45, 0, l0, l1, i0, i1, p0, p1, 64, protocol, 0, 0];
@@ -72,7 +72,7 @@ pub(super) fn tcp(
 /// A UDP datagram from A's port `a` to B's port `b`, or back.
 pub(super) fn udp(back: bool, a: u16, b: u16, payload: &[u8]) -> Vec<u8> {
     let (sport, dport) = if back { (b, a) } else { (a, b) };
-    let len = u16::try_from(8 + payload.len()).unwrap();
+    let len = u16::try_from(payload.len()).unwrap().saturating_add(8);
     let header = [sport, dport, len, 0].map(u16::to_be_bytes).concat();
     datagram(back, 17, &[&header[..], payload].concat())
 }

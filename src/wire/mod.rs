@@ -3,6 +3,8 @@
 
 pub mod crc32;
 pub mod decode;
+pub mod dhcp;
+pub mod dns;
 pub mod gzip;
 pub mod json;
 pub mod layers;

@@ -4,8 +4,11 @@
 pub mod craft;
 pub mod crc32;
 pub mod decode;
+pub mod dhcp;
+pub mod dns;
 pub mod gzip;
 pub mod json;
+pub mod layers;
 pub mod link;
 pub mod mac;
 pub mod netlink;

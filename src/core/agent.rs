@@ -370,6 +370,7 @@ impl Agent {
     fn tend_captures(&mut self, now: Tick) -> bool {
         let wall = self.now();
         let more = self.captured.advance(wall, EXPIRE_BUDGET, &mut self.flow_news);
+        self.captured.count_into(&mut self.counters);
         self.tell_captures(now);
         self.tell_flows(now);
         more
@@ -390,7 +391,7 @@ impl Agent {
         let wall = self.now();
         let in_millis = |millis: u64| now.plus(millis.saturating_mul(1_000));
         let until = |at: i64| in_millis(u64::try_from(at.saturating_sub(wall)).unwrap_or(0));
-        let captured = self.captured.deadline().map(until);
+        let captured = self.captured.due().map(until);
         let orders = self.look_in().map(in_millis);
         let all = [flows, captured, orders, self.flows_due()];
         all.into_iter().flatten().fold(self.period.until, Tick::min)

@@ -11,6 +11,7 @@ pub mod events;
 pub mod feed;
 pub mod groups;
 pub mod listing;
+pub mod publish;
 pub mod report;
 pub mod row;
 pub mod select;

@@ -3,6 +3,7 @@
 pub mod capture;
 pub mod clients;
 pub mod host;
+pub mod http;
 pub mod logger;
 pub mod management;
 pub mod run;

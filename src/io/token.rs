@@ -19,6 +19,8 @@ pub enum Source {
     Capture(Slot),
     /// A stream client.
     Client(Slot),
+    /// A listener of the HTTP interface, by its number.
+    HttpListener(u16),
     /// The management port.
     Management,
     /// The netlink socket of the home namespace.
@@ -68,6 +70,7 @@ impl From<Source> for Token {
             Source::Netlink => (3, none),
             Source::Signals => (4, none),
             Source::UnixListener(index) => (5, Slot { index, generation: 0 }),
+            Source::HttpListener(index) => (6, Slot { index, generation: 0 }),
         };
         let generation = usize::from(slot.generation & GENERATION_MASK);
         // 4 + 12 + 16 bits: fits the usize of a 32-bit machine.
@@ -92,6 +95,7 @@ pub fn source_of(token: Token) -> Option<Source> {
         3 => Source::Netlink,
         4 => Source::Signals,
         5 => Source::UnixListener(index),
+        6 => Source::HttpListener(index),
         _ => return None,
     })
 }
@@ -110,6 +114,7 @@ mod tests {
             Source::Netlink,
             Source::Signals,
             Source::UnixListener(7),
+            Source::HttpListener(9),
         ] {
             let token = Token::from(source);
             assert_eq!(source_of(token), Some(source));

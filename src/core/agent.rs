@@ -378,9 +378,14 @@ impl Agent {
 
     /// Hands the changes of the graph since the last call to whoever follows it.
     pub fn tell_graph(&mut self) {
+        if !self.graph.has_events() {
+            return;
+        }
         for event in self.graph.take_events() {
             self.feed.publish(Message::Graph(event));
         }
+        // Those with a filter look at the graph itself.
+        self.feed.note();
     }
 
     /// When [`Self::turn`] has something to do next.

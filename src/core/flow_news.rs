@@ -148,7 +148,8 @@ impl Agent {
             for (_, attachment) in self.attachments.iter().filter(|(_, a)| a.capture == id) {
                 packets = packets.saturating_add(attachment.packets);
                 drops = drops.saturating_add(attachment.drops);
-                if let Some(figures) = attachment.table().and_then(|t| self.captured.statistics(t)) {
+                if let Some(figures) = attachment.table().and_then(|t| self.captured.statistics(t))
+                {
                     flows = flows.saturating_add(figures.flows);
                     dropped = dropped.saturating_add(figures.dropped);
                 }

@@ -18,6 +18,7 @@ pub mod import;
 pub mod inject;
 pub mod listing;
 pub mod orders;
+pub mod publish;
 pub mod report;
 pub mod resources;
 pub mod row;

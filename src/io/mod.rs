@@ -4,6 +4,7 @@ pub mod capture;
 pub mod clients;
 pub mod frames;
 pub mod host;
+pub mod http;
 pub mod injector;
 pub mod logger;
 pub mod management;

@@ -14,6 +14,7 @@ use mio::net::UnixListener;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
+use crate::api::http::Http;
 use crate::api::unix::Unix;
 use crate::config::Settings;
 use crate::config::settings::distance;
@@ -30,8 +31,9 @@ use crate::topology::links::Change as LinkChange;
 use crate::topology::pick::Selection;
 
 use super::capture::{self, Captures};
-use super::clients::Clients;
+use super::clients::{Clients, Limits, Stream};
 use super::host::{Configure, Machine};
+use super::http::Doors;
 use super::injector::Injector;
 use super::poster::Poster;
 use super::probes::Probes;
@@ -81,6 +83,7 @@ pub struct Loop {
     spaces: Spaces,
     signals: Signals,
     listeners: Vec<Listener>,
+    doors: Doors,
     /// No accept before this moment: descriptors had run out.
     paused: Option<Tick>,
     /// Given up to accept and close a client when descriptors have run out.
@@ -135,6 +138,7 @@ impl Loop {
             spaces,
             signals,
             listeners: Vec::new(),
+            doors: Doors::default(),
             paused: None,
             spare: fs::File::open("/dev/null").ok(),
             clients: Clients::default(),
@@ -154,6 +158,7 @@ impl Loop {
             new.listen(path, settings.socket_group.as_deref())?;
         }
         new.open_management(&settings, now.tick);
+        new.doors.become_these(&settings.http, new.poll.registry());
         Ok(new)
     }
 
@@ -194,6 +199,7 @@ impl Loop {
         if let Some(address) = self.management.as_ref().and_then(|port| port.address().ok()) {
             doors.push(format!("udp {address}"));
         }
+        doors.extend(self.doors.addresses().map(|address| format!("http://{address}")));
         doors.join(", ")
     }
 
@@ -256,6 +262,7 @@ impl Loop {
                 }
             }
             Source::Client(slot) => self.clients.event(slot, readiness),
+            Source::HttpListener(token) => self.doors.event(token),
             Source::Management => {
                 if let Some(port) = &mut self.management {
                     port.event(readiness, &mut self.agent);
@@ -300,8 +307,10 @@ impl Loop {
             self.each_second(tick);
         }
         self.apply_settings(tick);
-        if !self.agent.bus.is_empty() {
-            self.clients.wake_streams();
+        // What frames, links and commands of this turn have changed.
+        self.agent.tell_graph();
+        if self.agent.feed.take_fresh() || !self.agent.bus.is_empty() {
+            self.clients.wake_streams(&self.agent);
             more |= self.clients.serve(self.poll.registry(), &mut self.agent, tick);
             if let Some(port) = &mut self.management {
                 more |= port.serve(&mut self.agent, tick);
@@ -476,6 +485,7 @@ impl Loop {
         self.captures.configure(capturing(&settings), &mut self.agent.counters);
         self.captures.sync(&self.agent.links, now, &mut self.agent.counters);
         self.register_captures(now);
+        self.doors.become_these(&settings.http, self.poll.registry());
         let wanted = (settings.management_address, settings.management_port);
         let open = self.management.as_ref().and_then(|port| port.address().ok());
         match (&mut self.management, open) {
@@ -558,7 +568,11 @@ impl Loop {
             return false;
         }
         self.paused = None;
-        let most = self.agent.settings().max_clients;
+        let settings = self.agent.settings();
+        let limits = Limits { most: settings.max_clients, per_address: settings.http_per_address };
+        if !self.accept_http(limits, now) {
+            return false;
+        }
         for listener in &mut self.listeners {
             for _ in 0..ACCEPTS {
                 if !listener.readable {
@@ -570,8 +584,9 @@ impl Loop {
                         let connection = Box::new(Unix::new(Caller { right: Right::Admin }));
                         let registry = self.poll.registry();
                         let agent = &mut self.agent;
+                        let stream = Stream::Unix(stream);
                         let admitted =
-                            self.clients.admit(stream, connection, most, registry, agent, now);
+                            self.clients.admit(stream, connection, limits, registry, agent, now);
                         if let Err(error) = admitted {
                             log::warn!("client: {error}");
                         }
@@ -596,7 +611,39 @@ impl Loop {
             }
         }
         self.agent.facts.clients = self.clients.len();
-        self.listeners.iter().any(|listener| listener.readable)
+        self.listeners.iter().any(|listener| listener.readable) || self.doors.are_ready()
+    }
+
+    /// Takes in waiting clients of HTTP; `false` if descriptors have run out.
+    fn accept_http(&mut self, limits: Limits, now: Tick) -> bool {
+        for _ in 0..ACCEPTS {
+            match self.doors.accept() {
+                Ok(None) => break,
+                Ok(Some((stream, from, to))) => {
+                    let connection = Box::new(Http::new(from, to, now));
+                    let registry = self.poll.registry();
+                    let stream = Stream::Tcp(stream);
+                    let agent = &mut self.agent;
+                    let admitted =
+                        self.clients.admit(stream, connection, limits, registry, agent, now);
+                    if let Err(error) = admitted {
+                        log::warn!("client: {error}");
+                    }
+                }
+                Err(error) => {
+                    self.spare = None;
+                    if matches!(self.doors.accept(), Ok(Some(_))) {
+                        let refused = &mut self.agent.counters.clients_refused;
+                        *refused = refused.saturating_add(1);
+                    }
+                    self.spare = fs::File::open("/dev/null").ok();
+                    log::warn!("accept: {error}");
+                    self.paused = Some(now.plus(PAUSE));
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     fn make_ready(&mut self, slot: u16) {
@@ -617,6 +664,7 @@ impl Loop {
                 log::warn!("{}: {error}", listener.path.display());
             }
         }
+        self.doors.close(self.poll.registry());
         self.agent.finish();
         if let Some(port) = &mut self.management {
             port.serve(&mut self.agent, now.tick);

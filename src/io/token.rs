@@ -19,6 +19,8 @@ pub enum Source {
     Capture(Slot),
     /// A stream client.
     Client(Slot),
+    /// A listener of the HTTP interface, by its number.
+    HttpListener(u16),
     /// The management port.
     Management,
     /// The folders that files of namespaces are in.
@@ -77,6 +79,7 @@ impl From<Source> for Token {
             Source::Folders => (6, none),
             Source::Probe(slot) => (7, slot),
             Source::Post(slot) => (8, slot),
+            Source::HttpListener(index) => (9, Slot { index, generation: 0 }),
         };
         let generation = usize::from(slot.generation & GENERATION_MASK);
         // 4 + 12 + 16 bits: fits the usize of a 32-bit machine.
@@ -104,6 +107,7 @@ pub fn source_of(token: Token) -> Option<Source> {
         6 => Source::Folders,
         7 => Source::Probe(slot),
         8 => Source::Post(slot),
+        9 => Source::HttpListener(index),
         _ => return None,
     })
 }
@@ -125,6 +129,7 @@ mod tests {
             Source::Space(slot),
             Source::Signals,
             Source::UnixListener(7),
+            Source::HttpListener(9),
         ] {
             let token = Token::from(source);
             assert_eq!(source_of(token), Some(source));

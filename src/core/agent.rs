@@ -234,6 +234,8 @@ impl Agent {
             Command::GroupRemove { group, entries } => self.group_remove(&group, &entries),
             Command::GroupSave { group } => self.group_save(&group),
             Command::Info => Ok(Reply::Row(self.info())),
+            Command::Namespaces => Ok(self.list_namespaces()),
+            Command::Nodes { query, page } => Ok(self.list_nodes(query, page)),
             Command::Interfaces { page } => Ok(self.list_interfaces(page)),
             Command::Neighbours { query, page } => Ok(self.list_neighbours(query, page)),
             Command::PacketStats => Ok(self.packet_stats()),

@@ -8,6 +8,7 @@ use crate::flow::top::{By, Order};
 use crate::wire::mac;
 
 use super::auth::Right;
+pub use super::map::NodeQuery;
 use super::select::Selection;
 
 /// Rows of an answer when the caller does not say how many.
@@ -35,7 +36,9 @@ pub enum Command {
     GroupSave { group: String },
     Info,
     Interfaces { page: Page },
+    Namespaces,
     Neighbours { query: NeighbourQuery, page: Page },
+    Nodes { query: NodeQuery, page: Page },
     PacketStats,
     Publish { text: String },
     Reload,
@@ -173,7 +176,9 @@ pub enum Verb {
     HelpEvents,
     Info,
     Interfaces,
+    Namespaces,
     Neighbours,
+    Nodes,
     PacketStats,
     Publish,
     Reload,
@@ -246,6 +251,14 @@ pub const TABLE: &[Entry] = &[
         "[dev= ip= mac= n= after=]",
         "neighbours on the links",
     ),
+    entry(
+        Verb::Nodes,
+        &["topology"],
+        &["topology"],
+        "[type= name= netns= n= after=]",
+        "nodes of the map",
+    ),
+    entry(Verb::Namespaces, &["netns"], &["netns"], "", "network namespaces"),
     entry(Verb::Communities, &[], &["communities"], "", "interface groups with addresses"),
     entry(Verb::PacketStats, &[], &["packetstats"], "", "packet counters by kind"),
     entry(Verb::Timestamps, &[], &["timestamps"], "", "when things last happened"),
@@ -436,6 +449,15 @@ impl Command {
             Verb::Neighbours => {
                 Self::Neighbours { query: neighbours(arguments)?, page: arguments.page()? }
             }
+            Verb::Namespaces => Self::Namespaces,
+            Verb::Nodes => Self::Nodes {
+                query: NodeQuery {
+                    kind: arguments.named("type").map(str::to_owned),
+                    name: arguments.named("name").map(str::to_owned),
+                    namespace: arguments.named("netns").map(str::to_owned),
+                },
+                page: arguments.page()?,
+            },
             Verb::PacketStats => Self::PacketStats,
             Verb::Publish => Self::Publish { text: arguments.text.to_owned() },
             Verb::Reload => Self::Reload,

@@ -9,6 +9,7 @@ pub mod engine;
 pub mod events;
 pub mod groups;
 pub mod listing;
+mod map;
 pub mod report;
 pub mod row;
 pub mod select;

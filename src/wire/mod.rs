@@ -1,6 +1,7 @@
 //! Views of bytes and writers of bytes: no state, no clock, no input or output, nothing allocated
 //! on the way in.
 
+pub mod craft;
 pub mod crc32;
 pub mod decode;
 pub mod dhcp;
@@ -15,4 +16,5 @@ pub mod order;
 pub mod pcap;
 pub mod pcapng;
 pub mod proto;
+pub mod protobuf;
 pub mod uuid;

@@ -52,7 +52,7 @@ impl Bench {
     }
 
     fn advance(&mut self, millis: i64) {
-        while self.store.advance(1_000_000 + millis, 3, &mut self.notes) {}
+        while self.store.advance(millis.saturating_add(1_000_000), 3, &mut self.notes) {}
     }
 
     fn told(&mut self) -> Vec<String> {
@@ -461,11 +461,11 @@ proptest! {
             bench.advance(at as i64);
             bench.put(at, &noise);
             prop_assert!(bench.store.len() <= cap);
-            let mut listed = 0;
+            let mut listed = 0_usize;
             let mut slot = bench.store.oldest;
             while let Some(place) = bench.store.slots.get(slot as usize) {
                 prop_assert!(place.entry.is_some());
-                listed += 1;
+                listed = listed.saturating_add(1);
                 slot = place.newer;
             }
             prop_assert_eq!(listed, bench.store.len());

@@ -288,6 +288,8 @@ impl Agent {
             Command::GroupSave { group } => self.group_save(&group),
             Command::Import { file } => self.import(&file),
             Command::Info => Ok(Reply::Row(self.info())),
+            Command::Namespaces => Ok(self.list_namespaces()),
+            Command::Nodes { query, page } => Ok(self.list_nodes(query, page)),
             Command::Interfaces { page } => Ok(self.list_interfaces(page)),
             Command::Neighbours { query, page } => Ok(self.list_neighbours(query, page)),
             Command::PacketStats => Ok(self.packet_stats()),

@@ -17,6 +17,7 @@ pub mod groups;
 pub mod import;
 pub mod inject;
 pub mod listing;
+mod map;
 pub mod orders;
 pub mod publish;
 pub mod report;

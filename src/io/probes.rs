@@ -30,7 +30,7 @@ const BLOCK: u32 = 64 << 10;
 const BLOCKS: u32 = 4;
 
 /// Milliseconds after which frames are handed over that don't fill a block.
-const TIMEOUT: u32 = 40;
+const TIMEOUT: u32 = 20;
 
 #[derive(Debug)]
 struct Probe {

@@ -28,6 +28,7 @@ use crate::sys::signals::{Signal, Signals};
 use crate::sys::{clock, privileges, process, unix_socket};
 use crate::time::{Clock, Tick};
 use crate::topology::links::Change as LinkChange;
+use crate::topology::machine;
 use crate::topology::pick::Selection;
 
 use super::capture::{self, Captures};
@@ -130,6 +131,7 @@ impl Loop {
         for problem in agent.load_orders() {
             log::warn!("{problem}");
         }
+        describe_machine(&mut agent);
         let spaces = Spaces::open(&settings, poll.registry(), &mut agent, now);
         let mut new = Self {
             captures: Captures::new(capturing(&settings), process::total_ram()),
@@ -712,6 +714,27 @@ fn facts() -> Facts {
         hostname: machine.host,
         ram: process::total_ram(),
         ..Facts::default()
+    }
+}
+
+/// Tells the map what the files of this machine say of it.
+fn describe_machine(agent: &mut Agent) {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let (release, cpuinfo) = (read("/etc/os-release"), read("/proc/cpuinfo"));
+    let (cmdline, isolated) = (read("/proc/cmdline"), read("/sys/devices/system/cpu/isolated"));
+    let vendor = read("/sys/class/dmi/id/sys_vendor") + &read("/sys/class/dmi/id/product_name");
+    let described = machine::describe(&machine::Files {
+        release: &release,
+        cpuinfo: &cpuinfo,
+        cmdline: &cmdline,
+        isolated: &isolated,
+        vendor: &vendor,
+        hypervisor: Path::new("/dev/kvm").exists(),
+        kernel: &process::machine().release,
+        instance: &agent.facts.uuid,
+    });
+    for (key, value) in described.iter() {
+        agent.spaces.set_machine(key.to_owned(), value.clone());
     }
 }
 

@@ -326,6 +326,13 @@ impl Graph {
         self.places.iter().filter_map(|place| place.node.as_ref())
     }
 
+    /// The nodes from a place on, each with its place: as long as a node is there it keeps it.
+    pub fn nodes_from(&self, place: u64) -> impl Iterator<Item = (u64, &Rc<Node>)> {
+        let skipped = usize::try_from(place).unwrap_or(usize::MAX);
+        let rest = self.places.get(skipped..).unwrap_or_default();
+        (place..).zip(rest).filter_map(|(at, place)| Some((at, place.node.as_ref()?)))
+    }
+
     /// All edges.
     pub fn edges(&self) -> impl Iterator<Item = &Rc<Edge>> {
         self.edges.iter().flatten()

@@ -7,6 +7,7 @@ pub mod graph;
 mod interface;
 pub mod link;
 pub mod links;
+pub mod machine;
 mod metadata;
 pub mod neighbours;
 pub mod pick;

@@ -75,6 +75,8 @@ pub(super) struct Space {
     /// Numbers whose namespaces have been looked for.
     pub(super) sought: BTreeSet<i32>,
     pub(super) round: Round,
+    /// The first dumps are done.
+    pub(super) settled: bool,
 }
 
 impl Space {
@@ -133,6 +135,7 @@ impl Space {
     /// After those dumps: removes what none of them mentioned.
     pub(super) fn end_sync(&mut self, work: &mut Work) {
         let round = self.round;
+        let first = !std::mem::replace(&mut self.settled, true);
         self.interfaces.retain(|_, one| {
             if one.seen != round {
                 work.gone.extend(one.node.take());
@@ -159,7 +162,7 @@ impl Space {
             let before = one.routes.len();
             one.routes.retain(|_, route| route.seen == round);
             swept(before, one.routes.len(), Parts::ROUTES);
-            mark((key, *ifindex), one, parts, work);
+            mark((key, *ifindex), one, if first { Parts::ALL } else { parts }, true, work);
         }
     }
 
@@ -210,7 +213,7 @@ impl Space {
         {
             parts = parts.with(Parts::METRIC);
         }
-        mark(place, one, parts, work);
+        mark(place, one, parts, self.settled, work);
     }
 
     fn remove_link(&mut self, link: &netlink::Link<'_>, clock: &Clock, work: &mut Work) {
@@ -307,7 +310,7 @@ impl Space {
     /// The routes that the new one takes the place of, whichever interface they lead through.
     fn forget_route(&mut self, route: &netlink::Route<'_>, work: &mut Work) {
         let Some(wanted) = route_key(route, None) else { return };
-        let key = self.key;
+        let (key, settled) = (self.key, self.settled);
         for (ifindex, one) in &mut self.interfaces {
             let before = one.routes.len();
             if before == 0 {
@@ -315,7 +318,7 @@ impl Space {
             }
             one.routes.retain(|known, _| RouteKey { gateway: None, ..*known } != wanted);
             if one.routes.len() != before {
-                mark((key, *ifindex), one, Parts::ROUTES, work);
+                mark((key, *ifindex), one, Parts::ROUTES, settled, work);
             }
         }
     }
@@ -331,7 +334,7 @@ impl Space {
         let mut scope = Scope { round: self.round, left_out: false };
         let parts = change(one, &mut scope);
         work.left_out = work.left_out.saturating_add(u64::from(scope.left_out));
-        mark((self.key, ifindex), one, parts, work);
+        mark((self.key, ifindex), one, parts, self.settled, work);
     }
 }
 
@@ -349,10 +352,16 @@ impl Scope {
 }
 
 /// Notes that parts of an interface are to be shown anew.
-pub(super) fn mark(place: (SpaceKey, u32), one: &mut Interface, parts: Parts, work: &mut Work) {
+pub(super) fn mark(
+    place: (SpaceKey, u32),
+    one: &mut Interface,
+    parts: Parts,
+    settled: bool,
+    work: &mut Work,
+) {
     one.dirty = one.dirty.with(parts);
-    // It is shown once the driver has been asked.
-    if parts.is_empty() || !one.asked {
+    // It is shown once all about it is known: the driver was asked, the first dumps are done.
+    if parts.is_empty() || !one.asked || !settled {
         return;
     }
     if !parts.without(Parts::LAZY).is_empty() {

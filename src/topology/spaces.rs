@@ -16,7 +16,7 @@ use super::graph::{Graph, Id, Link, Node, edge_id};
 use super::interface::{Card, Interface, Parts};
 use super::metadata::{self, Shared};
 use super::space::{Departed, Space, Work, mark};
-use super::value::{Map, Value};
+use super::value::{Key, Map, Value};
 
 pub use super::space::{HOME, SpaceKey};
 
@@ -139,7 +139,7 @@ impl Spaces {
     }
 
     /// Adds a member to the metadata of the host's node, or takes it out.
-    pub fn set_machine(&mut self, key: &'static str, value: Value) {
+    pub fn set_machine(&mut self, key: impl Into<Key>, value: impl Into<Value>) {
         self.machine_changed |= self.machine.set(key, value);
     }
 
@@ -201,7 +201,7 @@ impl Spaces {
             }
             for (ifindex, one) in &mut space.interfaces {
                 if one.link.parent_namespace.is_some() {
-                    mark((space.key, *ifindex), one, Parts::LINK, &mut self.work);
+                    mark((space.key, *ifindex), one, Parts::LINK, space.settled, &mut self.work);
                 }
             }
         }
@@ -262,7 +262,9 @@ impl Spaces {
 
     /// Takes what a driver said; `None` if it said nothing.
     pub fn set_card(&mut self, key: SpaceKey, ifindex: u32, facts: Option<&CardFacts>) {
-        let Some(one) = interface_mut(&mut self.slots, key, ifindex) else { return };
+        let Some(space) = space_mut(&mut self.slots, key) else { return };
+        let settled = space.settled;
+        let Some(one) = space.interfaces.get_mut(&ifindex) else { return };
         let first = !std::mem::replace(&mut one.asked, true);
         let mut card = Card::default();
         if let Some(facts) = facts {
@@ -283,7 +285,7 @@ impl Spaces {
             Parts::CARD
         };
         one.card = card;
-        mark((key, ifindex), one, parts, &mut self.work);
+        mark((key, ifindex), one, parts, settled, &mut self.work);
     }
 
     /// The next question about numbers of namespaces. The answer goes to [`Self::answer`].
@@ -313,7 +315,7 @@ impl Spaces {
         }
         for (ifindex, one) in &mut space.interfaces {
             if one.link.parent_namespace == Some(id) {
-                mark((space.key, *ifindex), one, Parts::LINK, &mut self.work);
+                mark((space.key, *ifindex), one, Parts::LINK, space.settled, &mut self.work);
             }
         }
         self.news = true;
@@ -400,8 +402,8 @@ impl Spaces {
 
     /// Makes the nodes of namespaces that have none, and keeps that of the host up to date.
     fn show_roots(&mut self, graph: &mut Graph, now: i64, random: &mut dyn FnMut() -> [u8; 16]) {
+        let mut host_id = self.host_node().map(Rc::clone);
         let (host, origin) = (&self.host, &self.origin);
-        let host_id = self.slots.first().and_then(Option::as_ref).and_then(|s| s.root.clone());
         for space in self.slots.iter_mut().flatten().filter(|space| space.root.is_none()) {
             let id: Id = Uuid::random(random()).to_string().into();
             let tid = Value::Text(Rc::clone(&space.tid));
@@ -431,6 +433,7 @@ impl Spaces {
                 // Only a full graph refuses, and counts that itself.
                 let _ = graph.link(link, Map::new(), now);
             }
+            host_id = host_id.or_else(|| Some(Rc::clone(&id)));
             space.root = Some(id);
         }
         if std::mem::take(&mut self.machine_changed)

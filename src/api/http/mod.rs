@@ -15,6 +15,7 @@ mod handlers;
 pub mod head;
 mod login;
 mod openapi;
+mod resources;
 pub mod response;
 pub mod routes;
 mod session;

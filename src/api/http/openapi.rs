@@ -39,6 +39,31 @@ const SCHEMAS: &[(&str, &str)] = &[
         "Status",
         r#"{"type":"object","required":["Agents","Peers","Publishers","Subscribers","Alerts","Captures","Probes","Counters"],"properties":{"Agents":{"type":"object"},"Peers":{"type":"object"},"Publishers":{"type":"object"},"Subscribers":{"type":"object"},"Alerts":{"type":"object"},"Captures":{"type":"object"},"Probes":{"type":"object"},"Counters":{"type":"object","additionalProperties":{"type":"integer"}}}}"#,
     ),
+    ("Node", r##"{"$ref":"#/components/schemas/Element"}"##),
+    (
+        "Alert",
+        r#"{"type":"object","required":["Expression"],"properties":{"Name":{"type":"string"},"Description":{"type":"string"},"Expression":{"type":"string"},"Action":{"type":"string","pattern":"^(|http://.*)$"},"Trigger":{"type":"string","pattern":"^(|graph|duration:.*)$"}}}"#,
+    ),
+    (
+        "Capture",
+        r#"{"type":"object","required":["GremlinQuery"],"properties":{"GremlinQuery":{"type":"string","maxLength":4096},"Name":{"type":"string"},"Description":{"type":"string"},"Type":{"enum":["","afpacket","pcap"]},"BPFFilter":{"type":"string","maxLength":4096},"HeaderSize":{"type":"integer","minimum":0,"maximum":4096},"RawPacketLimit":{"type":"integer","minimum":0,"maximum":10},"ExtraTCPMetric":{"type":"boolean"},"IPDefrag":{"type":"boolean"},"ReassembleTCP":{"type":"boolean"},"LayerKeyMode":{"enum":["","L2","L3"]},"ExtraLayers":{"oneOf":[{"type":"integer","minimum":0,"maximum":7},{"type":"array","items":{"enum":["VRRP","DNS","DHCPv4"]}}]},"SamplingRate":{"type":"integer"},"PollingInterval":{"type":"integer"},"Port":{"type":"integer","minimum":0,"maximum":65535},"Target":{"type":"string"},"TargetType":{"enum":["","local","netflowv5","erspanv1"]}}}"#,
+    ),
+    (
+        "EdgeRule",
+        r#"{"type":"object","required":["Src","Dst","Metadata"],"properties":{"Name":{"type":"string"},"Description":{"type":"string"},"Src":{"type":"string"},"Dst":{"type":"string"},"Metadata":{"type":"object","required":["RelationType"]}}}"#,
+    ),
+    (
+        "Injection",
+        r#"{"type":"object","required":["Src","Type"],"properties":{"Src":{"type":"string"},"Dst":{"type":"string"},"SrcIP":{"type":"string"},"DstIP":{"type":"string"},"SrcMAC":{"type":"string"},"DstMAC":{"type":"string"},"SrcPort":{"type":"integer","minimum":0,"maximum":65535},"DstPort":{"type":"integer","minimum":0,"maximum":65535},"Type":{"enum":["icmp4","icmp6","tcp4","tcp6","udp4","udp6"]},"Payload":{"type":"string","maxLength":1400},"ICMPID":{"type":"integer","minimum":0,"maximum":65535},"Count":{"type":"integer","minimum":1,"maximum":100000},"Interval":{"type":"integer","minimum":0},"Mode":{"enum":["","unique","random"]},"IncrementPayload":{"type":"integer","minimum":0},"TTL":{"type":"integer","minimum":0,"maximum":255}}}"#,
+    ),
+    (
+        "NodeRule",
+        r#"{"type":"object","required":["Action","Metadata"],"properties":{"Name":{"type":"string"},"Description":{"type":"string"},"Action":{"enum":["create","update"]},"Query":{"type":"string"},"Metadata":{"type":"object"}}}"#,
+    ),
+    (
+        "Patch",
+        r#"{"type":"array","maxItems":256,"items":{"type":"object","required":["op","path"],"properties":{"op":{"enum":["add","remove","replace","move","copy","test"]},"path":{"type":"string"},"from":{"type":"string"},"value":{}}}}"#,
+    ),
     (
         "Login",
         r#"{"type":"object","required":["username","password"],"properties":{"username":{"type":"string"},"password":{"type":"string"}}}"#,

@@ -3,7 +3,7 @@
 
 use super::head::{Method, Request};
 use super::response::Response;
-use super::{handlers, login, openapi};
+use super::{handlers, login, openapi, resources};
 use crate::config::access::Role;
 use crate::core::Agent;
 use crate::core::auth::Caller;
@@ -235,7 +235,7 @@ pub fn find(request: &Request) -> Found {
 
 /// Every operation.
 pub fn all() -> impl Iterator<Item = &'static Route> {
-    ROUTES.iter()
+    ROUTES.iter().chain([&resources::IMPORT]).chain(resources::ROUTES.iter().flatten())
 }
 
 /// Methods of a path, for `Allow`.

@@ -84,7 +84,7 @@ impl Answer {
 
     /// Makes more and hands it on; `true` once all is handed on. Stops after one stretch of work,
     /// or when enough waits to be sent.
-    pub(super) fn advance(&mut self, agent: &mut Agent, out: &mut Outbox) -> bool {
+    pub(super) fn advance(&mut self, agent: &Agent, out: &mut Outbox) -> bool {
         loop {
             let rest = self.piece.get(self.at..).unwrap_or_default();
             if !rest.is_empty() {

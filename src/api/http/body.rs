@@ -133,6 +133,7 @@ fn size(line: &[u8]) -> Result<usize, Error> {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "a test may overflow")]
 mod tests {
     use super::*;
 

@@ -173,15 +173,14 @@ impl Http {
             return self.run(request, route, &identity, agent, now);
         }
         match request.field("expect") {
-            Some(expected) if expected.eq_ignore_ascii_case("100-continue") => {
-                if request.is_11 {
-                    out.push(|bytes| bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
-                }
+            Some(expected) if expected.eq_ignore_ascii_case("100-continue") && request.is_11 => {
+                out.push(|bytes| bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
             }
-            Some(_) => {
+            Some(_) if request.is_11 => {
                 return self.say(Response::text(417, "Expectation Failed"), &request, agent);
             }
-            None => {}
+            // Of an older client it means nothing (RFC 9110 section 10.1.1).
+            Some(_) | None => {}
         }
         let decoder = Decoder::new(request.framing);
         let incoming = Incoming { request, decoder, route, identity, started: now };

@@ -66,7 +66,7 @@ fn is_ours(host: &str, agent: &Agent) -> bool {
     name == "localhost"
         || is_own(&own)
         || is_own(short)
-        || agent.settings().http_hosts.iter().any(|known| *known == name)
+        || agent.settings().http_hosts.contains(&name)
 }
 
 fn without_port(host: &str) -> Option<&str> {

@@ -167,7 +167,7 @@ impl Session {
         }
     }
 
-    pub(super) fn closed(&mut self, agent: &mut Agent) {
+    pub(super) fn closed(&self, agent: &mut Agent) {
         agent.feed.leave(self.client.member);
         if self.client.deletes && self.publishes() {
             agent.withdraw(&self.client.origin);
@@ -202,7 +202,7 @@ impl Session {
     }
 
     /// Hands on the answer that opens the WebSocket, and the first ping; `true` once it is open.
-    fn open(&mut self, agent: &mut Agent, out: &mut Outbox) -> bool {
+    fn open(&mut self, agent: &Agent, out: &mut Outbox) -> bool {
         if let Some(head) = &mut self.head {
             if !head.advance(agent, out) {
                 return false;

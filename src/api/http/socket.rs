@@ -144,7 +144,7 @@ impl Socket {
     }
 
     /// Sends a whole message, or a part of one; `false` if there is no room for it.
-    pub(super) fn send(&mut self, payload: &[u8], part: Part, out: &mut Outbox) -> bool {
+    pub(super) fn send(&self, payload: &[u8], part: Part, out: &mut Outbox) -> bool {
         let kind = match (part.first, part.binary) {
             (false, _) => Data::Continue,
             (true, true) => Data::Binary,

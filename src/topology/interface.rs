@@ -13,7 +13,7 @@ use super::value::Value;
 
 /// Addresses, neighbours, forwarding entries and routes of one interface that are shown, each;
 /// further ones are left out and counted.
-pub(super) const MAX_ENTRIES: usize = 1_024;
+pub(super) const MAX_ENTRIES: usize = 512;
 
 /// Bytes of a hardware address: InfiniBand's has 20.
 const MAX_HARDWARE: usize = 32;

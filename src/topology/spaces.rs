@@ -692,3 +692,6 @@ fn interface_mut(
 ) -> Option<&mut Interface> {
     space_mut(slots, key)?.interfaces.get_mut(&ifindex)
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,6 +85,8 @@ pub struct Settings {
     pub reassemble: bool,
     /// Messages to decode, a sum of [`extra::VRRP`], [`extra::DNS`] and [`extra::DHCPV4`].
     pub extra_layers: u32,
+    /// Its flows are told and not shown: they are kept elsewhere.
+    pub away: bool,
     /// Which packets count, after they were put together.
     pub filter: Option<Program>,
 }
@@ -296,11 +298,15 @@ impl Store {
         Some(&entry.flow)
     }
 
-    /// All flows.
+    /// All flows that are shown.
     pub fn iter(&self) -> impl Iterator<Item = (FlowRef, &Flow)> {
         self.slots.iter().enumerate().filter_map(|(at, slot)| {
             let at = u32::try_from(at).ok()?;
             let flow = &slot.entry.as_deref()?.flow;
+            let table = slot.key().and_then(|key| self.tables.get(usize::from(key.table)));
+            if table.and_then(|table| table.settings.as_ref()).is_some_and(|known| known.away) {
+                return None;
+            }
             Some((FlowRef { slot: at, generation: slot.generation }, flow))
         })
     }

@@ -27,8 +27,9 @@ use super::auth::{Caller, Right};
 use super::bus::{Bus, Event, Subscription, Topic, Topics};
 use super::command::{Command, Failure, Flush};
 use super::engine::Engine;
+use super::exports::Exports;
 use super::feed::{Feed, Message};
-use super::flow_news::FlowNews;
+use super::flow_news::{FlowNews, News};
 use super::inject::Jobs;
 use super::orders::Orders;
 use super::resources::Kind;
@@ -177,6 +178,8 @@ pub struct Agent {
     pub alerts: Alerts,
     /// Packets that wait to be sent.
     pub jobs: Jobs,
+    /// What captures send to other machines.
+    pub exports: Exports,
     pub(super) applied: Applied,
     /// Where packets of capture files go.
     pub(super) imports: Option<capture::store::TableId>,
@@ -243,6 +246,7 @@ impl Agent {
             attachments: Attachments::default(),
             alerts: Alerts::default(),
             jobs: Jobs::default(),
+            exports: Exports::default(),
             applied: Applied::default(),
             imports: None,
             flow_news: FlowNews::default(),
@@ -371,7 +375,9 @@ impl Agent {
     /// Moves the flows of captures on, and tells what became of them.
     fn tend_captures(&mut self, now: Tick) -> bool {
         let wall = self.now();
-        let more = self.captured.advance(wall, EXPIRE_BUDGET, &mut self.flow_news);
+        let mut news = News::new(&mut self.flow_news, &mut self.exports, self.clock.wall);
+        let more = self.captured.advance(wall, EXPIRE_BUDGET, &mut news);
+        self.exports.flush(self.clock.wall);
         self.captured.count_into(&mut self.counters);
         self.tell_captures(now);
         self.tell_flows(now);

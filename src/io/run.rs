@@ -33,6 +33,7 @@ use crate::topology::pick::Selection;
 
 use super::capture::{self, Captures};
 use super::clients::{Clients, Limits, Stream};
+use super::exporter::Sender;
 use super::host::{Configure, Machine};
 use super::http::Doors;
 use super::injector::Injector;
@@ -98,6 +99,7 @@ pub struct Loop {
     probes_ready: VecDeque<Place>,
     injector: Injector,
     poster: Poster,
+    sender: Sender,
     changes: Vec<LinkChange>,
     next_second: Tick,
     revision: u64,
@@ -150,6 +152,7 @@ impl Loop {
             probes_ready: VecDeque::new(),
             injector: Injector::default(),
             poster: Poster::default(),
+            sender: Sender::default(),
             changes: Vec::new(),
             next_second: now.tick,
             seconds: 0,
@@ -355,6 +358,7 @@ impl Loop {
         let more = self.probes.sync(agent, &self.spaces, registry, &mut self.probes_ready);
         self.injector.serve(agent, &self.spaces, now);
         self.poster.serve(agent, registry, now);
+        let more = self.sender.serve(agent) || more;
         // Changes of the graph are told in the next turn.
         more || agent.graph.has_events()
     }

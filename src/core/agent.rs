@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use crate::capture;
+use crate::capture::store::Times;
 use crate::config::Settings;
 use crate::counters::Counters;
 use crate::flow::{
@@ -518,6 +519,19 @@ impl Agent {
         let settings = &self.settings;
         self.engine.flows.set_limits(limits(settings, self.facts.ram));
         self.engine.flows.set_timeouts(timeouts(settings));
+        self.captured.set_times(Times {
+            update: i64::from(settings.flow_update).saturating_mul(1_000),
+            expire: i64::from(settings.flow_expire).saturating_mul(1_000),
+            ..Times::default()
+        });
+        self.captured.set_cap(settings.flow_max as usize);
+        let named = |names: &[(u16, String)]| -> Vec<(u16, Rc<str>)> {
+            names.iter().map(|(port, name)| (*port, name.as_str().into())).collect()
+        };
+        self.captured.set_applications(
+            &named(&settings.tcp_applications),
+            &named(&settings.udp_applications),
+        );
         self.host.set_log_level(settings.log_level);
         self.links.set_roles(Names::of(&settings.wan), Names::of(&settings.lan));
         self.orient();

@@ -55,6 +55,12 @@ counters! {
     capture_refused,
     /// Full dumps made because netlink messages were lost.
     netlink_resyncs,
+    /// Nodes, edges and changes of them that the graph had no room for.
+    graph_refused,
+    /// Entries of interfaces that the map had no room for: addresses, neighbours, routes.
+    topology_left_out,
+    /// Network namespaces beyond those that are followed.
+    namespaces_refused,
     /// Stream clients accepted.
     clients_accepted,
     /// Stream clients turned away or closed to make room.

@@ -53,7 +53,13 @@ impl Agent {
 
     /// The counters, with those of the bus in them.
     fn all_counters(&self) -> Counters {
-        Counters { client_drops: self.bus.dropped, ..self.counters.clone() }
+        Counters {
+            client_drops: self.bus.dropped,
+            graph_refused: self.graph.refused,
+            topology_left_out: self.spaces.left_out(),
+            namespaces_refused: self.spaces.refused,
+            ..self.counters.clone()
+        }
     }
 
     /// For people: one short line with a few figures.

@@ -47,7 +47,9 @@ impl<'a> Route<'a> {
             protocol,
             table: u32::from(table),
             is_cache: u32::from_ne_bytes([f0, f1, f2, f3]) & 0x200 != 0,
-            replaces: raw.sequence == 0 && raw.flags & FLAG_REPLACE != 0,
+            // Notifications have the number of the request that caused them; answers to dumps
+            // never have this flag.
+            replaces: raw.flags & FLAG_REPLACE != 0,
             ..Self::default()
         };
         for (kind, value) in Attributes::new(rest) {

@@ -78,6 +78,16 @@ counters! {
     requests,
     /// Wrong passwords.
     auth_failures,
+    /// HTTP requests refused because of the name they were sent to.
+    http_refused_host,
+    /// HTTP requests refused because of the web page they came from.
+    http_refused_origin,
+    /// HTTP requests refused for want of a credential or a right.
+    http_refused_auth,
+    /// HTTP requests and WebSocket frames that break the rules of their protocol.
+    http_refused_parse,
+    /// HTTP requests refused because they are too large, too slow or too many.
+    http_refused_limit,
     /// Datagrams that came in on the management port.
     udp_received,
     /// Datagrams that went out of it.

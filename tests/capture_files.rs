@@ -123,7 +123,10 @@ fn well_known_captures_have_the_layers_that_are_in_them() {
         ("gre.pcapng", &["Ethernet/Dot1Q/IPv4/GRE", "PPP/IPv4/UDP/SIP"]),
         ("ipv6_in_gtp.pcap", &["Ethernet/Dot1Q/Dot1Q/IPv4/UDP/GTPv1U/IPv6/UDP"]),
         ("NTPv4.pcap", &["Ethernet/IPv4/UDP/NTP"]),
-        ("vxlan.pcap", &["Ethernet/Dot1Q/IPv4/UDP/VXLAN", "Ethernet/IPv4/TCP", "Ethernet/IPv4/UDP/DNS"]),
+        (
+            "vxlan.pcap",
+            &["Ethernet/Dot1Q/IPv4/UDP/VXLAN", "Ethernet/IPv4/TCP", "Ethernet/IPv4/UDP/DNS"],
+        ),
     ] {
         let path = dir.join(name);
         if !path.is_file() {

@@ -50,6 +50,11 @@ pub struct Arguments {
     #[argh(option, arg_name = "name")]
     pub management_dialect: Option<String>,
 
+    /// address and port where HTTP is answered (default: 127.0.0.1:8082 and 127.0.0.1:5001); may
+    /// be repeated, off turns it off
+    #[argh(option, arg_name = "ip:port")]
+    pub http: Vec<String>,
+
     /// folder of state that survives a restart (default: /etc/portolan)
     #[argh(option, arg_name = "dir")]
     pub state_dir: Option<String>,
@@ -77,6 +82,10 @@ pub struct Arguments {
     /// print every setting with its value, and exit
     #[argh(switch)]
     pub list_settings: bool,
+
+    /// read a password from standard input, print its hash for http_user, and exit
+    #[argh(switch)]
+    pub hash_password: bool,
 
     /// print the version and exit
     #[argh(switch, short = 'V')]
@@ -277,7 +286,7 @@ fn spread(words: &[String]) -> Vec<String> {
             named = false;
             out.push(word.clone());
             // The value of another option is not a sub-command.
-            let takes = ["-c", "--config", "--socket", "--state-dir", "-s", "--set"];
+            let takes = ["-c", "--config", "--socket", "--state-dir", "--http", "-s", "--set"];
             if takes.contains(&word.as_str()) || word.starts_with("--management-") {
                 out.extend(words.next().cloned());
             }
@@ -296,7 +305,7 @@ fn repeated(word: &str) -> Option<&str> {
 
 /// `: did you mean …?` for an option that is nearly one.
 fn suggestion(error: &str, words: &[&str]) -> String {
-    const OPTIONS: [&str; 17] = [
+    const OPTIONS: [&str; 19] = [
         "--interface",
         "--config",
         "--socket",
@@ -305,6 +314,8 @@ fn suggestion(error: &str, words: &[&str]) -> String {
         "--management-password",
         "--management-password-file",
         "--management-dialect",
+        "--http",
+        "--hash-password",
         "--state-dir",
         "--promiscuous",
         "--verbose",

@@ -505,8 +505,8 @@ fn what_explodes_is_given_up_and_the_step_is_named() {
     let fixture = dense(64);
     let text = format!("G.V(){}.Count()", ".Out()".repeat(10));
     let error = run(&fixture, &text, usize::MAX).unwrap_err();
-    assert_eq!((error.kind, error.at), (Kind::Budget, Some(18)));
-    assert_eq!(error.to_string(), "More than 65536 elements in step 'Out' at position 18");
+    assert_eq!((error.kind, error.at), (Kind::Budget, Some(12)));
+    assert_eq!(error.to_string(), "More than 65536 elements in step 'Out' at position 12");
     let text = format!("G.V(){}.Count()", ".Out().Dedup()".repeat(31));
     assert!(run(&fixture, &text, usize::MAX).is_ok());
     let text = format!("G.V(){}.Out()", ".Out().Limit(60000).Both().Limit(60000)".repeat(15));

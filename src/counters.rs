@@ -53,6 +53,15 @@ counters! {
     capture_reopens,
     /// Interfaces that could not be captured (no memory, no permission, limits).
     capture_refused,
+    /// Flows of on-demand captures thrown out before their time because there are too many.
+    capture_flows_evicted,
+    /// Packets and decoded messages of such flows not kept because those that are take up all the
+    /// memory there is for them.
+    capture_packets_unkept,
+    /// Fragmented datagrams of such captures that were never put together.
+    capture_datagrams_lost,
+    /// Frames of such captures in which no layer was found.
+    capture_frames_unread,
     /// Full dumps made because netlink messages were lost.
     netlink_resyncs,
     /// Stream clients accepted.

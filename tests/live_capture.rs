@@ -19,12 +19,14 @@ use std::time::{Duration, Instant};
 
 use portolan::counters::Counters;
 use portolan::io::capture::{Captures, Settings, Totals};
-use portolan::io::watch::Watch;
+use portolan::io::watch::{Follower, Watch};
 use portolan::source::{Direction, Frame};
 use portolan::sys::capture::Method;
+use portolan::sys::netlink::Buffer;
 use portolan::sys::{clock, process};
 use portolan::topology::links::{Change, Links};
 use portolan::topology::pick::{Selection, pick};
+use portolan::topology::spaces::{HOME, Spaces};
 
 /// Frames carry this, so that nothing else in the namespace is counted.
 const MARK: &[u8] = b"portolan-mark";
@@ -112,6 +114,8 @@ fn ip(arguments: &str) {
 /// The parts that the loop would drive.
 struct Rig {
     links: Links,
+    spaces: Spaces,
+    buffer: Buffer,
     watch: Watch,
     captures: Captures,
     counters: Counters,
@@ -126,12 +130,17 @@ impl Rig {
     fn with_room(settings: Settings, room: u32) -> Self {
         let mut rig = Self {
             links: Links::default(),
+            spaces: Spaces::new("lab"),
+            buffer: Buffer::default(),
             watch: Watch::open(room).unwrap(),
             captures: Captures::new(settings, 1 << 30),
             counters: Counters::default(),
             changes: Vec::new(),
         };
-        rig.watch.start(&mut rig.links, clock::tick());
+        let Self { links, spaces, watch, changes, .. } = &mut rig;
+        let clock = clock::now();
+        let links = Some((links, changes));
+        watch.start(&mut Follower { spaces, key: HOME, links, clock }, clock.tick);
         rig.until(|rig| rig.watch.is_synced());
         rig
     }
@@ -151,10 +160,12 @@ impl Rig {
     }
 
     fn turn(&mut self) {
-        let now = clock::tick();
-        let Self { links, watch, captures, counters, changes } = self;
-        watch.expire(links, now, counters);
-        while watch.ready(links, now, 64, counters, changes) {}
+        let clock = clock::now();
+        let now = clock.tick;
+        let Self { links, spaces, buffer, watch, captures, counters, changes } = self;
+        let mut sink = Follower { spaces, key: HOME, links: Some((links, changes)), clock };
+        watch.expire(&mut sink, now, counters);
+        while watch.ready(&mut sink, now, 64, counters, buffer) {}
         captures.sync(links, now, counters);
         captures.changes().for_each(drop);
     }

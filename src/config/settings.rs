@@ -67,6 +67,14 @@ pub struct Settings {
     pub idle_tcp: u32,
     /// Seconds between statistics.
     pub update_interval: u32,
+    /// Follow the network namespaces of this machine, not just our own.
+    pub netns_discovery: bool,
+    /// Folders that the files of network namespaces are in.
+    pub netns_run_path: Vec<PathBuf>,
+    /// Seconds between two updates of the counters that the map shows.
+    pub metrics_update: u32,
+    /// Show the sockets of this machine and their processes.
+    pub sockets_shown: bool,
     /// 0 errors, 1 warnings, 2 normal, 3 info, 4 debug.
     pub log_level: u8,
 }
@@ -103,6 +111,10 @@ impl Default for Settings {
             idle: 30,
             idle_tcp: 300,
             update_interval: 15,
+            netns_discovery: true,
+            netns_run_path: vec![PathBuf::from("/var/run/netns")],
+            metrics_update: 30,
+            sockets_shown: false,
             log_level: 2,
         }
     }
@@ -165,6 +177,10 @@ pub const KEYS: &[Key] = &[
     live("flows_idle", SECONDS, "silence that ends a flow"),
     live("flows_idle_tcp", SECONDS, "silence that ends a TCP connection"),
     live("update_interval", SECONDS, "seconds between statistics"),
+    key("netns_discovery", SWITCH, "follow other network namespaces too"),
+    key("netns_run_path", "absolute paths", "folders with files of network namespaces"),
+    live("topology_metrics_update", SECONDS, "seconds between counters of interfaces"),
+    key("topology_sockets", SWITCH, "show sockets and their processes"),
     live("log_level", "a level from 0 to 4", "0 errors, 2 normal, 4 debug"),
 ];
 
@@ -327,6 +343,10 @@ impl Settings {
             "flows_idle" => self.idle = seconds(value)?,
             "flows_idle_tcp" => self.idle_tcp = seconds(value)?,
             "update_interval" => self.update_interval = seconds(value)?,
+            "netns_discovery" => self.netns_discovery = switch(value)?,
+            "netns_run_path" => self.netns_run_path = paths(value)?,
+            "topology_metrics_update" => self.metrics_update = seconds(value)?,
+            "topology_sockets" => self.sockets_shown = switch(value)?,
             "log_level" => self.log_level = value.parse().ok().filter(|level| *level <= 4)?,
             _ => return None,
         }
@@ -368,6 +388,10 @@ impl Settings {
             "flows_idle" => self.idle.to_string(),
             "flows_idle_tcp" => self.idle_tcp.to_string(),
             "update_interval" => self.update_interval.to_string(),
+            "netns_discovery" => switch(self.netns_discovery),
+            "netns_run_path" => join(&self.netns_run_path),
+            "topology_metrics_update" => self.metrics_update.to_string(),
+            "topology_sockets" => switch(self.sockets_shown),
             "log_level" => self.log_level.to_string(),
             _ => return None,
         })

@@ -17,6 +17,7 @@ use crate::time::{Clock, Tick};
 use crate::topology::graph::Graph;
 use crate::topology::links::{self, Change, Links};
 use crate::topology::pick::Selection as Names;
+use crate::topology::spaces::Spaces;
 use crate::topology::value::Value;
 
 use super::access::Access;
@@ -26,8 +27,9 @@ use super::auth::{Caller, Right};
 use super::bus::{Bus, Event, Subscription, Topic, Topics};
 use super::command::{Command, Failure, Flush};
 use super::engine::Engine;
+use super::exports::Exports;
 use super::feed::{Feed, Message};
-use super::flow_news::FlowNews;
+use super::flow_news::{FlowNews, News};
 use super::inject::Jobs;
 use super::orders::Orders;
 use super::resources::Kind;
@@ -164,6 +166,8 @@ pub struct Agent {
     pub links: Links,
     /// Nodes and edges of this machine, their past included.
     pub graph: Graph,
+    /// The namespaces that the graph is made of.
+    pub spaces: Spaces,
     /// Flows of on-demand captures.
     pub captured: capture::Store,
     /// What clients ordered.
@@ -174,6 +178,8 @@ pub struct Agent {
     pub alerts: Alerts,
     /// Packets that wait to be sent.
     pub jobs: Jobs,
+    /// What captures send to other machines.
+    pub exports: Exports,
     pub(super) applied: Applied,
     /// Where packets of capture files go.
     pub(super) imports: Option<capture::store::TableId>,
@@ -234,11 +240,13 @@ impl Agent {
             groups: group::Store::default(),
             links: Links::default(),
             graph: Graph::default(),
+            spaces: Spaces::new(&facts.hostname),
             captured: capture::Store::default(),
             orders: Orders::default(),
             attachments: Attachments::default(),
             alerts: Alerts::default(),
             jobs: Jobs::default(),
+            exports: Exports::default(),
             applied: Applied::default(),
             imports: None,
             flow_news: FlowNews::default(),
@@ -284,6 +292,8 @@ impl Agent {
             Command::GroupSave { group } => self.group_save(&group),
             Command::Import { file } => self.import(&file),
             Command::Info => Ok(Reply::Row(self.info())),
+            Command::Namespaces => Ok(self.list_namespaces()),
+            Command::Nodes { query, page } => Ok(self.list_nodes(query, page)),
             Command::Interfaces { page } => Ok(self.list_interfaces(page)),
             Command::Neighbours { query, page } => Ok(self.list_neighbours(query, page)),
             Command::PacketStats => Ok(self.packet_stats()),
@@ -365,7 +375,10 @@ impl Agent {
     /// Moves the flows of captures on, and tells what became of them.
     fn tend_captures(&mut self, now: Tick) -> bool {
         let wall = self.now();
-        let more = self.captured.advance(wall, EXPIRE_BUDGET, &mut self.flow_news);
+        let mut news = News::new(&mut self.flow_news, &mut self.exports, self.clock.wall);
+        let more = self.captured.advance(wall, EXPIRE_BUDGET, &mut news);
+        self.exports.flush(self.clock.wall);
+        self.captured.count_into(&mut self.counters);
         self.tell_captures(now);
         self.tell_flows(now);
         more
@@ -373,9 +386,14 @@ impl Agent {
 
     /// Hands the changes of the graph since the last call to whoever follows it.
     pub fn tell_graph(&mut self) {
+        if !self.graph.has_events() {
+            return;
+        }
         for event in self.graph.take_events() {
             self.feed.publish(Message::Graph(event));
         }
+        // Those with a filter look at the graph itself.
+        self.feed.note();
     }
 
     /// When [`Self::turn`] has something to do next.
@@ -386,7 +404,7 @@ impl Agent {
         let wall = self.now();
         let in_millis = |millis: u64| now.plus(millis.saturating_mul(1_000));
         let until = |at: i64| in_millis(u64::try_from(at.saturating_sub(wall)).unwrap_or(0));
-        let captured = self.captured.deadline().map(until);
+        let captured = self.captured.due().map(until);
         let orders = self.look_in().map(in_millis);
         let all = [flows, captured, orders, self.flows_due()];
         all.into_iter().flatten().fold(self.period.until, Tick::min)

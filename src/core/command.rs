@@ -9,6 +9,7 @@ use crate::query;
 use crate::wire::mac;
 
 use super::auth::Right;
+pub use super::map::NodeQuery;
 use super::resources::Kind;
 use super::select::Selection;
 
@@ -42,7 +43,9 @@ pub enum Command {
     Import { file: Vec<u8> },
     Info,
     Interfaces { page: Page },
+    Namespaces,
     Neighbours { query: NeighbourQuery, page: Page },
+    Nodes { query: NodeQuery, page: Page },
     PacketStats,
     Publish { text: String },
     Reload,
@@ -198,7 +201,9 @@ pub enum Verb {
     HelpEvents,
     Info,
     Interfaces,
+    Namespaces,
     Neighbours,
+    Nodes,
     PacketStats,
     Publish,
     Reload,
@@ -287,6 +292,14 @@ pub const TABLE: &[Entry] = &[
         "start or stop a capture",
     )
     .capture(),
+    entry(
+        Verb::Nodes,
+        &["topology"],
+        &["topology"],
+        "[type= name= netns= n= after=]",
+        "nodes of the map",
+    ),
+    entry(Verb::Namespaces, &["netns"], &["netns"], "", "network namespaces"),
     entry(Verb::Communities, &[], &["communities"], "", "interface groups with addresses"),
     entry(Verb::PacketStats, &[], &["packetstats"], "", "packet counters by kind"),
     entry(Verb::Timestamps, &[], &["timestamps"], "", "when things last happened"),
@@ -486,6 +499,15 @@ impl Command {
             Verb::Neighbours => {
                 Self::Neighbours { query: neighbours(arguments)?, page: arguments.page()? }
             }
+            Verb::Namespaces => Self::Namespaces,
+            Verb::Nodes => Self::Nodes {
+                query: NodeQuery {
+                    kind: arguments.named("type").map(str::to_owned),
+                    name: arguments.named("name").map(str::to_owned),
+                    namespace: arguments.named("netns").map(str::to_owned),
+                },
+                page: arguments.page()?,
+            },
             Verb::PacketStats => Self::PacketStats,
             Verb::Publish => Self::Publish { text: arguments.text.to_owned() },
             Verb::Reload => Self::Reload,

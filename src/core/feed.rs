@@ -315,6 +315,11 @@ impl Feed {
         self.member(id).map_or(0, |member| std::mem::take(&mut member.dropped))
     }
 
+    /// Notes that members may have something to look at.
+    pub const fn note(&mut self) {
+        self.fresh = true;
+    }
+
     /// Whether something was published since the last call.
     pub const fn take_fresh(&mut self) -> bool {
         std::mem::replace(&mut self.fresh, false)

@@ -6,10 +6,11 @@ use std::rc::Rc;
 
 use crate::capture::Flow;
 use crate::capture::store::Sink;
-use crate::time::Tick;
+use crate::time::{Tick, Wall};
 use crate::wire::json;
 
 use super::Agent;
+use super::exports::Exports;
 use super::feed::{FLOW, Message, STATS};
 
 /// Flows of one batch.
@@ -68,17 +69,36 @@ impl FlowNews {
     }
 }
 
-impl Sink for FlowNews {
+/// Where news of a moment go: to those who listen here, or to the target of the capture.
+pub(super) struct News<'a> {
+    here: &'a mut FlowNews,
+    elsewhere: &'a mut Exports,
+    now: Wall,
+}
+
+impl<'a> News<'a> {
+    pub(super) const fn new(here: &'a mut FlowNews, elsewhere: &'a mut Exports, now: Wall) -> Self {
+        Self { here, elsewhere, now }
+    }
+
+    fn tell(&mut self, flow: &Flow, is_over: bool) {
+        if !self.elsewhere.flow(flow, is_over, self.now) {
+            self.here.tell(flow);
+        }
+    }
+}
+
+impl Sink for News<'_> {
     fn started(&mut self, flow: &Flow) {
-        self.tell(flow);
+        self.tell(flow, false);
     }
 
     fn updated(&mut self, flow: &Flow) {
-        self.tell(flow);
+        self.tell(flow, false);
     }
 
     fn ended(&mut self, flow: &Flow) {
-        self.tell(flow);
+        self.tell(flow, true);
     }
 }
 
@@ -148,7 +168,8 @@ impl Agent {
             for (_, attachment) in self.attachments.iter().filter(|(_, a)| a.capture == id) {
                 packets = packets.saturating_add(attachment.packets);
                 drops = drops.saturating_add(attachment.drops);
-                if let Some(figures) = attachment.table().and_then(|t| self.captured.figures(t)) {
+                if let Some(figures) = attachment.table().and_then(|t| self.captured.statistics(t))
+                {
                     flows = flows.saturating_add(figures.flows);
                     dropped = dropped.saturating_add(figures.dropped);
                 }

@@ -14,6 +14,7 @@ use crate::wire::proto;
 use super::agent::{Agent, Reply, SLICE};
 use super::command::{Failure, NeighbourQuery, Page};
 use super::groups::Members;
+use super::map::NodeQuery;
 use super::row::{Row, Value};
 use super::select::Selection;
 
@@ -49,6 +50,10 @@ enum Kind {
         at: u64,
     },
     Members(Members),
+    Nodes {
+        query: NodeQuery,
+        at: u64,
+    },
     Neighbours {
         query: NeighbourQuery,
         traffic: Option<Box<Top>>,
@@ -97,6 +102,7 @@ impl Agent {
             }
             Kind::Flows { query, at } => self.next_flows(query, at, next, most, into),
             Kind::Interfaces { at } => self.next_interfaces(at, next, most, into),
+            Kind::Nodes { query, at } => self.next_nodes(query, at, next, most, into),
             Kind::Members(members) => members.rows(&self.groups, most, into, next),
             Kind::Neighbours { query, traffic, found, after } => {
                 if let Some(top) = traffic {
@@ -133,6 +139,10 @@ impl Agent {
 
     pub(super) fn list_interfaces(&self, page: Page) -> Reply {
         Reply::Rows(Cursor::new(Kind::Interfaces { at: page.after }, page))
+    }
+
+    pub(super) fn list_nodes(&self, query: NodeQuery, page: Page) -> Reply {
+        Reply::Rows(Cursor::new(Kind::Nodes { query, at: page.after }, page))
     }
 
     pub(super) fn list_neighbours(&self, query: NeighbourQuery, page: Page) -> Reply {

@@ -1,6 +1,7 @@
 //! Answers about the agent itself and its interfaces.
 
 use crate::counters::Counters;
+use crate::time::Wall;
 use crate::topology::link::{Kind, Link};
 use crate::topology::links::{Change, Role};
 
@@ -52,9 +53,16 @@ impl Agent {
     }
 
     /// The counters, with those of the bus in them.
-    fn all_counters(&self) -> Counters {
+    #[must_use]
+    pub fn all_counters(&self) -> Counters {
         let client_drops = self.bus.dropped.saturating_add(self.feed.dropped);
         Counters { client_drops, ..self.counters.clone() }
+    }
+
+    /// When the process began, in wall time as it is known now.
+    #[must_use]
+    pub fn since(&self) -> Wall {
+        self.clock.wall_of(self.started)
     }
 
     /// For people: one short line with a few figures.

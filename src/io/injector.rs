@@ -30,13 +30,14 @@ pub struct Injector {
     /// Microseconds of sending time saved up: one packet costs `1 s / MAX_RATE`.
     credit: u64,
     credited: Tick,
+    frame: Vec<u8>,
 }
 
 impl Injector {
     /// Begins with new jobs and sends what is due.
     pub fn serve(&mut self, agent: &mut Agent, spaces: &Spaces, now: Tick) {
         while let Some(job) = agent.jobs.next_job() {
-            let opened = spaces.on_node(&agent.graph, &job.node, Sender::open);
+            let opened = spaces.on_node(agent, &job.node, Sender::open);
             match opened.and_then(|opened| opened) {
                 Ok(sender) => self.running.push(Running { job, sender, sent: 0, due: now }),
                 Err(error) => {
@@ -54,7 +55,9 @@ impl Injector {
         self.credited = now;
         for running in &mut self.running {
             while running.sent < running.job.count && running.due <= now && self.credit >= cost {
-                match running.sender.send(&running.job.frame(running.sent)) {
+                let made = running.job.frame(running.sent, &mut self.frame);
+                let made = made.map_err(std::io::Error::other);
+                match made.and_then(|()| running.sender.send(&self.frame)) {
                     Ok(()) => {}
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(error) => {

@@ -111,7 +111,9 @@ impl Open {
         let mut buffer = [0; 512];
         while readiness.readable {
             match self.stream.read(&mut buffer) {
-                Ok(0) => return Ok(Some(self.verdict().unwrap_or("closed without an answer".into()))),
+                Ok(0) => {
+                    return Ok(Some(self.verdict().unwrap_or("closed without an answer".into())));
+                }
                 Ok(count) => {
                     let room = 64_usize.saturating_sub(self.answer.len());
                     let new = buffer.get(..count.min(room)).unwrap_or_default();

@@ -2,7 +2,7 @@
 //! node's network namespace, with the capture's own filter. What is wanted where is decided in
 //! [`crate::core::attach`]; here it is opened, drained and closed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::AsRawFd as _;
 
 use mio::unix::SourceFd;
@@ -11,7 +11,7 @@ use mio::{Interest, Registry, Token};
 use crate::core::Agent;
 use crate::core::attach::{Place, Wanted};
 use crate::sys::capture::{BATCH, Config, Drained, Error, Method, Socket};
-use crate::time::{Clock, Tick};
+use crate::time::Clock;
 use crate::topology::link::CaptureAs;
 
 use super::capture::explain;
@@ -30,10 +30,7 @@ const BLOCK: u32 = 64 << 10;
 const BLOCKS: u32 = 4;
 
 /// Milliseconds after which frames are handed over that don't fill a block.
-const TIMEOUT: u32 = 40;
-
-/// How often the kernel is asked for losses, in microseconds.
-const STATISTICS_EVERY: u64 = 1_000_000;
+const TIMEOUT: u32 = 20;
 
 #[derive(Debug)]
 struct Probe {
@@ -48,7 +45,6 @@ struct Probe {
 #[derive(Debug, Default)]
 pub struct Probes {
     open: HashMap<u16, Probe>,
-    next_statistics: Tick,
 }
 
 impl Probes {
@@ -59,7 +55,7 @@ impl Probes {
         agent: &mut Agent,
         spaces: &Spaces,
         registry: &Registry,
-        ready: &mut Vec<Place>,
+        ready: &mut VecDeque<Place>,
     ) -> bool {
         self.open.retain(|slot, probe| {
             let place = Place { slot: *slot, generation: probe.generation };
@@ -76,7 +72,7 @@ impl Probes {
         for wanted in wanted {
             match wanted {
                 Ok(wanted) => match self.open(&wanted, agent, spaces, registry) {
-                    Ok(()) => ready.push(wanted.place),
+                    Ok(()) => ready.push_back(wanted.place),
                     Err(why) => agent.socket_failed(wanted.place, why),
                 },
                 Err((place, why)) => agent.socket_failed(place, why),
@@ -86,7 +82,13 @@ impl Probes {
     }
 
     /// Hands up to `budget` frames of an attachment to the agent.
-    pub fn drain(&mut self, place: Place, clock: &Clock, budget: u32, agent: &mut Agent) -> Drained {
+    pub fn drain(
+        &mut self,
+        place: Place,
+        clock: &Clock,
+        budget: u32,
+        agent: &mut Agent,
+    ) -> Drained {
         let probe = self.open.get_mut(&place.slot);
         let Some(probe) = probe.filter(|probe| probe.generation == place.generation) else {
             return Drained::default();
@@ -117,12 +119,8 @@ impl Probes {
         }
     }
 
-    /// Reads the kernel's loss counters, once a second at most.
-    pub fn poll_statistics(&mut self, agent: &mut Agent, now: Tick) {
-        if now < self.next_statistics {
-            return;
-        }
-        self.next_statistics = now.plus(STATISTICS_EVERY);
+    /// Reads the kernel's loss counters: call it once a second.
+    pub fn poll_statistics(&mut self, agent: &mut Agent) {
         for (slot, probe) in &mut self.open {
             let Ok(statistics) = probe.socket.statistics() else { continue };
             if statistics.drops > 0 {
@@ -155,13 +153,9 @@ impl Probes {
         let rings: usize = self.open.values().map(|probe| probe.socket.memory()).sum();
         let ring = rings.saturating_add((BLOCK as usize).saturating_mul(BLOCKS as usize));
         let method = if ring > MAX_RINGS { Method::Plain } else { Method::Auto };
-        let filter: Vec<(u16, u8, u8, u32)> = wanted
-            .program
-            .instructions()
-            .iter()
-            .map(|i| (i.code, i.jt, i.jf, i.k))
-            .collect();
-        let opened = spaces.on_node(&agent.graph, &wanted.node, |ifindex| {
+        let filter: Vec<(u16, u8, u8, u32)> =
+            wanted.program.instructions().iter().map(|i| (i.code, i.jt, i.jf, i.k)).collect();
+        let opened = spaces.on_node(agent, &wanted.node, |ifindex| {
             Socket::open(&Config {
                 ifindex,
                 block_size: BLOCK,

@@ -14,11 +14,13 @@ use mio::net::UnixListener;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
+use crate::api::http::Http;
 use crate::api::unix::Unix;
 use crate::config::Settings;
 use crate::config::settings::distance;
 use crate::core::Agent;
 use crate::core::agent::{Ending, Facts, Port};
+use crate::core::attach::Place;
 use crate::core::auth::{Caller, Right};
 use crate::source::Frame;
 use crate::sys::capture::Method;
@@ -26,13 +28,19 @@ use crate::sys::signals::{Signal, Signals};
 use crate::sys::{clock, privileges, process, unix_socket};
 use crate::time::{Clock, Tick};
 use crate::topology::links::Change as LinkChange;
+use crate::topology::machine;
 use crate::topology::pick::Selection;
 
 use super::capture::{self, Captures};
-use super::clients::Clients;
+use super::clients::{Clients, Limits, Stream};
+use super::exporter::Sender;
 use super::host::{Configure, Machine};
+use super::http::Doors;
+use super::injector::Injector;
+use super::poster::Poster;
+use super::probes::Probes;
+use super::spaces::Spaces;
 use super::token::{Readiness, Slot, Source, source_of};
-use super::watch::Watch;
 use super::{logger, management};
 
 /// Time that frames may take of one turn, in microseconds.
@@ -43,15 +51,6 @@ const FRAMES: u32 = 128;
 
 /// Connections accepted in one turn.
 const ACCEPTS: usize = 32;
-
-/// Netlink datagrams read in one turn.
-const NETLINK_BUDGET: u32 = 32;
-
-/// Bytes of netlink messages that may wait.
-const NETLINK_ROOM: u32 = 1024 * 1024;
-
-/// Seconds between two readings of the interfaces' own counters.
-const REFRESH: u32 = 5;
 
 /// Seconds after the start when it is told what is not captured.
 const TOLD: u32 = 3;
@@ -83,10 +82,10 @@ pub struct Loop {
     poll: Poll,
     agent: Agent,
     captures: Captures,
-    watch: Option<Watch>,
-    watch_more: bool,
+    spaces: Spaces,
     signals: Signals,
     listeners: Vec<Listener>,
+    doors: Doors,
     /// No accept before this moment: descriptors had run out.
     paused: Option<Tick>,
     /// Given up to accept and close a client when descriptors have run out.
@@ -95,6 +94,12 @@ pub struct Loop {
     management: Option<management::Port>,
     /// Interfaces with frames to take, in turn.
     ready: VecDeque<u16>,
+    probes: Probes,
+    /// On-demand captures with frames to take, in turn.
+    probes_ready: VecDeque<Place>,
+    injector: Injector,
+    poster: Poster,
+    sender: Sender,
     changes: Vec<LinkChange>,
     next_second: Tick,
     revision: u64,
@@ -125,19 +130,29 @@ impl Loop {
         for problem in agent.load_groups().problems {
             log::warn!("{problem}");
         }
+        for problem in agent.load_orders() {
+            log::warn!("{problem}");
+        }
+        describe_machine(&mut agent);
+        let spaces = Spaces::open(&settings, poll.registry(), &mut agent, now);
         let mut new = Self {
             captures: Captures::new(capturing(&settings), process::total_ram()),
             revision: agent.revision(),
             agent,
-            watch: None,
-            watch_more: false,
+            spaces,
             signals,
             listeners: Vec::new(),
+            doors: Doors::default(),
             paused: None,
             spare: fs::File::open("/dev/null").ok(),
             clients: Clients::default(),
             management: None,
             ready: VecDeque::new(),
+            probes: Probes::default(),
+            probes_ready: VecDeque::new(),
+            injector: Injector::default(),
+            poster: Poster::default(),
+            sender: Sender::default(),
             changes: Vec::new(),
             next_second: now.tick,
             seconds: 0,
@@ -148,7 +163,7 @@ impl Loop {
             new.listen(path, settings.socket_group.as_deref())?;
         }
         new.open_management(&settings, now.tick);
-        new.open_watch(now.tick);
+        new.doors.become_these(&settings.http, new.poll.registry());
         Ok(new)
     }
 
@@ -161,8 +176,16 @@ impl Loop {
         let held = privileges::effective().unwrap_or(C(0));
         let mut kept = C(0);
         // The group of a socket is set again on a restart.
-        for wanted in [C::NET_RAW, C::NET_ADMIN, C::CHOWN] {
-            if held.has(wanted) {
+        let settings = self.agent.settings();
+        for (wanted, needed) in [
+            (C::NET_RAW, true),
+            (C::NET_ADMIN, true),
+            (C::CHOWN, true),
+            (C::SYS_ADMIN, settings.netns_discovery),
+            (C::SYS_PTRACE, settings.sockets_shown),
+            (C::DAC_READ_SEARCH, settings.sockets_shown),
+        ] {
+            if needed && held.has(wanted) {
                 kept = kept.with(wanted);
             }
         }
@@ -181,6 +204,7 @@ impl Loop {
         if let Some(address) = self.management.as_ref().and_then(|port| port.address().ok()) {
             doors.push(format!("udp {address}"));
         }
+        doors.extend(self.doors.addresses().map(|address| format!("http://{address}")));
         doors.join(", ")
     }
 
@@ -217,11 +241,19 @@ impl Loop {
     /// How long nothing needs to be done; `None` for ever.
     fn wait(&self) -> Option<Duration> {
         let now = clock::tick();
-        let watch = self.watch.as_ref().and_then(Watch::deadline);
-        let watched = self.captures.iter().any(|c| c.open) || !self.clients.is_empty();
+        let watched = self.captures.iter().any(|c| c.open)
+            || !self.clients.is_empty()
+            || !self.probes.is_empty();
         let second = (watched || self.seconds < TOLD).then_some(self.next_second);
-        let deadlines =
-            [Some(self.agent.deadline()), watch, self.captures.deadline(), self.paused, second];
+        let deadlines = [
+            Some(self.agent.deadline()),
+            self.spaces.deadline(&self.agent),
+            self.captures.deadline(),
+            self.injector.deadline(),
+            self.poster.deadline(),
+            self.paused,
+            second,
+        ];
         // A flow may expire up to a second late: all that is due by then is done in one turn.
         deadlines.into_iter().flatten().min().map(|at| Duration::from_micros(at.since(now)))
     }
@@ -235,12 +267,24 @@ impl Loop {
                 }
             }
             Source::Client(slot) => self.clients.event(slot, readiness),
+            Source::HttpListener(token) => self.doors.event(token),
             Source::Management => {
                 if let Some(port) = &mut self.management {
                     port.event(readiness, &mut self.agent);
                 }
             }
-            Source::Netlink => self.watch_more = true,
+            Source::Post(slot) => self.poster.event(slot, readiness, self.poll.registry()),
+            Source::Probe(Slot { index, generation }) => {
+                let place = Place { slot: index, generation };
+                if readiness.error {
+                    self.probes.take_error(place, &mut self.agent, self.poll.registry());
+                }
+                if !self.probes_ready.contains(&place) {
+                    self.probes_ready.push_back(place);
+                }
+            }
+            Source::Folders => self.spaces.folders_changed(now),
+            Source::Space(slot) => self.spaces.event(slot),
             Source::Signals => self.take_signals(),
             Source::UnixListener(index) => {
                 if let Some(listener) = self.listeners.get_mut(usize::from(index)) {
@@ -262,13 +306,16 @@ impl Loop {
             more |= port.serve(&mut self.agent, tick);
         }
         more |= self.take_frames(now);
-        more |= self.follow_links(tick);
+        more |= self.follow_links(now);
+        more |= self.carry_out(tick);
         if tick >= self.next_second {
             self.each_second(tick);
         }
         self.apply_settings(tick);
-        if !self.agent.bus.is_empty() {
-            self.clients.wake_streams();
+        // What frames, links and commands of this turn have changed.
+        self.agent.tell_graph();
+        if self.agent.feed.take_fresh() || !self.agent.bus.is_empty() {
+            self.clients.wake_streams(&self.agent);
             more |= self.clients.serve(self.poll.registry(), &mut self.agent, tick);
             if let Some(port) = &mut self.management {
                 more |= port.serve(&mut self.agent, tick);
@@ -279,7 +326,7 @@ impl Loop {
 
     /// Takes frames of all interfaces that have some, in turn, for a bounded time.
     fn take_frames(&mut self, now: Clock) -> bool {
-        let until = now.tick.plus(DATA_BUDGET);
+        let until = clock::tick().plus(DATA_BUDGET);
         while let Some(slot) = self.ready.pop_front() {
             let agent = &mut self.agent;
             let drained = self
@@ -292,20 +339,34 @@ impl Loop {
                 break;
             }
         }
-        !self.ready.is_empty()
+        while let Some(place) = self.probes_ready.pop_front() {
+            let drained = self.probes.drain(place, &now, FRAMES, &mut self.agent);
+            if drained.more {
+                self.probes_ready.push_back(place);
+            }
+            if clock::tick() >= until {
+                break;
+            }
+        }
+        !self.ready.is_empty() || !self.probes_ready.is_empty()
+    }
+
+    /// Carries out what clients ordered: opens and closes sockets of captures, sends packets and
+    /// messages. `true` if there is more to do right now.
+    fn carry_out(&mut self, now: Tick) -> bool {
+        let (agent, registry) = (&mut self.agent, self.poll.registry());
+        let more = self.probes.sync(agent, &self.spaces, registry, &mut self.probes_ready);
+        self.injector.serve(agent, &self.spaces, now);
+        self.poster.serve(agent, registry, now);
+        let more = self.sender.serve(agent) || more;
+        // Changes of the graph are told in the next turn.
+        more || agent.graph.has_events()
     }
 
     /// Reads what the kernel says of interfaces and brings the captures in step.
-    fn follow_links(&mut self, now: Tick) -> bool {
-        let Some(watch) = &mut self.watch else { return false };
-        let agent = &mut self.agent;
-        watch.expire(&mut agent.links, now, &mut agent.counters);
-        let mut more = false;
-        if self.watch_more {
-            let changes = &mut self.changes;
-            more = watch.ready(&mut agent.links, now, NETLINK_BUDGET, &mut agent.counters, changes);
-            self.watch_more = more;
-        }
+    fn follow_links(&mut self, clock: Clock) -> bool {
+        let (now, agent) = (clock.tick, &mut self.agent);
+        let more = self.spaces.turn(agent, &mut self.changes, self.poll.registry(), clock);
         let due = self.captures.deadline().is_some_and(|at| at <= now);
         if !self.changes.is_empty() || due {
             self.captures.sync(&agent.links, now, &mut agent.counters);
@@ -368,6 +429,7 @@ impl Loop {
     fn each_second(&mut self, now: Tick) {
         self.next_second = now.plus(1_000_000);
         self.captures.poll_statistics(now, &mut self.agent.counters);
+        self.probes.poll_statistics(&mut self.agent);
         self.clients.expire(self.poll.registry(), &mut self.agent, now);
         self.agent.facts.clients = self.clients.len();
         let suppressed = u64::from(logger::take_suppressed());
@@ -382,10 +444,6 @@ impl Loop {
         self.seconds = self.seconds.saturating_add(1);
         if self.seconds == TOLD {
             self.tell_missing();
-        }
-        if self.seconds.is_multiple_of(REFRESH) {
-            // A kernel that is busy with a dump refuses; the next time will do.
-            let _ = self.watch.as_mut().map(Watch::refresh_all);
         }
     }
 
@@ -429,9 +487,11 @@ impl Loop {
         }
         self.revision = self.agent.revision();
         let settings = self.agent.settings().clone();
+        self.spaces.configure(&settings, &mut self.agent);
         self.captures.configure(capturing(&settings), &mut self.agent.counters);
         self.captures.sync(&self.agent.links, now, &mut self.agent.counters);
         self.register_captures(now);
+        self.doors.become_these(&settings.http, self.poll.registry());
         let wanted = (settings.management_address, settings.management_port);
         let open = self.management.as_ref().and_then(|port| port.address().ok());
         match (&mut self.management, open) {
@@ -479,20 +539,6 @@ impl Loop {
         }
     }
 
-    fn open_watch(&mut self, now: Tick) {
-        match Watch::open(NETLINK_ROOM) {
-            Ok(mut watch) => {
-                watch.start(&mut self.agent.links, now);
-                match self.register(watch.as_raw_fd(), Source::Netlink) {
-                    Ok(()) => self.watch = Some(watch),
-                    Err(error) => log::error!("netlink: {error}"),
-                }
-                self.watch_more = true;
-            }
-            Err(error) => log::error!("netlink: {error}; interfaces are unknown"),
-        }
-    }
-
     fn listen(&mut self, path: &Path, group: Option<&str>) -> std::result::Result<(), StartError> {
         use unix_socket::Error;
         let gid = match group {
@@ -528,7 +574,11 @@ impl Loop {
             return false;
         }
         self.paused = None;
-        let most = self.agent.settings().max_clients;
+        let settings = self.agent.settings();
+        let limits = Limits { most: settings.max_clients, per_address: settings.http_per_address };
+        if !self.accept_http(limits, now) {
+            return false;
+        }
         for listener in &mut self.listeners {
             for _ in 0..ACCEPTS {
                 if !listener.readable {
@@ -540,8 +590,9 @@ impl Loop {
                         let connection = Box::new(Unix::new(Caller { right: Right::Admin }));
                         let registry = self.poll.registry();
                         let agent = &mut self.agent;
+                        let stream = Stream::Unix(stream);
                         let admitted =
-                            self.clients.admit(stream, connection, most, registry, agent, now);
+                            self.clients.admit(stream, connection, limits, registry, agent, now);
                         if let Err(error) = admitted {
                             log::warn!("client: {error}");
                         }
@@ -566,7 +617,39 @@ impl Loop {
             }
         }
         self.agent.facts.clients = self.clients.len();
-        self.listeners.iter().any(|listener| listener.readable)
+        self.listeners.iter().any(|listener| listener.readable) || self.doors.are_ready()
+    }
+
+    /// Takes in waiting clients of HTTP; `false` if descriptors have run out.
+    fn accept_http(&mut self, limits: Limits, now: Tick) -> bool {
+        for _ in 0..ACCEPTS {
+            match self.doors.accept() {
+                Ok(None) => break,
+                Ok(Some((stream, from, to))) => {
+                    let connection = Box::new(Http::new(from, to, now));
+                    let registry = self.poll.registry();
+                    let stream = Stream::Tcp(stream);
+                    let agent = &mut self.agent;
+                    let admitted =
+                        self.clients.admit(stream, connection, limits, registry, agent, now);
+                    if let Err(error) = admitted {
+                        log::warn!("client: {error}");
+                    }
+                }
+                Err(error) => {
+                    self.spare = None;
+                    if matches!(self.doors.accept(), Ok(Some(_))) {
+                        let refused = &mut self.agent.counters.clients_refused;
+                        *refused = refused.saturating_add(1);
+                    }
+                    self.spare = fs::File::open("/dev/null").ok();
+                    log::warn!("accept: {error}");
+                    self.paused = Some(now.plus(PAUSE));
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     fn make_ready(&mut self, slot: u16) {
@@ -587,6 +670,7 @@ impl Loop {
                 log::warn!("{}: {error}", listener.path.display());
             }
         }
+        self.doors.close(self.poll.registry());
         self.agent.finish();
         if let Some(port) = &mut self.management {
             port.serve(&mut self.agent, now.tick);
@@ -634,6 +718,27 @@ fn facts() -> Facts {
         hostname: machine.host,
         ram: process::total_ram(),
         ..Facts::default()
+    }
+}
+
+/// Tells the map what the files of this machine say of it.
+fn describe_machine(agent: &mut Agent) {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let (release, cpuinfo) = (read("/etc/os-release"), read("/proc/cpuinfo"));
+    let (cmdline, isolated) = (read("/proc/cmdline"), read("/sys/devices/system/cpu/isolated"));
+    let vendor = read("/sys/class/dmi/id/sys_vendor") + &read("/sys/class/dmi/id/product_name");
+    let described = machine::describe(&machine::Files {
+        release: &release,
+        cpuinfo: &cpuinfo,
+        cmdline: &cmdline,
+        isolated: &isolated,
+        vendor: &vendor,
+        hypervisor: Path::new("/dev/kvm").exists(),
+        kernel: &process::machine().release,
+        instance: &agent.facts.uuid,
+    });
+    for (key, value) in described.iter() {
+        agent.spaces.set_machine(key.to_owned(), value.clone());
     }
 }
 

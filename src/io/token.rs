@@ -19,12 +19,20 @@ pub enum Source {
     Capture(Slot),
     /// A stream client.
     Client(Slot),
+    /// A listener of the HTTP interface, by its number.
+    HttpListener(u16),
     /// The management port.
     Management,
-    /// The netlink socket of the home namespace.
-    Netlink,
+    /// The folders that files of namespaces are in.
+    Folders,
+    /// A message of an alert on its way.
+    Post(Slot),
+    /// The packet socket of an on-demand capture.
+    Probe(Slot),
     /// Signals.
     Signals,
+    /// The netlink socket of a namespace.
+    Space(Slot),
     /// A Unix listener, by position.
     UnixListener(u16),
 }
@@ -65,9 +73,13 @@ impl From<Source> for Token {
             Source::Capture(slot) => (0_usize, slot),
             Source::Client(slot) => (1, slot),
             Source::Management => (2, none),
-            Source::Netlink => (3, none),
+            Source::Space(slot) => (3, slot),
             Source::Signals => (4, none),
             Source::UnixListener(index) => (5, Slot { index, generation: 0 }),
+            Source::Folders => (6, none),
+            Source::Probe(slot) => (7, slot),
+            Source::Post(slot) => (8, slot),
+            Source::HttpListener(index) => (9, Slot { index, generation: 0 }),
         };
         let generation = usize::from(slot.generation & GENERATION_MASK);
         // 4 + 12 + 16 bits: fits the usize of a 32-bit machine.
@@ -89,9 +101,13 @@ pub fn source_of(token: Token) -> Option<Source> {
         0 => Source::Capture(slot),
         1 => Source::Client(slot),
         2 => Source::Management,
-        3 => Source::Netlink,
+        3 => Source::Space(slot),
         4 => Source::Signals,
         5 => Source::UnixListener(index),
+        6 => Source::Folders,
+        7 => Source::Probe(slot),
+        8 => Source::Post(slot),
+        9 => Source::HttpListener(index),
         _ => return None,
     })
 }
@@ -107,9 +123,13 @@ mod tests {
             Source::Capture(slot),
             Source::Client(slot),
             Source::Management,
-            Source::Netlink,
+            Source::Folders,
+            Source::Post(slot),
+            Source::Probe(slot),
+            Source::Space(slot),
             Source::Signals,
             Source::UnixListener(7),
+            Source::HttpListener(9),
         ] {
             let token = Token::from(source);
             assert_eq!(source_of(token), Some(source));

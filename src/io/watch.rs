@@ -1,19 +1,73 @@
-//! Keeps the table of interfaces in step with the kernel: joins the groups, dumps everything
-//! once, follows what changes, and dumps again when messages were lost.
+//! Keeps in step with the kernel what is known of one network namespace: joins the groups, dumps
+//! everything once, follows what changes, and dumps again when messages were lost. Where the
+//! messages go is a [`Sink`]'s business.
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use crate::counters::Counters;
-use crate::sys::netlink::{Received, Socket, groups};
-use crate::time::Tick;
+use crate::sys::netlink::{Buffer, Received, Socket, groups};
+use crate::time::{Clock, Tick};
 use crate::topology::links::{Change, Links};
+use crate::topology::spaces::{SpaceKey, Spaces};
 use crate::wire::netlink::{Message, Messages, Request};
 
 /// What is dumped, in this order: the later ones name interfaces of the first. The kernel does
 /// one dump at a time for a socket.
-const DUMPS: [fn(u32) -> Vec<u8>; 4] =
-    [Request::dump_links, Request::dump_addresses, Request::dump_routes, Request::dump_neighbours];
+const DUMPS: [fn(u32) -> Vec<u8>; 5] = [
+    Request::dump_links,
+    Request::dump_addresses,
+    Request::dump_routes,
+    Request::dump_neighbours,
+    Request::dump_forwarding,
+];
+
+/// Where messages go.
+pub trait Sink {
+    /// Everything is about to be dumped.
+    fn begin_sync(&mut self);
+    /// One message.
+    fn apply(&mut self, message: &Message<'_>);
+    /// Everything was dumped: what no message mentioned is not there.
+    fn end_sync(&mut self);
+}
+
+/// Takes the messages of a namespace into the map, and those of the agent's own into the table
+/// of its interfaces as well.
+#[derive(Debug)]
+pub struct Follower<'a> {
+    /// The map.
+    pub spaces: &'a mut Spaces,
+    /// The namespace that the messages are of.
+    pub key: SpaceKey,
+    /// The table of interfaces, and what changed in it.
+    pub links: Option<(&'a mut Links, &'a mut Vec<Change>)>,
+    /// When the messages are read.
+    pub clock: Clock,
+}
+
+impl Sink for Follower<'_> {
+    fn begin_sync(&mut self) {
+        self.spaces.begin_sync(self.key);
+        if let Some((links, _)) = &mut self.links {
+            links.begin_sync();
+        }
+    }
+
+    fn apply(&mut self, message: &Message<'_>) {
+        self.spaces.apply(self.key, message, &self.clock);
+        if let Some((links, changes)) = &mut self.links {
+            links.apply(message, self.clock.tick, changes);
+        }
+    }
+
+    fn end_sync(&mut self) {
+        self.spaces.end_sync(self.key);
+        if let Some((links, changes)) = &mut self.links {
+            links.end_sync(self.clock.tick, changes);
+        }
+    }
+}
 
 /// Wait before a dump is repeated: doubled each time it fails again, so that a storm of changes
 /// isn't answered by a storm of dumps.
@@ -63,9 +117,9 @@ impl Watch {
     }
 
     /// Asks for everything.
-    pub fn start(&mut self, links: &mut Links, now: Tick) {
+    pub fn start(&mut self, sink: &mut dyn Sink, now: Tick) {
         self.lost = false;
-        links.begin_sync();
+        sink.begin_sync();
         self.ask(0, now);
     }
 
@@ -74,21 +128,30 @@ impl Watch {
     /// # Errors
     ///
     /// As sendto(2).
-    pub fn refresh_all(&mut self) -> io::Result<()> {
+    pub fn refresh_all(&self) -> io::Result<()> {
         self.socket.send(&Request::dump_links(0))
+    }
+
+    /// Asks for one interface.
+    ///
+    /// # Errors
+    ///
+    /// As sendto(2).
+    pub fn refresh(&self, ifindex: u32) -> io::Result<()> {
+        self.socket.send(&Request::link(0, ifindex))
     }
 
     /// Reads up to `budget` datagrams; true if it stopped there and must be called again.
     pub fn ready(
         &mut self,
-        links: &mut Links,
+        sink: &mut dyn Sink,
         now: Tick,
         budget: u32,
         counters: &mut Counters,
-        changes: &mut Vec<Change>,
+        buffer: &mut Buffer,
     ) -> bool {
         for _ in 0..budget {
-            match self.socket.receive() {
+            match self.socket.receive(buffer) {
                 Ok(Received::Messages(bytes)) => {
                     let mut done = None;
                     for raw in Messages::new(bytes) {
@@ -101,7 +164,7 @@ impl Watch {
                             Message::Done { errno } | Message::Error { errno } if ours => {
                                 done = Some(errno);
                             }
-                            _ => links.apply(&message, now, changes),
+                            _ => sink.apply(&message),
                         }
                     }
                     if let State::Dumping { stage, .. } = self.state {
@@ -109,7 +172,7 @@ impl Watch {
                     }
                     if let Some(errno) = done {
                         self.lost |= errno == libc::EBUSY || errno == libc::EINTR;
-                        self.advance(links, now, counters, changes);
+                        self.advance(sink, now, counters);
                     }
                 }
                 Ok(Received::Lost) => self.overrun(now, counters),
@@ -120,9 +183,9 @@ impl Watch {
     }
 
     /// Does what is due at [`Self::deadline`].
-    pub fn expire(&mut self, links: &mut Links, now: Tick, counters: &mut Counters) {
+    pub fn expire(&mut self, sink: &mut dyn Sink, now: Tick, counters: &mut Counters) {
         match self.state {
-            State::Waiting { until } if now >= until => self.start(links, now),
+            State::Waiting { until } if now >= until => self.start(sink, now),
             State::Dumping { since, .. } if now.since(since) >= PATIENCE => {
                 self.retry(now, counters);
             }
@@ -140,7 +203,7 @@ impl Watch {
         }
     }
 
-    /// Whether the table is complete as of the last message.
+    /// Whether what is known is complete as of the last message.
     #[must_use]
     pub fn is_synced(&self) -> bool {
         matches!(self.state, State::Synced)
@@ -159,13 +222,7 @@ impl Watch {
     }
 
     /// A dump has ended.
-    fn advance(
-        &mut self,
-        links: &mut Links,
-        now: Tick,
-        counters: &mut Counters,
-        changes: &mut Vec<Change>,
-    ) {
+    fn advance(&mut self, sink: &mut dyn Sink, now: Tick, counters: &mut Counters) {
         let State::Dumping { stage, .. } = self.state else {
             return;
         };
@@ -177,7 +234,7 @@ impl Watch {
         } else {
             self.failures = 0;
             self.state = State::Synced;
-            links.end_sync(now, changes);
+            sink.end_sync();
         }
     }
 
@@ -197,6 +254,12 @@ impl Watch {
         self.failures = self.failures.saturating_add(1);
         let until = now.plus(wait.saturating_mul(1_000));
         self.state = State::Waiting { until };
+    }
+}
+
+impl AsFd for Watch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

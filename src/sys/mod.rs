@@ -6,9 +6,14 @@
 pub mod argv;
 pub mod capture;
 pub mod clock;
+pub mod ethtool;
 pub mod files;
+pub mod gre;
 pub mod heap;
+pub mod inject;
+pub mod inotify;
 pub mod netlink;
+pub mod netns;
 pub mod plain;
 pub mod privileges;
 pub mod process;

@@ -4,7 +4,7 @@
 
 use std::io;
 use std::mem::zeroed;
-use std::os::fd::{AsFd as _, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use crate::sys::socket;
 
@@ -35,11 +35,22 @@ const MAX_BUFFER: usize = 256 * 1024;
 /// Datagrams of strangers that one call skips.
 const MAX_STRANGERS: u32 = 64;
 
-/// An open socket and the buffer it reads into.
+/// An open socket.
 #[derive(Debug)]
 pub struct Socket {
     fd: OwnedFd,
-    buffer: Vec<u8>,
+}
+
+/// What sockets read into, each in its turn.
+#[derive(Debug)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self { bytes: vec![0; FIRST_BUFFER] }
+    }
 }
 
 /// What came in.
@@ -75,7 +86,7 @@ impl Socket {
         address.nl_family = u16::try_from(libc::AF_NETLINK).unwrap_or(0);
         address.nl_groups = groups;
         socket::bind(fd.as_fd(), &address)?;
-        Ok(Self { fd, buffer: vec![0; FIRST_BUFFER] })
+        Ok(Self { fd })
     }
 
     /// Sends one request to the kernel.
@@ -108,12 +119,13 @@ impl Socket {
     /// # Errors
     ///
     /// As recvfrom(2), besides those that [`Received`] has a name for.
-    pub fn receive(&mut self) -> io::Result<Received<'_>> {
+    pub fn receive<'a>(&self, buffer: &'a mut Buffer) -> io::Result<Received<'a>> {
+        let buffer = &mut buffer.bytes;
         for _ in 0..MAX_STRANGERS {
             // SAFETY: integers, for which zero is valid.
             let mut sender: libc::sockaddr_nl = unsafe { zeroed() };
             let mut sender_len = socket::len_of::<libc::sockaddr_nl>();
-            let (fd, buffer) = (self.fd.as_raw_fd(), &mut self.buffer);
+            let fd = self.fd.as_raw_fd();
             let received = socket::retry(|| {
                 // SAFETY: the buffer and the address come with their lengths; the kernel writes
                 // no more than that, also where MSG_TRUNC makes it return more.
@@ -137,13 +149,19 @@ impl Socket {
             if sender.nl_pid != 0 {
                 continue;
             }
-            if len > self.buffer.len() {
-                self.buffer.resize(len.next_power_of_two().min(MAX_BUFFER), 0);
+            if len > buffer.len() {
+                buffer.resize(len.next_power_of_two().min(MAX_BUFFER), 0);
                 return Ok(Received::Lost);
             }
-            return Ok(Received::Messages(self.buffer.get(..len).unwrap_or(&[])));
+            return Ok(Received::Messages(buffer.get(..len).unwrap_or(&[])));
         }
         Ok(Received::Nothing)
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 
@@ -160,11 +178,12 @@ mod tests {
 
     #[test]
     fn the_kernel_answers_a_dump_of_links_with_loopback_in_it() {
-        let mut socket = Socket::open(0, 64 * 1024).unwrap();
+        let socket = Socket::open(0, 64 * 1024).unwrap();
+        let mut buffer = Buffer::default();
         socket.send(&Request::dump_links(7)).unwrap();
         let mut names = Vec::new();
         loop {
-            let Received::Messages(bytes) = socket.receive().unwrap() else {
+            let Received::Messages(bytes) = socket.receive(&mut buffer).unwrap() else {
                 continue;
             };
             for raw in Messages::new(bytes) {

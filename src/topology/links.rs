@@ -196,6 +196,7 @@ impl Links {
             | Message::DelRoute(_)
             | Message::Done { .. }
             | Message::Error { .. }
+            | Message::NamespaceId(_)
             | Message::Other => {}
         }
     }
@@ -515,8 +516,9 @@ impl Links {
     }
 
     fn place_of(&self, neighbour: &netlink::Neighbour) -> Option<(u16, IpAddr)> {
-        // Forwarding databases (AF_BRIDGE) have MAC addresses only and no `ip`.
-        Some((self.by_ifindex(neighbour.ifindex)?, neighbour.ip?))
+        // In forwarding databases the address is the far end of a tunnel.
+        let ip = neighbour.ip.filter(|_| neighbour.family != netlink::Neighbour::BRIDGE)?;
+        Some((self.by_ifindex(neighbour.ifindex)?, ip))
     }
 
     fn slots_where(&self, which: impl Fn(&Link) -> bool) -> Vec<u16> {

@@ -2,9 +2,15 @@
 //!
 //! Fed with decoded netlink messages, tells what changed. Knows no sockets and no clock.
 
+mod fabric;
 pub mod graph;
+mod interface;
 pub mod link;
 pub mod links;
+pub mod machine;
+mod metadata;
 pub mod neighbours;
 pub mod pick;
+pub mod space;
+pub mod spaces;
 pub mod value;

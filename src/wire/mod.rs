@@ -4,8 +4,11 @@
 pub mod craft;
 pub mod crc32;
 pub mod decode;
+pub mod dhcp;
+pub mod dns;
 pub mod gzip;
 pub mod json;
+pub mod layers;
 pub mod link;
 pub mod mac;
 pub mod netlink;
@@ -13,4 +16,5 @@ pub mod order;
 pub mod pcap;
 pub mod pcapng;
 pub mod proto;
+pub mod protobuf;
 pub mod uuid;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Drives the agent with Skydive's own client, unmodified: skydive.py PORTOLAN
+"""Drives the agent with Skydive's own client, unmodified: skydive_client.py PORTOLAN
 
 The package skydive-client 0.10.0 comes from PyPI into target/venv (tests/setup.sh makes it), and
 this script runs itself with that Python. Everything happens in network namespaces that it makes
@@ -28,7 +28,7 @@ passed, failed, skipped = 0, 0, 0
 
 
 def skip(why):
-    print(f"SKIPPED skydive.py: {why}")
+    print(f"SKIPPED skydive_client.py: {why}")
     sys.exit(0)
 
 
@@ -232,6 +232,9 @@ check("the seed's list", status == 200 and made["UUID"] in json.loads(body), bod
 until("it is active on one node",
       lambda: json.loads(curl(f"http://{ADDRESS}/api/capture")[2])[made["UUID"]]["Count"] == 1)
 inside(vm1, "ping", "-c", "3", "-i", "0.2", "-q", "10.77.0.2", stdout=subprocess.DEVNULL)
+# Packets come with a delay of some milliseconds.
+until("six packets are counted", lambda: lookup(
+    "G.Flows().Has('LayersPath', 'Ethernet/IPv4/ICMPv4').Has('Metric.BAPackets', 3)"))
 status, _, body = curl("-X", "POST", f"http://{ADDRESS}/api/topology",
                        data='{"GremlinQuery":"G.Flows().Has(\'LayersPath\', \'Ethernet/IPv4/ICMPv4\').Limit(1)"}')
 flow = json.loads(body)[0]
@@ -261,7 +264,8 @@ refused("a type that is none", lambda: rest.capture_create("G.V()", capture_type
 until("the node shows its capture", lambda: rest.lookup_nodes(
     f"G.V().Has('Captures.ID', '{capture.uuid}').Has('Captures.State', 'active')"))
 inside(vm1, "ping", "-c", "2", "-i", "0.2", "-q", "10.77.0.2", stdout=subprocess.DEVNULL)
-flows = until("flows of one node", lambda: lookup(inside_vm1 + ".Flows().Has('Application', 'ICMPv4')"))
+flows = until("flows of one node", lambda: lookup(
+    inside_vm1 + ".Flows().Has('Application', 'ICMPv4', 'RawPacketsCaptured', 4)"))
 check("flows name their capture", flows[0]["CaptureID"] == capture.uuid
       and flows[0]["CaptureName"] == "one", flows[0])
 raw = lookup(inside_vm1 + ".Flows().RawPackets()")
@@ -364,7 +368,7 @@ check("with the whole graph", {n["ID"] for n in reply["Obj"]["Nodes"]} >= {one.i
 alert = rest.alert_create("", "G.V().Has('Name', 'alarm')")
 check("alerts are listed", [a.uuid for a in rest.alert_list()] == [alert.uuid])
 ip("link", "add", "alarm", "type", "veth", "peer", "name", "alarm1")
-message = until("the alert fires", lambda: listener.got(lambda m: m["Namespace"] == "Alert"))[0]
+message = until("the alert fires", lambda: listener.got(lambda m: m.get("Namespace") == "Alert"))[0]
 check("and says why", message["Obj"]["UUID"] == alert.uuid
       and message["Obj"]["ReasonData"][0]["Metadata"]["Name"] == "alarm", message)
 until("changes of the graph are told", lambda: listener.got(
@@ -465,5 +469,5 @@ secret = Listener("secret", "/ws/subscriber", username="admin", password="pass:w
 secret.stop()
 agent.stop()
 
-print(f"skydive.py: {passed} checks passed, {failed} failed")
+print(f"skydive_client.py: {passed} checks passed, {failed} failed")
 sys.exit(1 if failed else 0)

@@ -3,28 +3,31 @@
 
 use std::net::IpAddr;
 
-/// The most bytes of payload that a frame is made for: what an Ethernet frame has room for behind
-/// the longest of the headers.
-pub const MAX_PAYLOAD: usize = 1_440;
+/// The most bytes of payload that a frame is made for.
+pub const MAX_PAYLOAD: usize = 9_000;
 
 /// A packet to be made.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
-    /// Who sends it, and who gets it or passes it on.
-    pub macs: ([u8; 6], [u8; 6]),
-    /// Source and destination address, of the same family.
-    pub ips: (IpAddr, IpAddr),
+    /// Who sends it.
+    pub src_mac: [u8; 6],
+    /// Who gets it, or who passes it on.
+    pub dst_mac: [u8; 6],
+    /// Source address.
+    pub src: IpAddr,
+    /// Destination address, of the same family.
+    pub dst: IpAddr,
     /// Time to live or hop limit.
     pub ttl: u8,
     /// What is above IP.
-    pub transport: Transport,
+    pub body: Body,
     /// What is above that.
     pub payload: &'a [u8],
 }
 
 /// The layer above IP.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Transport {
+pub enum Body {
     /// An echo request of the address family.
     Echo {
         /// Tells who asks.
@@ -35,18 +38,18 @@ pub enum Transport {
     /// A segment that asks for a connection.
     Tcp {
         /// Source port.
-        source: u16,
+        sport: u16,
         /// Destination port.
-        destination: u16,
+        dport: u16,
         /// Initial sequence number.
         sequence: u32,
     },
     /// A datagram.
     Udp {
         /// Source port.
-        source: u16,
+        sport: u16,
         /// Destination port.
-        destination: u16,
+        dport: u16,
     },
 }
 
@@ -80,15 +83,15 @@ impl Packet<'_> {
             return Err(Error::TooLong);
         }
         out.clear();
-        out.extend_from_slice(&self.macs.1);
-        out.extend_from_slice(&self.macs.0);
-        let len = self.transport.header_len().saturating_add(self.payload.len());
+        out.extend_from_slice(&self.dst_mac);
+        out.extend_from_slice(&self.src_mac);
+        let len = self.body.header_len().saturating_add(self.payload.len());
         let len = u16::try_from(len).map_err(|_| Error::TooLong)?;
-        let v6 = self.ips.0.is_ipv6();
-        let protocol = self.transport.protocol(v6);
+        let v6 = self.src.is_ipv6();
+        let protocol = self.body.protocol(v6);
         // What checksums cover beside the message itself.
         let mut sum = Sum::default();
-        match self.ips {
+        match (self.src, self.dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => {
                 out.extend_from_slice(&[0x08, 0x00]);
                 let header = self.ipv4(protocol, len, src.octets(), dst.octets());
@@ -109,20 +112,20 @@ impl Packet<'_> {
         }
         sum.add(&u16::from(protocol).to_be_bytes());
         sum.add(&len.to_be_bytes());
-        if matches!(self.transport, Transport::Echo { .. }) && !v6 {
+        if matches!(self.body, Body::Echo { .. }) && !v6 {
             // ICMP alone has no pseudo-header.
             sum = Sum::default();
         }
-        let (mut header, header_len) = self.transport.header(v6, len);
+        let (mut header, header_len) = self.body.header(v6, len);
         let header = header.get_mut(..header_len).unwrap_or_default();
         sum.add(header);
         sum.add(self.payload);
         let mut checksum = sum.checksum();
-        if let (Transport::Udp { .. }, [0, 0]) = (self.transport, checksum) {
+        if let (Body::Udp { .. }, [0, 0]) = (self.body, checksum) {
             // Zero would mean that there is none.
             checksum = [0xff, 0xff];
         }
-        let place = self.transport.checksum_at();
+        let place = self.body.checksum_at();
         for (to, from) in header.iter_mut().skip(place).zip(checksum) {
             *to = from;
         }
@@ -131,19 +134,9 @@ impl Packet<'_> {
         Ok(())
     }
 
-    /// The frame; nothing if it can't be made.
-    #[must_use]
-    pub fn frame(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        match self.write(&mut out) {
-            Ok(()) => out,
-            Err(_) => Vec::new(),
-        }
-    }
-
     fn ipv4(&self, protocol: u8, len: u16, src: [u8; 4], dst: [u8; 4]) -> [u8; 20] {
         let [l0, l1] = len.saturating_add(20).to_be_bytes();
-        let [i0, i1] = self.transport.identification().to_be_bytes();
+        let [i0, i1] = self.body.identification().to_be_bytes();
         let [s0, s1, s2, s3] = src;
         let [d0, d1, d2, d3] = dst;
         let with = |[c0, c1]: [u8; 2]| {
@@ -158,7 +151,7 @@ impl Packet<'_> {
     }
 }
 
-impl Transport {
+impl Body {
     const fn protocol(self, v6: bool) -> u8 {
         match self {
             Self::Echo { .. } if v6 => 58,
@@ -207,16 +200,16 @@ impl Transport {
                 let ([i0, i1], [s0, s1]) = (id.to_be_bytes(), sequence.to_be_bytes());
                 put(&[if v6 { 128 } else { 8 }, 0, 0, 0, i0, i1, s0, s1]);
             }
-            Self::Tcp { source, destination, sequence } => {
-                let ([s0, s1], [d0, d1]) = (source.to_be_bytes(), destination.to_be_bytes());
+            Self::Tcp { sport, dport, sequence } => {
+                let ([s0, s1], [d0, d1]) = (sport.to_be_bytes(), dport.to_be_bytes());
                 let [q0, q1, q2, q3] = sequence.to_be_bytes();
                 // Five words, SYN, a window of 64 KiB.
                 put(&[
                     s0, s1, d0, d1, q0, q1, q2, q3, 0, 0, 0, 0, 0x50, 0x02, 0xff, 0xff, 0, 0, 0, 0,
                 ]);
             }
-            Self::Udp { source, destination } => {
-                let ([s0, s1], [d0, d1]) = (source.to_be_bytes(), destination.to_be_bytes());
+            Self::Udp { sport, dport } => {
+                let ([s0, s1], [d0, d1]) = (sport.to_be_bytes(), dport.to_be_bytes());
                 let [l0, l1] = len.to_be_bytes();
                 put(&[s0, s1, d0, d1, l0, l1, 0, 0]);
             }
@@ -259,21 +252,23 @@ mod tests {
     use crate::wire::decode;
     use crate::wire::link::LinkType;
 
-    fn packet(v6: bool, transport: Transport, payload: &[u8]) -> Packet<'_> {
+    fn packet(v6: bool, body: Body, payload: &[u8]) -> Packet<'_> {
         let (src, dst) = if v6 { ("2001:db8::1", "2001:db8::2") } else { ("10.0.0.1", "10.0.0.2") };
         Packet {
-            macs: ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]),
-            ips: (src.parse().unwrap(), dst.parse().unwrap()),
+            src_mac: [2, 0, 0, 0, 0, 1],
+            dst_mac: [2, 0, 0, 0, 0, 2],
+            src: src.parse().unwrap(),
+            dst: dst.parse().unwrap(),
             ttl: 63,
-            transport,
+            body,
             payload,
         }
     }
 
-    const BODIES: [Transport; 3] = [
-        Transport::Echo { id: 7, sequence: 3 },
-        Transport::Tcp { source: 1_000, destination: 80, sequence: 0x0102_0304 },
-        Transport::Udp { source: 1_000, destination: 53 },
+    const BODIES: [Body; 3] = [
+        Body::Echo { id: 7, sequence: 3 },
+        Body::Tcp { sport: 1_000, dport: 80, sequence: 0x0102_0304 },
+        Body::Udp { sport: 1_000, dport: 53 },
     ];
 
     #[test]
@@ -290,16 +285,14 @@ mod tests {
                 assert!(!read.truncated);
                 let ports = (datagram.tuple.sport, datagram.tuple.dport);
                 match (body, datagram.transport) {
-                    (Transport::Echo { .. }, decode::Transport::Icmp { kind, code: 0 }) => {
+                    (Body::Echo { .. }, decode::Transport::Icmp { kind, code: 0 }) => {
                         assert_eq!(kind, if v6 { 128 } else { 8 });
                         assert_eq!(frame[frame.len() - 9..frame.len() - 5], [0, 7, 0, 3]);
                     }
-                    (Transport::Tcp { .. }, decode::Transport::Tcp(tcp)) => {
+                    (Body::Tcp { .. }, decode::Transport::Tcp(tcp)) => {
                         assert_eq!((ports, tcp.seq, tcp.flags), ((1_000, 80), 0x0102_0304, 2));
                     }
-                    (Transport::Udp { .. }, decode::Transport::Udp) => {
-                        assert_eq!(ports, (1_000, 53))
-                    }
+                    (Body::Udp { .. }, decode::Transport::Udp) => assert_eq!(ports, (1_000, 53)),
                     other => panic!("{other:?}"),
                 }
             }
@@ -351,12 +344,8 @@ mod tests {
     #[test]
     fn what_can_not_be_sent_is_refused() {
         let mut frame = Vec::new();
-        let mixed = Packet {
-            ips: ("::1".parse().unwrap(), "10.0.0.1".parse().unwrap()),
-            ..packet(false, BODIES[2], b"")
-        };
+        let mixed = Packet { src: "::1".parse().unwrap(), ..packet(false, BODIES[2], b"") };
         assert_eq!(mixed.write(&mut frame), Err(Error::Family));
-        assert!(mixed.frame().is_empty());
         let long = vec![0; MAX_PAYLOAD + 1];
         assert_eq!(packet(false, BODIES[2], &long).write(&mut frame), Err(Error::TooLong));
     }

@@ -381,8 +381,7 @@ impl Agent {
         self.exports.flush(self.clock.wall);
         self.captured.count_into(&mut self.counters);
         self.tell_captures(now);
-        self.tell_flows(now);
-        more
+        more | self.tell_flows(now)
     }
 
     /// Hands the changes of the graph since the last call to whoever follows it.
@@ -490,7 +489,7 @@ impl Agent {
         for capture in captures {
             self.detach(&capture);
         }
-        self.send_flows();
+        self.send_flows(usize::MAX);
         let mut publisher = Publisher { bus: &mut self.bus };
         self.engine.flush(EndReason::Shutdown, &mut self.counters, &mut publisher);
     }

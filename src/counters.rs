@@ -53,6 +53,15 @@ counters! {
     capture_reopens,
     /// Interfaces that could not be captured (no memory, no permission, limits).
     capture_refused,
+    /// Flows of on-demand captures thrown out before their time because there are too many.
+    capture_flows_evicted,
+    /// Packets and decoded messages of such flows not kept because those that are take up all the
+    /// memory there is for them.
+    capture_packets_unkept,
+    /// Fragmented datagrams of such captures that were never put together.
+    capture_datagrams_lost,
+    /// Frames of such captures in which no layer was found.
+    capture_frames_unread,
     /// Full dumps made because netlink messages were lost.
     netlink_resyncs,
     /// Nodes, edges and changes of them that the graph had no room for.
@@ -61,6 +70,16 @@ counters! {
     topology_left_out,
     /// Network namespaces beyond those that are followed.
     namespaces_refused,
+    /// Nodes that were not captured because too many captures are on too many nodes.
+    captures_refused,
+    /// Edges that rules did not draw because there were too many.
+    rule_edges_refused,
+    /// News of flows of captures that found too many waiting.
+    flow_news_dropped,
+    /// Datagrams for other collectors that were not sent.
+    exports_dropped,
+    /// Messages of alerts that were not posted because too many waited.
+    alerts_dropped,
     /// Stream clients accepted.
     clients_accepted,
     /// Stream clients turned away or closed to make room.
@@ -75,6 +94,16 @@ counters! {
     requests,
     /// Wrong passwords.
     auth_failures,
+    /// HTTP requests refused because of the name they were sent to.
+    http_refused_host,
+    /// HTTP requests refused because of the web page they came from.
+    http_refused_origin,
+    /// HTTP requests refused for want of a credential or a right.
+    http_refused_auth,
+    /// HTTP requests and WebSocket frames that break the rules of their protocol.
+    http_refused_parse,
+    /// HTTP requests refused because they are too large, too slow or too many.
+    http_refused_limit,
     /// Datagrams that came in on the management port.
     udp_received,
     /// Datagrams that went out of it.

@@ -94,6 +94,22 @@ impl Wall {
         );
         out
     }
+
+    /// The date of HTTP (RFC 9110 section 5.6.7), such as `Sat, 21 Nov 2026 03:04:05 GMT`.
+    #[must_use]
+    pub fn imf_date(self) -> String {
+        const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let days = self.secs().div_euclid(86_400);
+        let (year, month, day) = civil(days);
+        let second = self.secs().rem_euclid(86_400);
+        let at = |index: i64| usize::try_from(index).unwrap_or(0);
+        let name = DAYS.get(at(days.rem_euclid(7))).unwrap_or(&"");
+        let month = MONTHS.get(at(month.saturating_sub(1))).unwrap_or(&"");
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        format!("{name}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
+    }
 }
 
 /// One reading of both clocks, taken together: turns a [`Tick`] into wall time.
@@ -161,6 +177,14 @@ mod tests {
         ] {
             assert_eq!(Wall(secs * 1_000_000).rfc3339(), text);
         }
+    }
+
+    #[test]
+    fn dates_are_those_of_http() {
+        let date = |secs: i64| Wall(secs * 1_000_000).imf_date();
+        assert_eq!(date(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(date(-1), "Wed, 31 Dec 1969 23:59:59 GMT");
     }
 
     #[test]

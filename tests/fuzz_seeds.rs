@@ -65,3 +65,23 @@ fn netlink_message_seeds_pass() {
 fn filter_seeds_pass() {
     over_seeds("filter", checks::filter);
 }
+
+#[test]
+fn layers_seeds_pass() {
+    over_seeds("layers", checks::layers);
+}
+
+#[test]
+fn dns_seeds_pass() {
+    over_seeds("dns", checks::dns);
+}
+
+#[test]
+fn dhcp_seeds_pass() {
+    over_seeds("dhcp", checks::dhcp);
+}
+
+#[test]
+fn protobuf_envelope_seeds_pass() {
+    over_seeds("protobuf_envelope", checks::protobuf_envelope);
+}

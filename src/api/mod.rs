@@ -5,6 +5,7 @@ use crate::core::Agent;
 use crate::time::Tick;
 
 pub mod compat;
+pub mod http;
 pub mod json;
 pub mod mgmt;
 pub mod unix;
@@ -39,8 +40,36 @@ pub trait Connection {
     /// Whether it has a subscription and so lives on without requests.
     fn streams(&self) -> bool;
 
+    /// Whether a connection with a subscription has something to say now.
+    fn has_news(&self, agent: &Agent) -> bool {
+        let _ = agent;
+        true
+    }
+
+    /// Called about once a second: a client that takes too long is told so, or asked whether it
+    /// is still there. [`Self::produce`] follows.
+    fn expire(&mut self, agent: &mut Agent, out: &mut Outbox, now: Tick) {
+        let _ = (agent, out, now);
+    }
+
     /// The client is gone: give back what it held.
     fn closed(&mut self, agent: &mut Agent);
+
+    /// Bytes of memory that the connection keeps of requests and answers, besides its buffers.
+    fn held(&self) -> usize {
+        0
+    }
+
+    /// Bytes that may wait to be understood.
+    fn max_input(&self) -> usize {
+        unix::MAX_REQUEST.saturating_add(64 * 1024)
+    }
+
+    /// Who gives way first when there are too many: whether the client has shown who it is, and
+    /// when it last was of use. `None` leaves it to whether it streams and when it last spoke.
+    fn standing(&self) -> Option<(bool, Tick)> {
+        None
+    }
 }
 
 /// Why a connection ends.

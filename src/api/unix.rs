@@ -20,10 +20,12 @@ use super::json::{self, Indent};
 use super::{Close, Connection, Outbox, Progress};
 
 pub mod object;
+mod query;
 pub mod reply;
 mod request;
 
 use object::{Found, Scanner};
+use query::Asked;
 use reply::{INVALID, REFUSED, Refusal};
 use request::{Request, Value};
 
@@ -57,6 +59,8 @@ pub struct Unix {
     held: Option<Vec<u8>>,
     /// An answer of many rows that is under way.
     answer: Option<Answer>,
+    /// A query that is under way.
+    asked: Option<Asked>,
     stream: Option<Stream>,
 }
 
@@ -97,6 +101,7 @@ impl Unix {
             rest: None,
             held: None,
             answer: None,
+            asked: None,
             stream: None,
         }
     }
@@ -204,7 +209,17 @@ impl Unix {
                 let data = netify::status(&status);
                 self.say(out, pretty, |b| reply::object(b, reply::DONE, &data, "Ok."));
             }
+            Reply::Query(run) => {
+                self.asked = Some(Asked::new(run, pretty));
+                self.advance(agent, out);
+            }
             Reply::Rows(cursor) => self.begin(cursor, verb, of_group, pretty, agent, out),
+            Reply::Value(value) => self.say(out, pretty, |b| {
+                reply::begin(b, reply::DONE);
+                b.extend_from_slice(b",\"data\":");
+                value.write(b);
+                reply::end(b, reply::message(verb));
+            }),
         }
         Ok(())
     }
@@ -252,6 +267,20 @@ impl Unix {
 
     /// Writes the next slice of an answer.
     fn advance(&mut self, agent: &mut Agent, out: &mut Outbox) {
+        if let Some(asked) = &mut self.asked
+            && self.held.is_none()
+            && !out.is_high()
+        {
+            let pretty = asked.is_pretty();
+            match asked.advance(agent, out) {
+                Ok(false) => {}
+                Ok(true) => self.asked = None,
+                Err(error) => {
+                    self.asked = None;
+                    self.refuse(out, &Refusal::query(&error), pretty);
+                }
+            }
+        }
         let Some(answer) = &mut self.answer else {
             return;
         };
@@ -319,6 +348,11 @@ impl Unix {
             lost: 0,
         });
         Ok(())
+    }
+
+    /// Whether an answer is under way.
+    const fn answering(&self) -> bool {
+        self.answer.is_some() || self.asked.is_some()
     }
 
     fn unsubscribe(&mut self, agent: &mut Agent) {
@@ -415,7 +449,7 @@ impl Connection for Unix {
             return Progress::More;
         }
         self.advance(agent, out);
-        if self.answer.is_some() {
+        if self.answering() {
             return Progress::More;
         }
         // What a subscriber is owed first comes first: no request is read before.
@@ -425,7 +459,7 @@ impl Connection for Unix {
         if !self.over && self.rest.is_some() && !self.drain_rest(agent, out) {
             return Progress::More;
         }
-        if self.answer.is_some() || self.held.is_some() {
+        if self.answering() || self.held.is_some() {
             return Progress::More;
         }
         if self.over {
@@ -440,7 +474,7 @@ impl Connection for Unix {
 
     fn ready(&self, out: &Outbox) -> bool {
         let telling = self.stream.as_ref().is_some_and(|stream| stream.snapshot.is_some());
-        !self.over && self.held.is_none() && self.answer.is_none() && !telling && !out.is_high()
+        !self.over && self.held.is_none() && !self.answering() && !telling && !out.is_high()
     }
 
     fn streams(&self) -> bool {

@@ -183,7 +183,7 @@ pub struct Fragments {
 pub struct RawPacket {
     /// Milliseconds since 1970.
     pub timestamp: i64,
-    /// Counts the kept packets of the flow from 0.
+    /// Counts the kept packets of the flow from 1.
     pub index: i64,
     /// The captured bytes.
     pub data: Box<[u8]>,

@@ -4,8 +4,16 @@
 //! They are apart from [`crate::flow`]: each capture has a table of its own, whose flows live
 //! with it.
 
+mod defrag;
+pub mod extra;
 pub mod flow;
+pub mod key;
+pub mod netflow;
+pub mod protobuf;
 pub mod store;
+mod tcp;
+#[cfg(test)]
+mod testing;
 
 pub use flow::Flow;
 pub use store::{FlowRef, Store};

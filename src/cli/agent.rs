@@ -4,13 +4,13 @@
 use std::fs;
 use std::path::Path;
 
-use crate::config::Settings;
 use crate::config::settings::{KEYS, Key};
+use crate::config::{Settings, access};
 use crate::core::agent::Ending;
 use crate::core::report::VERSION;
 use crate::io::logger;
 use crate::io::run::{Loop, StartError};
-use crate::sys::{argv, process, stderr};
+use crate::sys::{argv, process, rand, stderr};
 
 use super::args::Arguments;
 use super::{exit, print};
@@ -24,6 +24,9 @@ pub fn run(arguments: &Arguments) -> i32 {
     if arguments.version {
         let (system, machine) = (std::env::consts::OS, std::env::consts::ARCH);
         return print(&format!("portolan {VERSION} ({system}; {machine})"));
+    }
+    if arguments.hash_password {
+        return hash_password();
     }
     let source = Sources::of(arguments);
     let settings = match source.settings() {
@@ -63,6 +66,26 @@ pub fn run(arguments: &Arguments) -> i32 {
             Err(code) => return code,
         }
     }
+}
+
+/// Reads a password from standard input and prints its hash, for `http_user`.
+fn hash_password() -> i32 {
+    let mut line = String::new();
+    if let Err(error) = std::io::stdin().read_line(&mut line) {
+        tell(&format!("standard input: {error}"));
+        return exit::FAILED;
+    }
+    let password = line.trim_end_matches(['\r', '\n']);
+    if !(1..=access::MAX_SECRET).contains(&password.len()) {
+        tell("a password has 1 to 256 octets: give it as a line on standard input");
+        return exit::USAGE;
+    }
+    let mut salt = [0; 16];
+    if let Err(error) = rand::fill(&mut salt) {
+        tell(&format!("no random salt: {error}"));
+        return exit::FAILED;
+    }
+    print(&access::Hash::new(password.as_bytes(), &salt, access::ROUNDS).to_string())
 }
 
 /// One line on standard error, if somebody takes it.
@@ -146,6 +169,7 @@ impl Sources {
         give("management_password_file", arguments.management_password_file.clone());
         give("management_password", arguments.management_password.clone());
         give("management_dialect", arguments.management_dialect.clone());
+        give("http", joined(&arguments.http));
         give("state_dir", arguments.state_dir.clone());
         let louder = i16::from(arguments.verbose).saturating_sub(i16::from(arguments.quiet));
         Self { file: arguments.config.clone(), given, louder }
@@ -189,11 +213,17 @@ fn at(path: &str, line: usize, text: &str) -> String {
     if line == 0 { format!("{path}: {text}") } else { format!("{path}:{line}: {text}") }
 }
 
-/// The first line of a file.
+/// The text of a file with secrets.
 fn secret(path: &str) -> Result<String, String> {
-    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
-    Ok(text.lines().next().unwrap_or_default().trim_end().to_owned())
+    let length = fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if length > MAX_SECRETS {
+        return Err("too large".to_owned());
+    }
+    fs::read_to_string(path).map_err(|error| error.to_string())
 }
+
+/// Octets of a file with secrets.
+const MAX_SECRETS: u64 = 64 * 1024;
 
 fn list(settings: &Settings) -> String {
     let line = |key: &Key| {

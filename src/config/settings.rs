@@ -3,9 +3,10 @@
 //! and the name in capitals) and of the `set` command.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use super::access::{self, MAX_ENTRIES, Token, User};
 use super::ini;
 
 /// The management password that n2n ships: accepted on loopback alone.
@@ -42,6 +43,20 @@ pub struct Settings {
     pub management_read_key: bool,
     /// Confirm subscriptions as n2n's daemons do, for `n2n-ctl --sub`.
     pub management_n2n: bool,
+    /// Addresses of the HTTP interface; none turns it off.
+    pub http: Vec<SocketAddr>,
+    /// Who may use it with a password; with neither users nor tokens everybody may.
+    pub http_users: Vec<User>,
+    /// Who may use it with a token.
+    pub http_tokens: Vec<Token>,
+    /// Names, besides the machine's own, by which browsers may reach it.
+    pub http_hosts: Vec<String>,
+    /// Web pages of other origins that may use it.
+    pub http_origins: Vec<String>,
+    /// HTTP clients at once from one address that is not of this machine.
+    pub http_per_address: usize,
+    /// Seconds between pings of WebSocket clients.
+    pub http_ping: u32,
     /// Folder of state that survives a restart of the machine.
     pub state_dir: PathBuf,
     /// Flows at once; 0 fits it to the memory of the machine.
@@ -58,6 +73,22 @@ pub struct Settings {
     pub netns_run_path: Vec<PathBuf>,
     /// Seconds between two updates of the counters that the map shows.
     pub metrics_update: u32,
+    /// Seconds between updates of the flows of captures.
+    pub flow_update: u32,
+    /// Seconds after which idle flows of captures end: once that, to twice that.
+    pub flow_expire: u32,
+    /// Flows of all captures at once.
+    pub flow_max: u32,
+    /// What users call TCP ports.
+    pub tcp_applications: Vec<(u16, String)>,
+    /// What users call UDP ports.
+    pub udp_applications: Vec<(u16, String)>,
+    /// Gremlin expression of a capture that begins with the agent, empty for none.
+    pub startup_query: String,
+    /// Filter of that capture.
+    pub startup_filter: String,
+    /// Type of that capture.
+    pub startup_type: String,
     /// Show the sockets of this machine and their processes.
     pub sockets_shown: bool,
     /// 0 errors, 1 warnings, 2 normal, 3 info, 4 debug.
@@ -81,6 +112,16 @@ impl Default for Settings {
             management_password: DEFAULT_PASSWORD.to_owned(),
             management_read_key: false,
             management_n2n: false,
+            http: vec![
+                SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8_082),
+                SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5_001),
+            ],
+            http_users: Vec::new(),
+            http_tokens: Vec::new(),
+            http_hosts: Vec::new(),
+            http_origins: Vec::new(),
+            http_per_address: 16,
+            http_ping: 2,
             state_dir: PathBuf::from("/etc/portolan"),
             max_flows: 0,
             idle: 30,
@@ -89,6 +130,14 @@ impl Default for Settings {
             netns_discovery: true,
             netns_run_path: vec![PathBuf::from("/var/run/netns")],
             metrics_update: 30,
+            flow_update: 10,
+            flow_expire: 600,
+            flow_max: 32_768,
+            tcp_applications: Vec::new(),
+            udp_applications: Vec::new(),
+            startup_query: String::new(),
+            startup_filter: String::new(),
+            startup_type: String::new(),
             sockets_shown: false,
             log_level: 2,
         }
@@ -119,6 +168,7 @@ const fn live(name: &'static str, expects: &'static str, help: &'static str) -> 
 const NAMES: &str = "interface names, with a trailing * for a pattern";
 const SWITCH: &str = "yes or no";
 const PORT: &str = "a port from 0 to 65535";
+const APPLICATIONS: &str = "ports with names, as in 8080:WEB 5000:PHONE";
 const SECONDS: &str = "seconds from 1 to 86400";
 
 /// Every setting.
@@ -138,6 +188,15 @@ pub const KEYS: &[Key] = &[
     key("management_password_file", "a readable file", "file whose first line is the key"),
     live("management_read_key", SWITCH, "the key is needed for reads too"),
     live("management_dialect", "published or n2n", "n2n confirms with subscribe"),
+    live("http", "off, or addresses with ports such as 127.0.0.1:8082", "where HTTP is answered"),
+    key("http_user", "name:role:hash (--hash-password)", "who may use HTTP; repeat it for more"),
+    key("http_users_file", "a file of name:role:hash lines", "file with such users"),
+    key("http_token", "role:token, 16 octets or more", "token for HTTP; repeat it for more"),
+    key("http_token_file", "a file of role:token lines", "file with such tokens"),
+    live("http_hosts", "host names", "names by which browsers may reach HTTP"),
+    live("http_origins", "origins such as https://ui.lan", "web pages elsewhere that may use HTTP"),
+    live("http_per_address", "a number from 1 to 1024", "HTTP clients of one remote address"),
+    live("http_ping", "seconds from 1 to 60", "seconds between pings of WebSocket clients"),
     key("state_dir", "an absolute path", "state that survives a restart"),
     live("flows_max", "0 or a number from 64 to 2000000", "flows at once; 0 fits the memory"),
     live("flows_idle", SECONDS, "silence that ends a flow"),
@@ -145,6 +204,14 @@ pub const KEYS: &[Key] = &[
     live("update_interval", SECONDS, "seconds between statistics"),
     key("netns_discovery", SWITCH, "follow other network namespaces too"),
     key("netns_run_path", "absolute paths", "folders with files of network namespaces"),
+    live("flow_update", SECONDS, "seconds between updates of flows of captures"),
+    live("flow_expire", SECONDS, "silence after which flows of captures end"),
+    live("flow_max_entries", "a number from 64 to 262144", "flows of all captures at once"),
+    live("flow_application_ports_tcp", APPLICATIONS, "names of TCP ports in flows of captures"),
+    live("flow_application_ports_udp", APPLICATIONS, "names of UDP ports in flows of captures"),
+    key("startup_capture_gremlin", "a Gremlin query", "nodes that are captured from the start"),
+    key("startup_capture_bpf", "a filter as of tcpdump", "filter of that capture"),
+    key("startup_capture_type", "afpacket or pcap", "type of that capture"),
     live("topology_metrics_update", SECONDS, "seconds between counters of interfaces"),
     key("topology_sockets", SWITCH, "show sockets and their processes"),
     live("log_level", "a level from 0 to 4", "0 errors, 2 normal, 4 debug"),
@@ -160,6 +227,9 @@ const ALIASES: &[(&str, &str)] = &[
     ("ttl_idle_tcp_flow", "flows_idle_tcp"),
     ("mgmt_read_key", "management_read_key"),
     ("verbose", "log_level"),
+    ("http_listen", "http"),
+    ("allowed_hosts", "http_hosts"),
+    ("allowed_origins", "http_origins"),
     ("password", "management_password"),
     ("max_capture_length", "capture_snaplen"),
 ];
@@ -251,11 +321,14 @@ impl Settings {
         let unknown = || Error::Unknown(name.to_owned(), nearest(name));
         let key = *key_of(name).ok_or_else(unknown)?;
         let bad = Error::Value { name: key.name, expects: key.expects };
-        if key.name == "management_password_file" {
-            return match secret(value) {
-                Ok(password) => self.set_password(&password).ok_or(bad),
-                Err(why) => Err(Error::Secret(value.to_owned(), why)),
-            };
+        if let "management_password_file" | "http_users_file" | "http_token_file" = key.name {
+            let text = secret(value).map_err(|why| Error::Secret(value.to_owned(), why))?;
+            return match key.name {
+                "http_users_file" => self.add_users(access::users(&text)),
+                "http_token_file" => self.add_tokens(access::tokens(&text)),
+                _ => self.set_password(text.lines().next().unwrap_or_default().trim_end()),
+            }
+            .ok_or(bad);
         }
         self.assign(key.name, value).ok_or(bad)
     }
@@ -286,6 +359,15 @@ impl Settings {
                     _ => return None,
                 }
             }
+            "http" => self.http = addresses(value)?,
+            "http_user" => self.add_users(words(value).map(User::parse).collect())?,
+            "http_token" => self.add_tokens(words(value).map(Token::parse).collect())?,
+            "http_hosts" => self.http_hosts = hosts(value)?,
+            "http_origins" => self.http_origins = origins(value)?,
+            "http_per_address" => {
+                self.http_per_address = number(value).filter(|n| (1..=1_024).contains(n))? as usize;
+            }
+            "http_ping" => self.http_ping = number(value).filter(|n| (1..=60).contains(n))?,
             "state_dir" => self.state_dir = paths(value)?.into_iter().next()?,
             "flows_max" => {
                 let fits = |n: &u32| *n == 0 || (64..=2_000_000).contains(n);
@@ -297,6 +379,16 @@ impl Settings {
             "netns_discovery" => self.netns_discovery = switch(value)?,
             "netns_run_path" => self.netns_run_path = paths(value)?,
             "topology_metrics_update" => self.metrics_update = seconds(value)?,
+            "flow_update" => self.flow_update = seconds(value)?,
+            "flow_expire" => self.flow_expire = seconds(value)?,
+            "flow_max_entries" => {
+                self.flow_max = number(value).filter(|n| (64..=262_144).contains(n))?;
+            }
+            "flow_application_ports_tcp" => self.tcp_applications = applications(value)?,
+            "flow_application_ports_udp" => self.udp_applications = applications(value)?,
+            "startup_capture_gremlin" => value.clone_into(&mut self.startup_query),
+            "startup_capture_bpf" => value.clone_into(&mut self.startup_filter),
+            "startup_capture_type" => value.clone_into(&mut self.startup_type),
             "topology_sockets" => self.sockets_shown = switch(value)?,
             "log_level" => self.log_level = value.parse().ok().filter(|level| *level <= 4)?,
             _ => return None,
@@ -328,6 +420,12 @@ impl Settings {
             "management_dialect" => {
                 if self.management_n2n { "n2n" } else { "published" }.to_owned()
             }
+            "http" if self.http.is_empty() => "off".to_owned(),
+            "http" => self.http.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+            "http_hosts" => self.http_hosts.join(" "),
+            "http_origins" => self.http_origins.join(" "),
+            "http_per_address" => self.http_per_address.to_string(),
+            "http_ping" => self.http_ping.to_string(),
             "state_dir" => self.state_dir.display().to_string(),
             "flows_max" => self.max_flows.to_string(),
             "flows_idle" => self.idle.to_string(),
@@ -336,6 +434,14 @@ impl Settings {
             "netns_discovery" => switch(self.netns_discovery),
             "netns_run_path" => join(&self.netns_run_path),
             "topology_metrics_update" => self.metrics_update.to_string(),
+            "flow_update" => self.flow_update.to_string(),
+            "flow_expire" => self.flow_expire.to_string(),
+            "flow_max_entries" => self.flow_max.to_string(),
+            "flow_application_ports_tcp" => shown(&self.tcp_applications),
+            "flow_application_ports_udp" => shown(&self.udp_applications),
+            "startup_capture_gremlin" => self.startup_query.clone(),
+            "startup_capture_bpf" => self.startup_filter.clone(),
+            "startup_capture_type" => self.startup_type.clone(),
             "topology_sockets" => switch(self.sockets_shown),
             "log_level" => self.log_level.to_string(),
             _ => return None,
@@ -355,13 +461,37 @@ impl Settings {
                  a password of your own, or management_address to 127.0.0.1",
             ));
         }
+        if self.http.iter().any(|address| !address.ip().is_loopback()) && !self.has_http_login() {
+            return Err(Error::Conflict(
+                "http listens beyond loopback and anybody could use it: add a line \
+                 `http_user = admin:admin:HASH` with the HASH that `portolan --hash-password` \
+                 prints, or a line `http_token = admin:TOKEN` with a long random TOKEN; or set \
+                 http to 127.0.0.1:8082",
+            ));
+        }
         Ok(())
+    }
+
+    /// Whether HTTP clients have to say who they are.
+    #[must_use]
+    pub const fn has_http_login(&self) -> bool {
+        !self.http_users.is_empty() || !self.http_tokens.is_empty()
     }
 
     /// Whether the password is the one that everybody knows.
     #[must_use]
     pub fn has_default_password(&self) -> bool {
         self.management_password == DEFAULT_PASSWORD
+    }
+
+    fn add_users(&mut self, users: Option<Vec<User>>) -> Option<()> {
+        self.http_users.extend(users?);
+        (self.http_users.len() <= MAX_ENTRIES).then_some(())
+    }
+
+    fn add_tokens(&mut self, tokens: Option<Vec<Token>>) -> Option<()> {
+        self.http_tokens.extend(tokens?);
+        (self.http_tokens.len() <= MAX_ENTRIES).then_some(())
     }
 
     fn set_password(&mut self, value: &str) -> Option<()> {
@@ -371,7 +501,7 @@ impl Settings {
     }
 }
 
-/// Reads the first line of a file with a secret; the text of the error says why not.
+/// Reads a file with secrets; the text of the error says why not.
 pub type Secrets<'a> = dyn FnMut(&str) -> Result<String, String> + 'a;
 
 /// The setting of that name, or of that other spelling.
@@ -401,6 +531,34 @@ fn paths(value: &str) -> Option<Vec<PathBuf>> {
     paths.iter().all(|path| path.is_absolute()).then_some(paths)
 }
 
+fn addresses(value: &str) -> Option<Vec<SocketAddr>> {
+    if ["off", "no", "none"].contains(&value) {
+        return Some(Vec::new());
+    }
+    let addresses: Option<Vec<SocketAddr>> = words(value).map(|word| word.parse().ok()).collect();
+    addresses.filter(|addresses| (1..=16).contains(&addresses.len()))
+}
+
+fn hosts(value: &str) -> Option<Vec<String>> {
+    let usable = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    let fits = |name: &&str| name.len() <= 253 && name.chars().all(usable);
+    let words: Vec<&str> = words(value).collect();
+    let all = words.len() <= 64 && words.iter().all(fits);
+    all.then(|| words.into_iter().map(str::to_ascii_lowercase).collect())
+}
+
+/// `*` is none: a page of any origin could then do anything.
+fn origins(value: &str) -> Option<Vec<String>> {
+    let fits = |origin: &&str| {
+        let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | '*' | '@' | '"');
+        host.is_some_and(|host| !host.is_empty() && host.len() <= 260 && host.chars().all(plain))
+    };
+    let words: Vec<&str> = words(value).collect();
+    let all = words.len() <= 64 && words.iter().all(fits);
+    all.then(|| words.into_iter().map(str::to_ascii_lowercase).collect())
+}
+
 fn words(value: &str) -> impl Iterator<Item = &str> {
     value.split([' ', ',', '\t']).filter(|word| !word.is_empty())
 }
@@ -415,6 +573,22 @@ fn switch(value: &str) -> Option<bool> {
 
 fn number(value: &str) -> Option<u32> {
     value.parse().ok()
+}
+
+/// `PORT:NAME` words.
+fn applications(value: &str) -> Option<Vec<(u16, String)>> {
+    let named = |word: &str| {
+        let (port, name) = word.split_once(':')?;
+        let fits = (1..=64).contains(&name.len()) && name.chars().all(|c| c.is_ascii_graphic());
+        Some((port.parse().ok()?, name.to_owned())).filter(|_| fits)
+    };
+    value.split([' ', ',']).filter(|word| !word.is_empty()).map(named).collect()
+}
+
+fn shown(applications: &[(u16, String)]) -> String {
+    let words: Vec<String> =
+        applications.iter().map(|(port, name)| format!("{port}:{name}")).collect();
+    words.join(" ")
 }
 
 fn seconds(value: &str) -> Option<u32> {
@@ -499,6 +673,38 @@ mod tests {
         for wrong in ["", "a b", "a:b", "\u{e9}"] {
             assert!(s.set("management_password", wrong, &mut no_secrets).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn http_beyond_loopback_needs_somebody_who_may_use_it() {
+        let mut s = Settings::default();
+        s.set("http", "off", &mut no_secrets).unwrap();
+        assert_eq!((s.http.len(), s.check()), (0, Ok(())));
+        s.set("http", "[::1]:80 127.0.0.1:0", &mut no_secrets).unwrap();
+        assert!(s.check().is_ok());
+        s.set("http", "127.0.0.1:80, 192.0.2.1:80", &mut no_secrets).unwrap();
+        let text = s.check().unwrap_err().to_string();
+        assert!(text.contains("http_user = ") && text.contains("http_token = "), "{text}");
+        s.set("http_token", "read:0123456789abcdef", &mut no_secrets).unwrap();
+        assert!(s.check().is_ok());
+        for wrong in ["", "8082", "localhost:80", "127.0.0.1"] {
+            assert!(s.set("http", wrong, &mut no_secrets).is_err(), "{wrong:?}");
+        }
+        for wrong in ["*", "ui.lan", "http://*", "http://a/b", "null"] {
+            assert!(s.set("http_origins", wrong, &mut no_secrets).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn users_and_tokens_add_up() {
+        let mut s = Settings::default();
+        let hash = access::Hash::new(b"x", b"salt", 2);
+        let text =
+            format!("[http]\nuser = a:read:{hash}\nuser = b:admin:{hash}\nusers_file = /f\n");
+        let mut file = |_: &str| Ok(format!("# more\nc:guest:{hash}\n"));
+        assert_eq!(s.apply_file(&text, &mut file), Ok(vec![]));
+        assert_eq!(s.http_users.len(), 3);
+        assert!(s.show("http_user").is_none() && s.show("http_token").is_none());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use crate::capture;
+use crate::capture::store::Times;
 use crate::config::Settings;
 use crate::counters::Counters;
 use crate::flow::{
@@ -11,18 +12,30 @@ use crate::flow::{
     Timeouts, Totals,
 };
 use crate::group;
+use crate::query::Run;
 use crate::source::Frame;
 use crate::time::{Clock, Tick};
 use crate::topology::graph::Graph;
 use crate::topology::links::{self, Change, Links};
 use crate::topology::pick::Selection as Names;
 use crate::topology::spaces::Spaces;
+use crate::topology::value::Value;
 
+use super::access::Access;
+use super::alerts::Alerts;
+use super::attach::Attachments;
 use super::auth::{Caller, Right};
 use super::bus::{Bus, Event, Subscription, Topic, Topics};
 use super::command::{Command, Failure, Flush};
 use super::engine::Engine;
+use super::exports::Exports;
+use super::feed::{Feed, Message};
+use super::flow_news::{FlowNews, News};
+use super::inject::Jobs;
+use super::orders::Orders;
+use super::resources::Kind;
 use super::row::Row;
+use super::rules::Applied;
 use super::select::Selection;
 use super::status::{Interval, Status};
 
@@ -32,12 +45,16 @@ pub use super::status::Usage;
 /// What a command answers.
 #[derive(Debug)]
 pub enum Reply {
+    /// A query that has just begun, to be moved on by [`Agent::advance_query`].
+    Query(Box<Run>),
     /// One row.
     Row(Row),
     /// Many, to be fetched by [`Agent::rows`] a few at a time.
     Rows(Cursor),
     /// The state of the agent.
     Status(Box<Status>),
+    /// A value of the graph or of what clients ordered.
+    Value(Value),
 }
 
 /// What the agent needs from the machine it runs on. `io` provides it, tests pretend.
@@ -78,6 +95,15 @@ pub trait Host {
     fn configure(&mut self) -> Result<Settings, String>;
     /// Changes how much is logged.
     fn set_log_level(&mut self, level: u8);
+    /// Fills `bytes` with what nobody can guess.
+    fn random(&mut self, bytes: &mut [u8]) {
+        use std::hash::{BuildHasher as _, RandomState};
+        for chunk in bytes.chunks_mut(8) {
+            // Keyed anew each time, from the random numbers of the system.
+            let random = RandomState::new().hash_one(chunk.len()).to_ne_bytes();
+            chunk.iter_mut().zip(random).for_each(|(to, from)| *to = from);
+        }
+    }
 }
 
 /// What only `io` knows and `status` shows.
@@ -127,8 +153,12 @@ pub enum Ending {
 
 /// The agent.
 pub struct Agent {
+    /// Who is logged in over HTTP, and who guesses.
+    pub access: Access,
     /// Events on their way to subscribers.
     pub bus: Bus,
+    /// Messages on their way to WebSocket clients.
+    pub feed: Feed,
     /// Every loss.
     pub counters: Counters,
     /// Address groups.
@@ -141,6 +171,20 @@ pub struct Agent {
     pub spaces: Spaces,
     /// Flows of on-demand captures.
     pub captured: capture::Store,
+    /// What clients ordered.
+    pub orders: Orders,
+    /// What is captured on which node.
+    pub attachments: Attachments,
+    /// How alerts stand.
+    pub alerts: Alerts,
+    /// Packets that wait to be sent.
+    pub jobs: Jobs,
+    /// What captures send to other machines.
+    pub exports: Exports,
+    pub(super) applied: Applied,
+    /// Where packets of capture files go.
+    pub(super) imports: Option<capture::store::TableId>,
+    pub(super) flow_news: FlowNews,
     /// What `io` found out.
     pub facts: Facts,
     pub(super) engine: Engine,
@@ -190,13 +234,23 @@ impl Agent {
         let until = clock.tick.plus(seconds(settings.update_interval));
         let period = Period { until, since: clock.tick, ..Period::default() };
         Self {
+            access: Access::default(),
             bus: Bus::default(),
+            feed: Feed::default(),
             counters: Counters::default(),
             groups: group::Store::default(),
             links: Links::default(),
             graph: Graph::default(),
             spaces: Spaces::new(&facts.hostname),
             captured: capture::Store::default(),
+            orders: Orders::default(),
+            attachments: Attachments::default(),
+            alerts: Alerts::default(),
+            jobs: Jobs::default(),
+            exports: Exports::default(),
+            applied: Applied::default(),
+            imports: None,
+            flow_news: FlowNews::default(),
             facts,
             engine,
             host,
@@ -219,10 +273,14 @@ impl Agent {
             return Err(Failure::Denied);
         }
         match command {
+            Command::CaptureStart { dev, filter } => self.capture_start(&dev, &filter),
+            Command::CaptureStop { id } => self.capture_stop(&id),
+            Command::Captures { page } => Ok(self.list_captures(page)),
             Command::Communities => Ok(self.communities()),
             Command::Flow(id) => self.flow(id),
             Command::Flows { query, page } => self.list_flows(query, page),
             Command::Flush(what) => Ok(Reply::Row(self.flush(what))),
+            Command::Gremlin { query } => self.gremlin(&query, caller),
             Command::GroupAdd { group, entries } => self.group_add(&group, &entries),
             Command::GroupFlush { group } => self.group_flush(&group),
             Command::GroupList { group } => self.group_list(group.as_deref()),
@@ -233,6 +291,7 @@ impl Agent {
             Command::GroupMembers { group, page } => self.group_members(group.as_deref(), page),
             Command::GroupRemove { group, entries } => self.group_remove(&group, &entries),
             Command::GroupSave { group } => self.group_save(&group),
+            Command::Import { file } => self.import(&file),
             Command::Info => Ok(Reply::Row(self.info())),
             Command::Namespaces => Ok(self.list_namespaces()),
             Command::Nodes { query, page } => Ok(self.list_nodes(query, page)),
@@ -244,6 +303,11 @@ impl Agent {
                 Ok(Reply::Row(Row::new().with("sending", "test")))
             }
             Command::Reload => self.reload().map(|()| Reply::Row(Row::new().with("ok", 1_u8))),
+            Command::Resource { kind, id } => self.resource_get(kind, &id),
+            Command::ResourceCreate { kind, json, ttl } => self.resource_create(kind, &json, ttl),
+            Command::ResourceDelete { kind, id } => self.resource_delete(kind, &id),
+            Command::ResourcePatch { kind, id, patch } => self.resource_patch(kind, &id, &patch),
+            Command::Resources { kind } => Ok(self.resource_list(kind)),
             Command::Restart => {
                 // A configuration that has gone bad must not turn a restart into an end.
                 self.host.configure().map_err(Failure::Configuration)?;
@@ -303,14 +367,48 @@ impl Agent {
         let mut more = self.engine.advance(now, EXPIRE_BUDGET, &mut self.counters, &mut publisher);
         more |= self.end_period(now);
         self.alert(now);
+        more |= self.tend_captures(now);
+        self.look_around();
+        self.tell_graph();
         more
+    }
+
+    /// Moves the flows of captures on, and tells what became of them.
+    fn tend_captures(&mut self, now: Tick) -> bool {
+        let wall = self.now();
+        let mut news = News::new(&mut self.flow_news, &mut self.exports, self.clock.wall);
+        let more = self.captured.advance(wall, EXPIRE_BUDGET, &mut news);
+        self.exports.flush(self.clock.wall);
+        self.captured.count_into(&mut self.counters);
+        self.tell_captures(now);
+        self.tell_flows(now);
+        more
+    }
+
+    /// Hands the changes of the graph since the last call to whoever follows it.
+    pub fn tell_graph(&mut self) {
+        if !self.graph.has_events() {
+            return;
+        }
+        for event in self.graph.take_events() {
+            self.feed.publish(Message::Graph(event));
+        }
+        // Those with a filter look at the graph itself.
+        self.feed.note();
     }
 
     /// When [`Self::turn`] has something to do next.
     #[must_use]
     pub fn deadline(&self) -> Tick {
-        let flows = self.engine.flows.deadline().unwrap_or(self.period.until);
-        flows.min(self.period.until)
+        let now = self.clock.tick;
+        let flows = self.engine.flows.deadline();
+        let wall = self.now();
+        let in_millis = |millis: u64| now.plus(millis.saturating_mul(1_000));
+        let until = |at: i64| in_millis(u64::try_from(at.saturating_sub(wall)).unwrap_or(0));
+        let captured = self.captured.due().map(until);
+        let orders = self.look_in().map(in_millis);
+        let all = [flows, captured, orders, self.flows_due()];
+        all.into_iter().flatten().fold(self.period.until, Tick::min)
     }
 
     /// Publishes a change of interfaces or neighbours, and follows it.
@@ -386,6 +484,13 @@ impl Agent {
 
     /// Ends every flow and tells subscribers: the process is about to leave.
     pub fn finish(&mut self) {
+        self.save_orders();
+        let captures: Vec<Rc<str>> =
+            self.orders.resources.captures().map(|(id, _)| Rc::clone(id)).collect();
+        for capture in captures {
+            self.detach(&capture);
+        }
+        self.send_flows();
         let mut publisher = Publisher { bus: &mut self.bus };
         self.engine.flush(EndReason::Shutdown, &mut self.counters, &mut publisher);
     }
@@ -405,11 +510,28 @@ impl Agent {
 
     /// Applies other settings to everything that lives here.
     pub fn apply(&mut self, settings: Settings) {
-        self.settings = settings;
+        let before = std::mem::replace(&mut self.settings, settings);
+        let who = |settings: &Settings| (settings.http_users.clone(), settings.http_tokens.clone());
+        if who(&before) != who(&self.settings) {
+            self.access.forget();
+        }
         self.revision = self.revision.wrapping_add(1);
         let settings = &self.settings;
         self.engine.flows.set_limits(limits(settings, self.facts.ram));
         self.engine.flows.set_timeouts(timeouts(settings));
+        self.captured.set_times(Times {
+            update: i64::from(settings.flow_update).saturating_mul(1_000),
+            expire: i64::from(settings.flow_expire).saturating_mul(1_000),
+            ..Times::default()
+        });
+        self.captured.set_cap(settings.flow_max as usize);
+        let named = |names: &[(u16, String)]| -> Vec<(u16, Rc<str>)> {
+            names.iter().map(|(port, name)| (*port, name.as_str().into())).collect()
+        };
+        self.captured.set_applications(
+            &named(&settings.tcp_applications),
+            &named(&settings.udp_applications),
+        );
         self.host.set_log_level(settings.log_level);
         self.links.set_roles(Names::of(&settings.wan), Names::of(&settings.lan));
         self.orient();
@@ -552,6 +674,14 @@ const fn right(command: &Command) -> Right {
         | Command::Set { .. }
         | Command::Stop { now: true }
         | Command::Verbose { level: Some(_) } => Right::Admin,
+        Command::ResourceCreate { kind: Kind::Capture | Kind::Injection, .. }
+        | Command::ResourceDelete { kind: Kind::Capture | Kind::Injection, .. }
+        | Command::CaptureStart { .. }
+        | Command::Import { .. }
+        | Command::CaptureStop { .. } => Right::Capture,
+        Command::ResourceCreate { .. }
+        | Command::ResourceDelete { .. }
+        | Command::ResourcePatch { .. } => Right::Admin,
         _ => Right::Read,
     }
 }

@@ -5,10 +5,12 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::flow::top::{By, Order};
+use crate::query;
 use crate::wire::mac;
 
 use super::auth::Right;
 pub use super::map::NodeQuery;
+use super::resources::Kind;
 use super::select::Selection;
 
 /// Rows of an answer when the caller does not say how many.
@@ -22,10 +24,14 @@ pub const MAX_ROWS: usize = 200;
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "each variant is described by its row of TABLE")]
 pub enum Command {
+    CaptureStart { dev: String, filter: String },
+    CaptureStop { id: String },
+    Captures { page: Page },
     Communities,
     Flow(u64),
     Flows { query: Selection, page: Page },
     Flush(Flush),
+    Gremlin { query: String },
     GroupAdd { group: String, entries: Vec<Option<String>> },
     GroupFlush { group: String },
     GroupList { group: Option<String> },
@@ -34,6 +40,7 @@ pub enum Command {
     GroupMembers { group: Option<String>, page: Page },
     GroupRemove { group: String, entries: Vec<Option<String>> },
     GroupSave { group: String },
+    Import { file: Vec<u8> },
     Info,
     Interfaces { page: Page },
     Namespaces,
@@ -42,6 +49,11 @@ pub enum Command {
     PacketStats,
     Publish { text: String },
     Reload,
+    Resource { kind: Kind, id: String },
+    ResourceCreate { kind: Kind, json: serde_json::Value, ttl: Option<i64> },
+    ResourceDelete { kind: Kind, id: String },
+    ResourcePatch { kind: Kind, id: String, patch: serde_json::Value },
+    Resources { kind: Kind },
     Restart,
     Set { key: String, value: String },
     Status,
@@ -94,14 +106,20 @@ pub enum Failure {
     },
     /// The new configuration is refused; the old one stays. The text says where and why.
     Configuration(String),
+    /// The same is there already.
+    Duplicate,
     /// A name that a group cannot have.
     GroupName,
     /// No group of that name.
     GroupNotFound,
+    /// What was sent cannot be: the text names the member and says why.
+    Invalid(String),
     /// A table or list is full.
     Limit,
     /// Nothing of that id.
     NotFound,
+    /// The query has no answer: why, and where it says so.
+    Query(query::Error),
     /// The group has no saved file, or no line of it is an address.
     NothingSaved,
     /// The state directory could not be written or read: what the system says.
@@ -115,11 +133,15 @@ impl fmt::Display for Failure {
         match self {
             Self::Denied => f.write_str("not allowed"),
             Self::BadArgument { name, expected } => write!(f, "{name}: expected {expected}"),
-            Self::Configuration(text) | Self::Storage(text) => f.write_str(text),
+            Self::Configuration(text) | Self::Invalid(text) | Self::Storage(text) => {
+                f.write_str(text)
+            }
+            Self::Duplicate => f.write_str("duplicated resource"),
             Self::GroupName => f.write_str("not a name for a group"),
             Self::GroupNotFound => f.write_str("no such group"),
             Self::Limit => f.write_str("limit reached"),
             Self::NotFound => f.write_str("not found"),
+            Self::Query(error) => write!(f, "{error}"),
             Self::NothingSaved => f.write_str("nothing is saved"),
             Self::Unknown => f.write_str("unknown command"),
         }
@@ -160,10 +182,13 @@ pub struct Entry {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(missing_docs, reason = "each variant is described by its row of TABLE")]
 pub enum Verb {
+    Capture,
+    Captures,
     Communities,
     Flow,
     Flows,
     Flush,
+    Gremlin,
     GroupAdd,
     GroupFlush,
     GroupList,
@@ -204,6 +229,12 @@ const fn entry(
 }
 
 impl Entry {
+    const fn capture(mut self) -> Self {
+        self.right = Right::Capture;
+        self.access = Access::Write;
+        self
+    }
+
     const fn admin(mut self) -> Self {
         self.right = Right::Admin;
         self.access = Access::Write;
@@ -251,6 +282,16 @@ pub const TABLE: &[Entry] = &[
         "[dev= ip= mac= n= after=]",
         "neighbours on the links",
     ),
+    entry(Verb::Gremlin, &["gremlin"], &["gremlin"], "QUERY", "ask the map, as in G.V().Count()"),
+    entry(Verb::Captures, &["captures"], &["captures"], "[n= after=]", "on-demand captures"),
+    entry(
+        Verb::Capture,
+        &["capture"],
+        &["capture"],
+        "start DEV [FILTER] | stop ID",
+        "start or stop a capture",
+    )
+    .capture(),
     entry(
         Verb::Nodes,
         &["topology"],
@@ -413,6 +454,8 @@ impl Command {
     pub fn build(verb: Verb, mut arguments: Arguments<'_>) -> Result<Self, Failure> {
         let arguments = &mut arguments;
         Ok(match verb {
+            Verb::Capture => capture(arguments)?,
+            Verb::Captures => Self::Captures { page: arguments.page()? },
             Verb::Communities => Self::Communities,
             Verb::Flow => {
                 let bad = Failure::BadArgument { name: "id", expected: "the id of a flow" };
@@ -427,6 +470,13 @@ impl Command {
                     return Err(Failure::BadArgument { name: "what", expected: "flows or stats" });
                 }
             },
+            Verb::Gremlin => {
+                // Over UDP it is the rest of the line, blanks and equals signs and all.
+                let given = Some(arguments.text).filter(|text| !text.is_empty());
+                let given = given.or_else(|| arguments.words.first().copied());
+                let missing = Failure::BadArgument { name: "query", expected: "a query" };
+                Self::Gremlin { query: given.ok_or(missing)?.trim().to_owned() }
+            }
             Verb::GroupAdd => {
                 Self::GroupAdd { group: arguments.group()?, entries: arguments.data()? }
             }
@@ -472,6 +522,31 @@ impl Command {
                 return Err(Failure::Unknown);
             }
         })
+    }
+}
+
+/// `start DEV [FILTER…]` or `stop ID`, as words or by name.
+fn capture(arguments: &Arguments<'_>) -> Result<Command, Failure> {
+    let bad = |name, expected| Failure::BadArgument { name, expected };
+    let mut words = arguments.words.iter().copied();
+    let action = arguments.named("action").or_else(|| words.next());
+    match action {
+        Some("start") => {
+            let dev = arguments.named("dev").or_else(|| words.next());
+            let dev = dev.ok_or_else(|| bad("dev", "the name of an interface"))?.to_owned();
+            let filter = match arguments.named("filter") {
+                Some(filter) => filter.to_owned(),
+                // A filter may hold signs that make its words look named: the text has them all.
+                None => arguments.text.trim().splitn(3, ' ').nth(2).unwrap_or("").to_owned(),
+            };
+            Ok(Command::CaptureStart { dev, filter })
+        }
+        Some("stop") => {
+            let id = arguments.named("id").or_else(|| words.next());
+            let id = id.ok_or_else(|| bad("id", "the id of a capture"))?.to_owned();
+            Ok(Command::CaptureStop { id })
+        }
+        _ => Err(bad("action", "start or stop")),
     }
 }
 

@@ -1,17 +1,30 @@
 //! The command layer: every command once, whoever asks. [`Agent`] is the only thing that changes
 //! state; front-ends translate bytes into [`command::Command`]s and [`row::Row`]s into bytes.
 
+pub mod access;
 pub mod agent;
+pub mod alerts;
+pub mod attach;
 pub mod auth;
 pub mod bus;
 pub mod command;
 pub mod engine;
 pub mod events;
+pub mod exports;
+pub mod feed;
+pub mod flow_news;
+pub mod gremlin;
 pub mod groups;
+pub mod import;
+pub mod inject;
 pub mod listing;
 mod map;
+pub mod orders;
+pub mod publish;
 pub mod report;
+pub mod resources;
 pub mod row;
+pub mod rules;
 pub mod select;
 pub mod status;
 

@@ -1,6 +1,7 @@
 //! Answers about the agent itself and its interfaces.
 
 use crate::counters::Counters;
+use crate::time::Wall;
 use crate::topology::link::{Kind, Link};
 use crate::topology::links::{Change, Role};
 
@@ -52,14 +53,26 @@ impl Agent {
     }
 
     /// The counters, with those of the bus in them.
-    fn all_counters(&self) -> Counters {
+    #[must_use]
+    pub fn all_counters(&self) -> Counters {
         Counters {
-            client_drops: self.bus.dropped,
+            client_drops: self.bus.dropped.saturating_add(self.feed.dropped),
             graph_refused: self.graph.refused,
             topology_left_out: self.spaces.left_out(),
             namespaces_refused: self.spaces.refused,
+            captures_refused: self.attachments.refused,
+            rule_edges_refused: self.applied.refused,
+            flow_news_dropped: self.flow_news.dropped,
+            exports_dropped: self.exports.dropped,
+            alerts_dropped: self.alerts.dropped,
             ..self.counters.clone()
         }
+    }
+
+    /// When the process began, in wall time as it is known now.
+    #[must_use]
+    pub fn since(&self) -> Wall {
+        self.clock.wall_of(self.started)
     }
 
     /// For people: one short line with a few figures.

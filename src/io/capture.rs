@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd as _, RawFd};
 
 use crate::counters::Counters;
-use crate::source::{Direction, Frame};
-use crate::sys::capture::{BATCH, Config, Drained, Error, Kind, Method, Socket, Statistics};
+use crate::source::Frame;
+use crate::sys::capture::{BATCH, Config, Drained, Error, Method, Socket, Statistics};
 use crate::time::{Clock, Tick};
 use crate::topology::link::{CaptureAs, Link};
 use crate::topology::links::Links;
 use crate::topology::pick::{Selection, pick};
-use crate::wire::link::LinkType;
+
+use super::frames;
 
 const FIRST_RETRY: u64 = 1_000_000;
 const LONGEST_RETRY: u64 = 30_000_000;
@@ -231,31 +232,10 @@ impl Captures {
         let (mut packets, mut bytes) = (0_u64, 0_u64);
         let drained = socket.drain(budget, |raws| {
             let mut frames = [Frame::EMPTY; BATCH];
-            let mut count = 0_usize;
-            // Each packet passes the loopback interface going out and coming in.
-            let raws = raws.iter().filter(|raw| !loopback || raw.kind != Kind::OUTGOING);
-            for (frame, raw) in frames.iter_mut().zip(raws) {
-                let tag = if raw.vlan.is_some() { 4 } else { 0 };
-                let wire_len = raw.wire_len.saturating_add(tag);
-                let out = raw.kind == Kind::OUTGOING;
-                *frame = Frame {
-                    ts: clock.tick_of(raw.wall),
-                    iface: slot,
-                    link: match raw.protocol {
-                        0x0800 if link.cooked => LinkType::IPV4,
-                        0x86dd if link.cooked => LinkType::IPV6,
-                        _ => link.link,
-                    },
-                    direction: if out { Direction::Out } else { Direction::In },
-                    vlan: raw.vlan,
-                    wire_len,
-                    data: raw.data,
-                };
-                count = count.saturating_add(1);
-                bytes = bytes.saturating_add(u64::from(wire_len));
-            }
-            packets = packets.saturating_add(count as u64);
-            f(frames.get(..count).unwrap_or_default());
+            let taken = frames::convert(raws, clock, slot, link, loopback, &mut frames);
+            bytes = bytes.saturating_add(taken.bytes);
+            packets = packets.saturating_add(taken.count as u64);
+            f(frames.get(..taken.count).unwrap_or_default());
         });
         entry.totals.packets = entry.totals.packets.saturating_add(packets);
         entry.totals.bytes = entry.totals.bytes.saturating_add(bytes);
@@ -507,7 +487,7 @@ impl Entry {
 }
 
 /// What failed and what to do about it.
-fn explain(error: &Error) -> String {
+pub(super) fn explain(error: &Error) -> String {
     let advice = match error.source.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => {
             "needs CAP_NET_RAW: run as root or `setcap cap_net_raw,cap_net_admin=eip`"

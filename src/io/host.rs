@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::config::Settings;
 use crate::core::agent::{Host, Usage};
 use crate::sys::files::Directory;
-use crate::sys::{clock, heap, process};
+use crate::sys::{clock, heap, process, rand};
 use crate::time::Tick;
 
 /// Largest file of state that is read.
@@ -132,5 +132,15 @@ impl Host for Machine {
 
     fn set_log_level(&mut self, level: u8) {
         super::logger::set_level(level);
+    }
+
+    fn random(&mut self, bytes: &mut [u8]) {
+        if rand::fill(bytes).is_err() {
+            // Early after the start of the machine: what differs each time must do.
+            for chunk in bytes.chunks_mut(8) {
+                let random = rand::number().to_ne_bytes();
+                chunk.iter_mut().zip(random).for_each(|(to, from)| *to = from);
+            }
+        }
     }
 }

@@ -2,9 +2,15 @@
 
 pub mod capture;
 pub mod clients;
+pub mod exporter;
+pub mod frames;
 pub mod host;
+pub mod http;
+pub mod injector;
 pub mod logger;
 pub mod management;
+pub mod poster;
+pub mod probes;
 pub mod run;
 pub mod spaces;
 pub mod token;

@@ -14,11 +14,13 @@ use mio::net::UnixListener;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
+use crate::api::http::Http;
 use crate::api::unix::Unix;
 use crate::config::Settings;
 use crate::config::settings::distance;
 use crate::core::Agent;
 use crate::core::agent::{Ending, Facts, Port};
+use crate::core::attach::Place;
 use crate::core::auth::{Caller, Right};
 use crate::source::Frame;
 use crate::sys::capture::Method;
@@ -30,8 +32,13 @@ use crate::topology::machine;
 use crate::topology::pick::Selection;
 
 use super::capture::{self, Captures};
-use super::clients::Clients;
+use super::clients::{Clients, Limits, Stream};
+use super::exporter::Sender;
 use super::host::{Configure, Machine};
+use super::http::Doors;
+use super::injector::Injector;
+use super::poster::Poster;
+use super::probes::Probes;
 use super::spaces::Spaces;
 use super::token::{Readiness, Slot, Source, source_of};
 use super::{logger, management};
@@ -78,6 +85,7 @@ pub struct Loop {
     spaces: Spaces,
     signals: Signals,
     listeners: Vec<Listener>,
+    doors: Doors,
     /// No accept before this moment: descriptors had run out.
     paused: Option<Tick>,
     /// Given up to accept and close a client when descriptors have run out.
@@ -86,6 +94,12 @@ pub struct Loop {
     management: Option<management::Port>,
     /// Interfaces with frames to take, in turn.
     ready: VecDeque<u16>,
+    probes: Probes,
+    /// On-demand captures with frames to take, in turn.
+    probes_ready: VecDeque<Place>,
+    injector: Injector,
+    poster: Poster,
+    sender: Sender,
     changes: Vec<LinkChange>,
     next_second: Tick,
     revision: u64,
@@ -116,6 +130,12 @@ impl Loop {
         for problem in agent.load_groups().problems {
             log::warn!("{problem}");
         }
+        for problem in agent.load_orders() {
+            log::warn!("{problem}");
+        }
+        if let Err(failure) = agent.start_up() {
+            return Err(StartError::Configuration(format!("startup_capture: {failure}")));
+        }
         describe_machine(&mut agent);
         let spaces = Spaces::open(&settings, poll.registry(), &mut agent, now);
         let mut new = Self {
@@ -125,11 +145,17 @@ impl Loop {
             spaces,
             signals,
             listeners: Vec::new(),
+            doors: Doors::default(),
             paused: None,
             spare: fs::File::open("/dev/null").ok(),
             clients: Clients::default(),
             management: None,
             ready: VecDeque::new(),
+            probes: Probes::default(),
+            probes_ready: VecDeque::new(),
+            injector: Injector::default(),
+            poster: Poster::default(),
+            sender: Sender::default(),
             changes: Vec::new(),
             next_second: now.tick,
             seconds: 0,
@@ -140,6 +166,7 @@ impl Loop {
             new.listen(path, settings.socket_group.as_deref())?;
         }
         new.open_management(&settings, now.tick);
+        new.doors.become_these(&settings.http, new.poll.registry());
         Ok(new)
     }
 
@@ -180,6 +207,7 @@ impl Loop {
         if let Some(address) = self.management.as_ref().and_then(|port| port.address().ok()) {
             doors.push(format!("udp {address}"));
         }
+        doors.extend(self.doors.addresses().map(|address| format!("http://{address}")));
         doors.join(", ")
     }
 
@@ -216,12 +244,16 @@ impl Loop {
     /// How long nothing needs to be done; `None` for ever.
     fn wait(&self) -> Option<Duration> {
         let now = clock::tick();
-        let watched = self.captures.iter().any(|c| c.open) || !self.clients.is_empty();
+        let watched = self.captures.iter().any(|c| c.open)
+            || !self.clients.is_empty()
+            || !self.probes.is_empty();
         let second = (watched || self.seconds < TOLD).then_some(self.next_second);
         let deadlines = [
             Some(self.agent.deadline()),
             self.spaces.deadline(&self.agent),
             self.captures.deadline(),
+            self.injector.deadline(),
+            self.poster.deadline(),
             self.paused,
             second,
         ];
@@ -238,9 +270,20 @@ impl Loop {
                 }
             }
             Source::Client(slot) => self.clients.event(slot, readiness),
+            Source::HttpListener(token) => self.doors.event(token),
             Source::Management => {
                 if let Some(port) = &mut self.management {
                     port.event(readiness, &mut self.agent);
+                }
+            }
+            Source::Post(slot) => self.poster.event(slot, readiness, self.poll.registry()),
+            Source::Probe(Slot { index, generation }) => {
+                let place = Place { slot: index, generation };
+                if readiness.error {
+                    self.probes.take_error(place, &mut self.agent, self.poll.registry());
+                }
+                if !self.probes_ready.contains(&place) {
+                    self.probes_ready.push_back(place);
                 }
             }
             Source::Folders => self.spaces.folders_changed(now),
@@ -267,12 +310,15 @@ impl Loop {
         }
         more |= self.take_frames(now);
         more |= self.follow_links(now);
+        more |= self.carry_out(tick);
         if tick >= self.next_second {
             self.each_second(tick);
         }
         self.apply_settings(tick);
-        if !self.agent.bus.is_empty() {
-            self.clients.wake_streams();
+        // What frames, links and commands of this turn have changed.
+        self.agent.tell_graph();
+        if self.agent.feed.take_fresh() || !self.agent.bus.is_empty() {
+            self.clients.wake_streams(&self.agent);
             more |= self.clients.serve(self.poll.registry(), &mut self.agent, tick);
             if let Some(port) = &mut self.management {
                 more |= port.serve(&mut self.agent, tick);
@@ -283,7 +329,7 @@ impl Loop {
 
     /// Takes frames of all interfaces that have some, in turn, for a bounded time.
     fn take_frames(&mut self, now: Clock) -> bool {
-        let until = now.tick.plus(DATA_BUDGET);
+        let until = clock::tick().plus(DATA_BUDGET);
         while let Some(slot) = self.ready.pop_front() {
             let agent = &mut self.agent;
             let drained = self
@@ -296,7 +342,28 @@ impl Loop {
                 break;
             }
         }
-        !self.ready.is_empty()
+        while let Some(place) = self.probes_ready.pop_front() {
+            let drained = self.probes.drain(place, &now, FRAMES, &mut self.agent);
+            if drained.more {
+                self.probes_ready.push_back(place);
+            }
+            if clock::tick() >= until {
+                break;
+            }
+        }
+        !self.ready.is_empty() || !self.probes_ready.is_empty()
+    }
+
+    /// Carries out what clients ordered: opens and closes sockets of captures, sends packets and
+    /// messages. `true` if there is more to do right now.
+    fn carry_out(&mut self, now: Tick) -> bool {
+        let (agent, registry) = (&mut self.agent, self.poll.registry());
+        let more = self.probes.sync(agent, &self.spaces, registry, &mut self.probes_ready);
+        self.injector.serve(agent, &self.spaces, now);
+        self.poster.serve(agent, registry, now);
+        let more = self.sender.serve(agent) || more;
+        // Changes of the graph are told in the next turn.
+        more || agent.graph.has_events()
     }
 
     /// Reads what the kernel says of interfaces and brings the captures in step.
@@ -365,6 +432,7 @@ impl Loop {
     fn each_second(&mut self, now: Tick) {
         self.next_second = now.plus(1_000_000);
         self.captures.poll_statistics(now, &mut self.agent.counters);
+        self.probes.poll_statistics(&mut self.agent);
         self.clients.expire(self.poll.registry(), &mut self.agent, now);
         self.agent.facts.clients = self.clients.len();
         let suppressed = u64::from(logger::take_suppressed());
@@ -426,6 +494,7 @@ impl Loop {
         self.captures.configure(capturing(&settings), &mut self.agent.counters);
         self.captures.sync(&self.agent.links, now, &mut self.agent.counters);
         self.register_captures(now);
+        self.doors.become_these(&settings.http, self.poll.registry());
         let wanted = (settings.management_address, settings.management_port);
         let open = self.management.as_ref().and_then(|port| port.address().ok());
         match (&mut self.management, open) {
@@ -508,7 +577,11 @@ impl Loop {
             return false;
         }
         self.paused = None;
-        let most = self.agent.settings().max_clients;
+        let settings = self.agent.settings();
+        let limits = Limits { most: settings.max_clients, per_address: settings.http_per_address };
+        if !self.accept_http(limits, now) {
+            return false;
+        }
         for listener in &mut self.listeners {
             for _ in 0..ACCEPTS {
                 if !listener.readable {
@@ -520,8 +593,9 @@ impl Loop {
                         let connection = Box::new(Unix::new(Caller { right: Right::Admin }));
                         let registry = self.poll.registry();
                         let agent = &mut self.agent;
+                        let stream = Stream::Unix(stream);
                         let admitted =
-                            self.clients.admit(stream, connection, most, registry, agent, now);
+                            self.clients.admit(stream, connection, limits, registry, agent, now);
                         if let Err(error) = admitted {
                             log::warn!("client: {error}");
                         }
@@ -546,7 +620,39 @@ impl Loop {
             }
         }
         self.agent.facts.clients = self.clients.len();
-        self.listeners.iter().any(|listener| listener.readable)
+        self.listeners.iter().any(|listener| listener.readable) || self.doors.are_ready()
+    }
+
+    /// Takes in waiting clients of HTTP; `false` if descriptors have run out.
+    fn accept_http(&mut self, limits: Limits, now: Tick) -> bool {
+        for _ in 0..ACCEPTS {
+            match self.doors.accept() {
+                Ok(None) => break,
+                Ok(Some((stream, from, to))) => {
+                    let connection = Box::new(Http::new(from, to, now));
+                    let registry = self.poll.registry();
+                    let stream = Stream::Tcp(stream);
+                    let agent = &mut self.agent;
+                    let admitted =
+                        self.clients.admit(stream, connection, limits, registry, agent, now);
+                    if let Err(error) = admitted {
+                        log::warn!("client: {error}");
+                    }
+                }
+                Err(error) => {
+                    self.spare = None;
+                    if matches!(self.doors.accept(), Ok(Some(_))) {
+                        let refused = &mut self.agent.counters.clients_refused;
+                        *refused = refused.saturating_add(1);
+                    }
+                    self.spare = fs::File::open("/dev/null").ok();
+                    log::warn!("accept: {error}");
+                    self.paused = Some(now.plus(PAUSE));
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     fn make_ready(&mut self, slot: u16) {
@@ -567,6 +673,7 @@ impl Loop {
                 log::warn!("{}: {error}", listener.path.display());
             }
         }
+        self.doors.close(self.poll.registry());
         self.agent.finish();
         if let Some(port) = &mut self.management {
             port.serve(&mut self.agent, now.tick);

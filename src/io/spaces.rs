@@ -238,6 +238,16 @@ impl Spaces {
         Err(ErrorKind::NotFound.into())
     }
 
+    /// Runs `f` with the number of a node's interface, inside the namespace that it is in.
+    ///
+    /// # Errors
+    /// `NotFound` if the node is no interface of this machine or has gone, or as setns(2).
+    pub fn on_node<T>(&self, agent: &Agent, node: &str, f: impl FnOnce(u32) -> T) -> Result<T> {
+        let place = agent.spaces.place_of(&agent.graph, node);
+        let (key, ifindex) = place.ok_or(ErrorKind::NotFound)?;
+        self.within(key, || f(ifindex))
+    }
+
     fn discover(&mut self, settings: &Settings, registry: &Registry, now: Tick) {
         let home = match Namespace::own() {
             Ok(home) => home,

@@ -19,10 +19,16 @@ pub enum Source {
     Capture(Slot),
     /// A stream client.
     Client(Slot),
+    /// A listener of the HTTP interface, by its number.
+    HttpListener(u16),
     /// The management port.
     Management,
     /// The folders that files of namespaces are in.
     Folders,
+    /// A message of an alert on its way.
+    Post(Slot),
+    /// The packet socket of an on-demand capture.
+    Probe(Slot),
     /// Signals.
     Signals,
     /// The netlink socket of a namespace.
@@ -71,6 +77,9 @@ impl From<Source> for Token {
             Source::Signals => (4, none),
             Source::UnixListener(index) => (5, Slot { index, generation: 0 }),
             Source::Folders => (6, none),
+            Source::Probe(slot) => (7, slot),
+            Source::Post(slot) => (8, slot),
+            Source::HttpListener(index) => (9, Slot { index, generation: 0 }),
         };
         let generation = usize::from(slot.generation & GENERATION_MASK);
         // 4 + 12 + 16 bits: fits the usize of a 32-bit machine.
@@ -96,6 +105,9 @@ pub fn source_of(token: Token) -> Option<Source> {
         4 => Source::Signals,
         5 => Source::UnixListener(index),
         6 => Source::Folders,
+        7 => Source::Probe(slot),
+        8 => Source::Post(slot),
+        9 => Source::HttpListener(index),
         _ => return None,
     })
 }
@@ -112,9 +124,12 @@ mod tests {
             Source::Client(slot),
             Source::Management,
             Source::Folders,
+            Source::Post(slot),
+            Source::Probe(slot),
             Source::Space(slot),
             Source::Signals,
             Source::UnixListener(7),
+            Source::HttpListener(9),
         ] {
             let token = Token::from(source);
             assert_eq!(source_of(token), Some(source));

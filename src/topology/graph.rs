@@ -391,41 +391,59 @@ impl Graph {
         // The newest version of each comes first, and only that is taken.
         let mut then = Self::default();
         for node in nodes {
-            if !then.node_at.contains_key(&node.id) {
-                let place = Place { node: Some(Rc::clone(node)), edges: Vec::new() };
-                let slot = put(&mut then.places, &mut then.free_places, place);
-                then.node_at.insert(Rc::clone(&node.id), slot);
-            }
+            then.share_node(node);
         }
         for edge in edges {
-            let ends = (then.node_at.get(&edge.parent), then.node_at.get(&edge.child));
-            let (Some(&parent), Some(&child)) = ends else { continue };
-            if then.edge_at.contains_key(&edge.element.id) {
-                continue;
-            }
-            let slot = put(&mut then.edges, &mut then.free_edges, Some(Rc::clone(edge)));
-            then.edge_at.insert(Rc::clone(&edge.element.id), slot);
-            for end in [parent, child] {
-                if let Some(place) = then.places.get_mut(end as usize)
-                    && !place.edges.contains(&slot)
-                {
-                    place.edges.push(slot);
-                }
-            }
+            then.share_edge(edge);
         }
         then
+    }
+
+    /// Adds a node of another graph, unless there is one of its id. Nobody is told: this is for
+    /// graphs that are only asked.
+    pub fn share_node(&mut self, node: &Rc<Node>) {
+        if !self.node_at.contains_key(&node.id) {
+            let place = Place { node: Some(Rc::clone(node)), edges: Vec::new() };
+            let slot = put(&mut self.places, &mut self.free_places, place);
+            self.node_at.insert(Rc::clone(&node.id), slot);
+        }
+    }
+
+    /// Adds an edge of another graph, unless there is one of its id or an end of it is not here.
+    pub fn share_edge(&mut self, edge: &Rc<Edge>) {
+        let ends = (self.node_at.get(&edge.parent), self.node_at.get(&edge.child));
+        let (Some(&parent), Some(&child)) = ends else { return };
+        if self.edge_at.contains_key(&edge.element.id) {
+            return;
+        }
+        let slot = put(&mut self.edges, &mut self.free_edges, Some(Rc::clone(edge)));
+        self.edge_at.insert(Rc::clone(&edge.element.id), slot);
+        for end in [parent, child] {
+            if let Some(place) = self.places.get_mut(end as usize)
+                // An edge from a node to itself is there once; nothing else can be there yet.
+                && place.edges.last() != Some(&slot)
+            {
+                place.edges.push(slot);
+            }
+        }
+    }
+
+    /// The versions of nodes that ceased to be true during a stretch of time, or after it, the
+    /// oldest first.
+    pub fn past_nodes(&self, slice: Slice) -> impl Iterator<Item = &Rc<Node>> {
+        let past = self.history.iter().filter(move |old| old.until > slice.from);
+        past.filter_map(move |old| match &old.past {
+            Past::Node(node) if node.updated <= slice.to => Some(node),
+            _ => None,
+        })
     }
 
     /// The versions that a node had during a stretch of time, the oldest first.
     #[must_use]
     pub fn versions(&self, id: &str, slice: Slice) -> Vec<Rc<Node>> {
-        let past = self.history.iter().filter(|old| old.until > slice.from);
-        let past = past.filter_map(|old| match &old.past {
-            Past::Node(node) if &*node.id == id => Some(node),
-            _ => None,
-        });
-        let all = past.chain(self.node(id));
-        all.filter(|node| node.updated <= slice.to).cloned().collect()
+        let past = self.past_nodes(slice).filter(|node| &*node.id == id);
+        let now = self.node(id).filter(|node| node.updated <= slice.to);
+        past.chain(now).cloned().collect()
     }
 
     fn remove_edge_at(&mut self, slot: u32, now: i64) {

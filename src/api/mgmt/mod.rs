@@ -13,6 +13,7 @@ use crate::core::auth::{self, Caller, Right};
 use crate::core::bus::{Subscription, Topics as Set};
 use crate::core::command::{Access, Arguments, Command, Entry, Failure, MAX_ROWS, TABLE, Verb};
 use crate::core::row::Row;
+use crate::query::Run;
 use crate::time::Tick;
 
 use self::limit::{Bucket, Sources};
@@ -35,6 +36,10 @@ const SLICE: usize = 32;
 
 /// What an answer without a key may come to on loopback: datagrams, and their octets.
 const KEYLESS: (usize, usize) = (40, 8 * 1024);
+
+/// Elements that a query looks at between two looks at what else there is to do: a slice of an
+/// answer has as many of these as datagrams.
+const ROW_VISITS: usize = 1_000;
 
 /// IPv4 and UDP headers, in octets: they count as part of a datagram.
 const HEADERS: usize = 28;
@@ -364,8 +369,15 @@ impl Server {
                     _ => row,
                 }]))
             }
+            Ok(Reply::Query(run)) => Body::Query { run, ready: false, at: 0 },
             Ok(Reply::Rows(cursor)) => Body::Rows(Box::new(cursor), false),
             Ok(Reply::Status(status)) => Body::Ready(VecDeque::from([status.row()])),
+            Ok(Reply::Value(value)) => {
+                let mut text = Vec::new();
+                value.write(&mut text);
+                let text = String::from_utf8_lossy(&text).into_owned();
+                Body::Ready(VecDeque::from([Row::new().with("item", text)]))
+            }
             Err(failure) => in_band(failure),
         }
     }
@@ -392,6 +404,7 @@ impl Server {
             paged,
             rows: 0,
             next: None,
+            cut: false,
             datagrams,
             octets,
         };
@@ -646,9 +659,12 @@ fn in_band(failure: Failure) -> Body {
         Failure::BadArgument { name, expected } => ("badarg", Some(format!("{name}: {expected}"))),
         Failure::Configuration(text) => ("badconfig", Some(text)),
         Failure::Denied => ("badauth", None),
+        Failure::Duplicate => ("duplicate", None),
+        Failure::Invalid(text) => ("badarg", Some(text)),
         Failure::GroupName => ("badarg", Some("group: 1 to 64 of A-Z a-z 0-9 _ . -".into())),
         Failure::GroupNotFound | Failure::NotFound => ("notfound", None),
         Failure::Limit => ("limit", None),
+        Failure::Query(error) => ("badquery", Some(error.to_string())),
         Failure::NothingSaved => ("nofile", None),
         Failure::Storage(text) => ("storage", Some(text)),
         Failure::Unknown => ("unknowncmd", None),
@@ -666,6 +682,8 @@ struct Answer {
     paged: bool,
     rows: u64,
     next: Option<u64>,
+    /// Not all of a query's answer was said.
+    cut: bool,
     /// What may still be sent before the answer is cut short.
     datagrams: usize,
     octets: usize,
@@ -686,9 +704,23 @@ enum Next {
 
 enum Body {
     Error(&'static str, Option<String>),
+    /// A query, whether its answer is ready, and how many of its items are told.
+    Query {
+        run: Box<Run>,
+        ready: bool,
+        at: usize,
+    },
     Ready(VecDeque<Row>),
     /// The rest of the rows, and whether there is none.
     Rows(Box<Cursor>, bool),
+}
+
+impl Body {
+    fn is_ready(&mut self, done: bool) {
+        if let Self::Query { ready, .. } = self {
+            *ready = done;
+        }
+    }
 }
 
 impl Answer {
@@ -724,6 +756,8 @@ impl Answer {
                 }
             };
             reply::write(scratch, &self.tag, kind, &row);
+            let is_query = matches!(self.body, Body::Query { .. });
+            self.cut |= is_query && scratch.ends_with(b",\"cut\":1}\n");
             self.datagrams = self.datagrams.saturating_sub(1);
             self.octets = self.octets.saturating_sub(scratch.len());
             out.push(self.peer, scratch);
@@ -734,6 +768,7 @@ impl Answer {
     fn next(&mut self, agent: &mut Agent) -> Next {
         // Room for one more row of the largest size, and for the end.
         if self.datagrams < 2 || self.octets < 2 * reply::MAX_REPLY {
+            self.cut = true;
             return Next::End;
         }
         let row = match &mut self.body {
@@ -744,6 +779,20 @@ impl Answer {
                 }
                 self.body = Body::Ready(VecDeque::new());
                 return Next::Row("error", row);
+            }
+            Body::Query { run, ready: false, .. } => {
+                match agent.advance_query_by(run, ROW_VISITS) {
+                    Ok(done) => self.body.is_ready(done),
+                    Err(error) => self.body = in_band(Failure::Query(error)),
+                }
+                return Next::Later;
+            }
+            Body::Query { run, at, .. } => {
+                if self.rows >= MAX_ROWS as u64 {
+                    self.cut = agent.query_row(run, at).is_some();
+                    return Next::End;
+                }
+                agent.query_row(run, at)
             }
             Body::Ready(rows) => rows.pop_front(),
             Body::Rows(cursor, complete) => {
@@ -768,6 +817,9 @@ impl Answer {
 
     fn end(&self) -> Row {
         let mut end = Row::new().with("cmd", self.method.clone());
+        if matches!(self.body, Body::Query { .. }) {
+            end = end.with("rows", self.rows).with("cut", self.cut);
+        }
         if self.paged {
             end = end.with("rows", self.rows).with("more", self.next.is_some());
             if let Some(next) = self.next {

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use crate::api::json;
 use crate::core::command::{Entry, Failure, TABLE, Verb};
 use crate::core::row::{Row, Value};
+use crate::query;
 use crate::wire;
 
 /// Done.
@@ -46,12 +47,14 @@ impl Refusal {
             Failure::BadArgument { name, expected } => {
                 Self::new(INVALID, format!("invalid {name}: expected {expected}"))
             }
-            Failure::Configuration(reason) => Self::new(REFUSED, reason),
+            Failure::Configuration(reason) | Failure::Invalid(reason) => Self::new(REFUSED, reason),
+            Failure::Duplicate => refused("Duplicated resource."),
             Failure::Denied => refused("Permission denied."),
             Failure::GroupName => refused("Invalid group name."),
             Failure::GroupNotFound => refused("Group not found."),
             Failure::Limit => Self::limit(),
             Failure::NotFound => refused("Not found."),
+            Failure::Query(error) => Self::query(&error),
             Failure::NothingSaved => refused("No group filename assigned."),
             Failure::Storage(reason) => {
                 let message = match verb {
@@ -62,6 +65,16 @@ impl Refusal {
             }
             Failure::Unknown => Self::new(UNIMPLEMENTED, "Unimplemented."),
         }
+    }
+
+    /// How a query without an answer is told.
+    pub(super) fn query(error: &query::Error) -> Self {
+        let code = match error.kind {
+            query::Kind::Budget => LIMIT,
+            query::Kind::Execution => REFUSED,
+            query::Kind::Syntax => INVALID,
+        };
+        Self::new(code, error.to_string())
     }
 
     pub(super) fn limit() -> Self {

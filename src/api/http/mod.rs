@@ -1,0 +1,24 @@
+//! The HTTP/1.1 front-end with its WebSockets: bytes in, bytes out (RFC 9110, RFC 9112, RFC 6455).
+//! Requests are held against the rules on hosts, origins and credentials, led by a table to the
+//! command layer, and answered piece by piece, so that no answer and no client holds up another.
+
+mod answer;
+pub mod body;
+mod connection;
+mod edit;
+pub mod endpoint;
+pub mod envelope;
+mod filter;
+pub mod graph;
+pub mod guard;
+mod handlers;
+pub mod head;
+mod login;
+mod openapi;
+mod resources;
+pub mod response;
+pub mod routes;
+mod session;
+mod socket;
+
+pub use connection::Http;

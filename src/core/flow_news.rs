@@ -1,0 +1,195 @@
+//! News of the flows of captures, gathered into batches: a flow that begins, changes and ends
+//! within a moment is told once, as it is in the end.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::capture::Flow;
+use crate::capture::store::Sink;
+use crate::time::{Tick, Wall};
+use crate::wire::json;
+
+use super::Agent;
+use super::exports::Exports;
+use super::feed::{FLOW, Message, STATS};
+
+/// Flows of one batch.
+pub const BATCH: usize = 100;
+
+/// Microseconds that news wait for company.
+const PATIENCE: u64 = 500_000;
+
+/// Microseconds between two tellings of the statistics of captures.
+const STATS_EVERY: u64 = 10_000_000;
+
+/// Flows that wait to be told. A batch is sent as soon as it is full, so that more than a turn's
+/// flows never wait; beyond this the newest are dropped and counted.
+const MAX_WAITING: usize = 4_096;
+
+#[derive(Debug)]
+struct Told {
+    capture: Rc<str>,
+    json: Vec<u8>,
+}
+
+/// News that wait.
+#[derive(Debug, Default)]
+pub struct FlowNews {
+    /// Whether anybody listens: otherwise nothing is written.
+    wanted: bool,
+    waiting: Vec<Told>,
+    /// Place in `waiting` by the identity of the flow.
+    places: HashMap<u64, usize>,
+    since: Option<Tick>,
+    stats_at: Tick,
+    /// News dropped because too many waited.
+    pub dropped: u64,
+}
+
+impl FlowNews {
+    fn tell(&mut self, flow: &Flow) {
+        if !self.wanted {
+            return;
+        }
+        let place = self.places.get(&flow.uuid).copied();
+        let told = place.and_then(|at| self.waiting.get_mut(at));
+        if let Some(told) = told {
+            told.json.clear();
+            flow.write(&mut told.json, (None, None));
+            return;
+        }
+        if self.waiting.len() >= MAX_WAITING {
+            self.dropped = self.dropped.saturating_add(1);
+            return;
+        }
+        let mut json = Vec::with_capacity(768);
+        flow.write(&mut json, (None, None));
+        self.places.insert(flow.uuid, self.waiting.len());
+        self.waiting.push(Told { capture: Rc::clone(&flow.capture), json });
+    }
+}
+
+/// Where news of a moment go: to those who listen here, or to the target of the capture.
+pub(super) struct News<'a> {
+    here: &'a mut FlowNews,
+    elsewhere: &'a mut Exports,
+    now: Wall,
+}
+
+impl<'a> News<'a> {
+    pub(super) const fn new(here: &'a mut FlowNews, elsewhere: &'a mut Exports, now: Wall) -> Self {
+        Self { here, elsewhere, now }
+    }
+
+    fn tell(&mut self, flow: &Flow, is_over: bool) {
+        if !self.elsewhere.flow(flow, is_over, self.now) {
+            self.here.tell(flow);
+        }
+    }
+}
+
+impl Sink for News<'_> {
+    fn started(&mut self, flow: &Flow) {
+        self.tell(flow, false);
+    }
+
+    fn updated(&mut self, flow: &Flow) {
+        self.tell(flow, false);
+    }
+
+    fn ended(&mut self, flow: &Flow) {
+        self.tell(flow, true);
+    }
+}
+
+impl Agent {
+    /// Sends the batches that are full or have waited long enough.
+    pub(super) fn tell_flows(&mut self, now: Tick) {
+        self.flow_news.wanted = self.feed.wants_flows();
+        let waiting = self.flow_news.waiting.len();
+        if waiting > 0 {
+            let since = *self.flow_news.since.get_or_insert(now);
+            if waiting >= BATCH || now.since(since) >= PATIENCE {
+                self.send_flows();
+            }
+        }
+        if now.since(self.flow_news.stats_at) >= STATS_EVERY {
+            self.flow_news.stats_at = now;
+            if self.feed.wants(STATS) {
+                self.tell_statistics();
+            }
+        }
+    }
+
+    /// When [`Self::tell_flows`] has something to do.
+    pub(super) fn flows_due(&self) -> Option<Tick> {
+        self.flow_news.since.map(|since| since.plus(PATIENCE))
+    }
+
+    /// Sends all news that wait.
+    pub(super) fn send_flows(&mut self) {
+        let news = &mut self.flow_news;
+        news.since = None;
+        news.places.clear();
+        let waiting = std::mem::take(&mut news.waiting);
+        for batch in waiting.chunks(BATCH) {
+            self.send_batch(FLOW.into(), batch.iter());
+        }
+        let mut captures: Vec<&Rc<str>> = waiting.iter().map(|told| &told.capture).collect();
+        captures.sort_unstable();
+        captures.dedup();
+        for capture in captures {
+            let namespace: Rc<str> = format!("{FLOW}/{capture}").into();
+            if self.feed.wants(&namespace) {
+                let of_capture: Vec<&Told> =
+                    waiting.iter().filter(|told| told.capture == *capture).collect();
+                for batch in of_capture.chunks(BATCH) {
+                    self.send_batch(Rc::clone(&namespace), batch.iter().copied());
+                }
+            }
+        }
+    }
+
+    fn send_batch<'a>(&mut self, namespace: Rc<str>, batch: impl Iterator<Item = &'a Told>) {
+        let mut list = Vec::new();
+        for told in batch {
+            list.push(if list.is_empty() { b'[' } else { b',' });
+            list.extend_from_slice(&told.json);
+        }
+        list.push(b']');
+        self.feed.publish(Message::Flows { namespace, json: list.into() });
+    }
+
+    fn tell_statistics(&mut self) {
+        let captures: Vec<Rc<str>> =
+            self.orders.resources.captures().map(|(id, _)| Rc::clone(id)).collect();
+        for id in captures {
+            let [mut flows, mut dropped, mut packets, mut drops] = [0_u64; 4];
+            for (_, attachment) in self.attachments.iter().filter(|(_, a)| a.capture == id) {
+                packets = packets.saturating_add(attachment.packets);
+                drops = drops.saturating_add(attachment.drops);
+                if let Some(figures) = attachment.table().and_then(|t| self.captured.statistics(t))
+                {
+                    flows = flows.saturating_add(figures.flows);
+                    dropped = dropped.saturating_add(figures.dropped);
+                }
+            }
+            let mut out = b"{\"CaptureID\":".to_vec();
+            json::string(&mut out, &id);
+            for (name, value) in [
+                ("FlowCount", flows),
+                ("FlowDropped", dropped),
+                ("KernelFlowDropped", 0),
+                ("PacketsDropped", drops),
+                ("PacketsReceived", packets),
+            ] {
+                out.push(b',');
+                json::string(&mut out, name);
+                out.push(b':');
+                json::unsigned(&mut out, value);
+            }
+            out.push(b'}');
+            self.feed.publish(Message::Stats(out.into()));
+        }
+    }
+}

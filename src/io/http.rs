@@ -1,0 +1,115 @@
+//! The listening sockets of the HTTP interface.
+
+use std::io::{ErrorKind, Result};
+use std::net::{IpAddr, SocketAddr};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+
+use super::token::Source;
+
+struct Door {
+    socket: TcpListener,
+    /// As configured: a port of 0 is another one when bound.
+    wanted: SocketAddr,
+    token: u16,
+    readable: bool,
+}
+
+/// All of them.
+#[derive(Default)]
+pub struct Doors {
+    doors: Vec<Door>,
+    /// Tells the sockets of one address apart.
+    count: u16,
+}
+
+impl Doors {
+    /// Opens and closes sockets until they are those of the settings. One that cannot be opened
+    /// is told and left out: the agent has other interfaces.
+    pub fn become_these(&mut self, wanted: &[SocketAddr], registry: &Registry) {
+        self.doors.retain_mut(|door| {
+            let stays = wanted.contains(&door.wanted);
+            if !stays {
+                // Only fails for a descriptor that was never registered.
+                let _ = registry.deregister(&mut door.socket);
+            }
+            stays
+        });
+        for address in wanted {
+            if self.doors.iter().any(|door| door.wanted == *address) {
+                continue;
+            }
+            if let Err(error) = self.open(*address, registry) {
+                log::warn!(
+                    "http {address}: {error}; going on without it (--http takes another address, \
+                     off turns it off)"
+                );
+            }
+        }
+    }
+
+    /// Closes all.
+    pub fn close(&mut self, registry: &Registry) {
+        self.become_these(&[], registry);
+    }
+
+    /// Notes an event of a socket.
+    pub fn event(&mut self, token: u16) {
+        if let Some(door) = self.doors.iter_mut().find(|door| door.token == token) {
+            door.readable = true;
+        }
+    }
+
+    /// Whether there may be somebody waiting.
+    #[must_use]
+    pub fn are_ready(&self) -> bool {
+        self.doors.iter().any(|door| door.readable)
+    }
+
+    /// Takes in the next client, with the address it connected to.
+    ///
+    /// # Errors
+    /// As accept(2): descriptors may have run out.
+    pub fn accept(&mut self) -> Result<Option<(TcpStream, SocketAddr, SocketAddr)>> {
+        for door in &mut self.doors {
+            while door.readable {
+                match door.socket.accept() {
+                    Ok((stream, from)) => {
+                        // Small answers are not to wait for more.
+                        let _ = stream.set_nodelay(true);
+                        let local = stream.local_addr().unwrap_or(door.wanted);
+                        return Ok(Some((stream, canonical(from), canonical(local))));
+                    }
+                    Err(error) => match error.kind() {
+                        ErrorKind::WouldBlock => door.readable = false,
+                        ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
+                        _ => return Err(error),
+                    },
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The addresses that are listened on.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.doors.iter().filter_map(|door| door.socket.local_addr().ok())
+    }
+
+    fn open(&mut self, address: SocketAddr, registry: &Registry) -> Result<()> {
+        let mut socket = TcpListener::bind(address)?;
+        let token = self.count;
+        self.count = self.count.wrapping_add(1);
+        let source: Token = Source::HttpListener(token).into();
+        registry.register(&mut socket, source, Interest::READABLE)?;
+        self.doors.push(Door { socket, wanted: address, token, readable: true });
+        Ok(())
+    }
+}
+
+/// An IPv4 address is one, also where it came in by a socket of IPv6.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    let ip: IpAddr = address.ip().to_canonical();
+    SocketAddr::new(ip, address.port())
+}

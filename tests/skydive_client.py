@@ -1,0 +1,473 @@
+#!/usr/bin/env python3
+"""Drives the agent with Skydive's own client, unmodified: skydive_client.py PORTOLAN
+
+The package skydive-client 0.10.0 comes from PyPI into target/venv (tests/setup.sh makes it), and
+this script runs itself with that Python. Everything happens in network namespaces that it makes
+and removes. Needs root, ip and curl; without them, or without the package, it says so and passes.
+"""
+import atexit
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+import time
+
+here = os.path.dirname(os.path.abspath(__file__))
+root = os.path.dirname(here)
+portolan = os.path.abspath(sys.argv[1])
+venv = os.path.join(root, "target", "venv", "bin")
+prefix = f"pt{os.getpid() % 100000}"
+passed, failed, skipped = 0, 0, 0
+
+
+def skip(why):
+    print(f"SKIPPED skydive_client.py: {why}")
+    sys.exit(0)
+
+
+if os.geteuid() != 0:
+    skip("needs root for its network namespaces")
+if not os.path.exists(os.path.join(venv, "python3")):
+    skip("target/venv with skydive-client is not there: tests/setup.sh test makes it")
+if "INSIDE" not in os.environ:
+    home = f"{prefix}-home"
+    if subprocess.run(["ip", "netns", "add", home]).returncode != 0:
+        skip("network namespaces cannot be made here")
+    try:
+        subprocess.run(["ip", "-n", home, "link", "set", "lo", "up"], check=True)
+        inside = ["ip", "netns", "exec", home, os.path.join(venv, "python3"), *sys.argv]
+        code = subprocess.run(inside, env={**os.environ, "INSIDE": home}).returncode
+    finally:
+        subprocess.run(["ip", "netns", "del", home])
+    sys.exit(code)
+
+home = os.environ["INSIDE"]
+prefix = home.removesuffix("-home")
+from skydive.rest.client import BadRequest, RESTClient  # noqa: E402
+from skydive.websocket.client import WSClient, WSClientDebugProtocol, WSMessage  # noqa: E402
+
+folder = tempfile.mkdtemp(prefix="portolan-skydive-")
+atexit.register(shutil.rmtree, folder, ignore_errors=True)
+PORT = 8082
+ADDRESS = f"127.0.0.1:{PORT}"
+
+
+def check(what, holds, detail=""):
+    global passed, failed
+    if holds:
+        passed += 1
+    else:
+        failed += 1
+        print(f"FAILED {what}: {str(detail)[:600]}", flush=True)
+
+
+def until(what, condition, seconds=10.0):
+    """Waits until the condition gives something true, and gives it back."""
+    end = time.monotonic() + seconds
+    last = None
+    while time.monotonic() < end:
+        try:
+            last = condition()
+            if last:
+                return last
+        except (BadRequest, OSError) as error:
+            last = error
+        time.sleep(0.05)
+    check(what, False, f"not within {seconds} s; last seen: {last!r}")
+    return None
+
+
+def refused(what, call, text):
+    try:
+        check(what, False, f"was taken: {call()!r}")
+    except BadRequest as error:
+        check(what, text in str(error), error)
+
+
+def ip(*words, quiet=False):
+    error = subprocess.DEVNULL if quiet else None
+    return subprocess.run(["ip", *words], check=not quiet, stderr=error)
+
+
+def inside(space, *command, **options):
+    return subprocess.run(["ip", "netns", "exec", space, *command], **options)
+
+
+class Agent:
+    def __init__(self, *options):
+        self.log = open(os.path.join(folder, "log"), "ab")
+        command = [portolan, "run", "--socket", os.path.join(folder, "sock"), "--state-dir",
+                   os.path.join(folder, "state"), "--management-port", "0", *options]
+        self.process = subprocess.Popen(command, stderr=self.log)
+        atexit.register(self.process.kill)
+        until("the agent answers", self.answers)
+
+    def answers(self):
+        with socket.create_connection(("127.0.0.1", PORT), 1):
+            return True
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        check("SIGTERM ends the agent", self.process.wait(5) == 0)
+
+
+class Listener:
+    """A WebSocket client of the package in a process of its own; what it gets are JSON lines."""
+
+    PROGRAM = textwrap.dedent("""
+        import json, sys
+        from skydive.websocket.client import WSClient, WSClientDebugProtocol
+
+        class Protocol(WSClientDebugProtocol):
+            def onOpen(self):
+                super().onOpen()
+                print(json.dumps({"Type": "open"}), flush=True)
+
+            def onMessage(self, payload, isBinary):
+                print(payload.decode(), flush=True)
+
+            def onClose(self, wasClean, code, reason):
+                print(json.dumps({"Type": "close", "Code": code}), flush=True)
+                self.stop()
+
+        options = json.loads(sys.argv[3])
+        client = WSClient(sys.argv[1], sys.argv[2], protocol=Protocol, **options)
+        client.connect()
+        client.start()
+    """)
+
+    def __init__(self, name, path, **options):
+        command = [sys.executable, "-c", self.PROGRAM, name, f"ws://{ADDRESS}{path}",
+                   json.dumps(options)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        atexit.register(self.process.kill)
+        self.messages = []
+        threading.Thread(target=self.read, daemon=True).start()
+        until(f"{name} is connected", lambda: self.got(lambda m: m["Type"] == "open"))
+
+    def read(self):
+        for line in self.process.stdout:
+            self.messages.append(json.loads(line))
+
+    def got(self, wanted):
+        return [message for message in list(self.messages) if wanted(message)]
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def make(space):
+    ip("netns", "add", space)
+    atexit.register(lambda: ip("netns", "del", space, quiet=True))
+    ip("-n", space, "link", "set", "lo", "up")
+
+
+def curl(*options, data=None):
+    command = ["curl", "-sS", "-i", "--max-time", "10", *options]
+    if data is not None:
+        command += ["--data-binary", data, "-H", "Content-Type: application/json"]
+    out = subprocess.run(command, capture_output=True).stdout.decode()
+    head, _, body = out.partition("\r\n\r\n")
+    return int(head.split()[1]), head, body
+
+
+# A network to look at: two namespaces behind a bridge.
+vm1, vm2, vm3 = (f"{prefix}-vm{n}" for n in (1, 2, 3))
+ip("link", "add", "br0", "type", "bridge")
+ip("addr", "add", "10.77.0.254/24", "dev", "br0")
+ip("link", "set", "br0", "up")
+for number, space in ((1, vm1), (2, vm2)):
+    make(space)
+    ip("link", "add", f"veth{number}", "type", "veth", "peer", "name", "eth0", "netns", space)
+    ip("link", "set", f"veth{number}", "master", "br0", "up")
+    ip("-n", space, "addr", "add", f"10.77.0.{number}/24", "dev", "eth0")
+    ip("-n", space, "link", "set", "eth0", "up")
+
+agent = Agent()
+rest = RESTClient(ADDRESS)
+lookup = rest.lookup
+
+# --- Lookups ------------------------------------------------------------------------------------
+vm1_node = until("a namespace is a node",
+                 lambda: rest.lookup_nodes(f"G.V().Has('Name', '{vm1}', 'Type', 'netns')"))[0]
+check("its path is spelled as configured", vm1_node.metadata["Path"] == f"/var/run/netns/{vm1}",
+      vm1_node.metadata)
+inside_vm1 = f"G.V().Has('Name', '{vm1}').Out('Name', 'eth0')"
+eth0 = until("its interface is a node", lambda: rest.lookup_nodes(
+    inside_vm1 + ".Has('IPV4', '10.77.0.1/24').Has('LinkFlags', 'UP')"))[0]
+check("the interface has a TID", re.fullmatch(r"[0-9a-f-]{36}", eth0.metadata["TID"]))
+edges = until("the pair has one edge", lambda: rest.lookup_edges(
+    f"G.V('{eth0.id}').BothE('RelationType', 'layer2')"))
+check("one edge a pair", len(edges) == 1 and edges[0].metadata["Type"] == "veth", edges)
+bridge = until("the bridge has its ports", lambda: [
+    n for n in rest.lookup_nodes("G.V().Has('Name', 'br0').Out('Type', 'veth')")
+    if n.metadata["Name"] == "veth1"])
+check("count is a number", isinstance(lookup("G.V().Count()"), int))
+check("the path from one namespace to the other", until("path", lambda: [
+    n["Metadata"]["Name"] for n in lookup(
+        inside_vm1 + ".ShortestPathTo(Metadata('Name', 'br0'), Metadata('RelationType', 'layer2'))")[0]
+]) == ["eth0", "veth1", "br0"])
+refused("a query that is none", lambda: lookup("G.Foo()"), "Expected step function, got: Foo")
+
+# --- The seed, pasted ---------------------------------------------------------------------------
+status, head, body = curl("-X", "POST", f"http://{ADDRESS}/api/topology",
+                          data='{\n  "GremlinQuery":"G.V()"\n}')
+check("the seed's query", status == 200 and "application/json; charset=UTF-8" in head, head)
+check("nodes as in the seed", {"Host", "ID", "Metadata"} <= set(json.loads(body)[0]), body)
+tid = eth0.metadata["TID"]
+seed = json.dumps({"GremlinQuery": f"g.V().Has('TID', '{tid}')"})
+status, head, body = curl("-X", "POST", f"http://{ADDRESS}/api/capture", data=seed)
+made = json.loads(body)
+check("the seed's capture", status == 201 and made["GremlinQuery"].startswith("g.V()"), body)
+status, _, body = curl(f"http://{ADDRESS}/api/capture", "-H", "Content-Type: application/json")
+check("the seed's list", status == 200 and made["UUID"] in json.loads(body), body)
+until("it is active on one node",
+      lambda: json.loads(curl(f"http://{ADDRESS}/api/capture")[2])[made["UUID"]]["Count"] == 1)
+inside(vm1, "ping", "-c", "3", "-i", "0.2", "-q", "10.77.0.2", stdout=subprocess.DEVNULL)
+# Packets come with a delay of some milliseconds.
+until("six packets are counted", lambda: lookup(
+    "G.Flows().Has('LayersPath', 'Ethernet/IPv4/ICMPv4').Has('Metric.BAPackets', 3)"))
+status, _, body = curl("-X", "POST", f"http://{ADDRESS}/api/topology",
+                       data='{"GremlinQuery":"G.Flows().Has(\'LayersPath\', \'Ethernet/IPv4/ICMPv4\').Limit(1)"}')
+flow = json.loads(body)[0]
+check("the seed's flow", flow["Network"] == {"Protocol": "IPV4", "A": "10.77.0.1", "B": "10.77.0.2",
+                                             "ID": 0} and flow["NodeTID"] == tid, flow)
+check("both directions are counted", flow["Metric"]["ABPackets"] == 3
+      and flow["Metric"]["BAPackets"] == 3 and flow["Metric"]["ABBytes"] == 294, flow["Metric"])
+check("the ends are named", flow["ANodeTID"] == tid, flow)
+check("a round trip was measured", 0 < flow["Metric"]["RTT"] < 1e9, flow["Metric"])
+status, head, _ = curl("-X", "DELETE", f"http://{ADDRESS}/api/capture/{made['UUID']}",
+                       "-H", "Content-Type: application/json")
+check("the seed's delete", status == 200, head)
+until("its flows go with it", lambda: lookup("G.Flows()") == [])
+
+# --- Captures -----------------------------------------------------------------------------------
+capture = rest.capture_create(inside_vm1, name="one", description="d", extra_tcp_metric=True,
+                              bpf_filter="icmp or tcp", raw_pkt_limit=5, header_size=512)
+check("what was asked for comes back", (capture.name, capture.bpf_filter) == ("one", "icmp or tcp"))
+refused("the same again", lambda: rest.capture_create(inside_vm1, bpf_filter="icmp or tcp"),
+        "duplicated resource")
+refused("a filter that is none", lambda: rest.capture_create("G.V()", bpf_filter="tcp and"),
+        "BPFFilter: Not a valid BPF expression")
+refused("a query that is none", lambda: rest.capture_create("G.V("),
+        "GremlinQuery: Not a valid Gremlin expression")
+refused("a type that is none", lambda: rest.capture_create("G.V()", capture_type="x"),
+        "Not a valid capture type")
+until("the node shows its capture", lambda: rest.lookup_nodes(
+    f"G.V().Has('Captures.ID', '{capture.uuid}').Has('Captures.State', 'active')"))
+inside(vm1, "ping", "-c", "2", "-i", "0.2", "-q", "10.77.0.2", stdout=subprocess.DEVNULL)
+flows = until("flows of one node", lambda: lookup(
+    inside_vm1 + ".Flows().Has('Application', 'ICMPv4', 'RawPacketsCaptured', 4)"))
+check("flows name their capture", flows[0]["CaptureID"] == capture.uuid
+      and flows[0]["CaptureName"] == "one", flows[0])
+raw = lookup(inside_vm1 + ".Flows().RawPackets()")
+packets = next(iter(raw[0].values()))
+check("packets are kept", len(packets) == 4 and packets[0]["LinkType"] == 1, raw)
+out = subprocess.run(["curl", "-sS", f"http://{ADDRESS}/api/topology", "-H",
+                      "Accept: application/vnd.tcpdump.pcap", "-H",
+                      "Content-Type: application/json", "-d",
+                      json.dumps({"GremlinQuery": "G.Flows().RawPackets()"})],
+                     capture_output=True).stdout
+check("packets as a pcap file", out[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") and
+      len(out) > 24 + 4 * 16, out[:40])
+dot = subprocess.run(["curl", "-sS", f"http://{ADDRESS}/api/topology", "-H",
+                      "Accept: text/vnd.graphviz", "-H", "Content-Type: application/json", "-d",
+                      '{"GremlinQuery":"G"}'], capture_output=True).stdout.decode()
+check("the graph as a drawing", dot.startswith("digraph g") and "br0-" in dot, dot[:100])
+
+# A capture of what is not there yet.
+later = rest.capture_create(f"G.V().Has('Name', '{vm3}').Out('Name', 'eth0')", name="later")
+check("it waits", [c.count for c in rest.capture_list() if c.uuid == later.uuid] in ([0], [None]))
+make(vm3)
+ip("link", "add", "veth3", "type", "veth", "peer", "name", "eth0", "netns", vm3)
+ip("link", "set", "veth3", "master", "br0", "up")
+ip("-n", vm3, "addr", "add", "10.77.0.3/24", "dev", "eth0")
+ip("-n", vm3, "link", "set", "eth0", "up")
+until("it is attached to the namespace that came later", lambda: rest.lookup_nodes(
+    f"G.V().Has('Captures.ID', '{later.uuid}', 'Captures.State', 'active')"))
+inside(vm3, "ping", "-c", "1", "-q", "10.77.0.1", stdout=subprocess.DEVNULL)
+until("and delivers flows", lambda: lookup(
+    f"G.Flows().Has('CaptureName', 'later', 'Network', '10.77.0.3', 'Application', 'ICMPv4')"))
+same = lookup("G.Flows().Has('Network', '10.77.0.3', 'Application', 'ICMPv4').Values('TrackingID')")
+check("one flow on two nodes has one tracking id", len(same) == 2 and len(set(same)) == 1, same)
+ip("netns", "del", vm3)
+until("a namespace that goes takes its nodes with it",
+      lambda: lookup(f"G.V().Has('Name', '{vm3}')") == [])
+check("and its capture waits again", until("count", lambda: [
+    c["Count"] for c in json.loads(curl(f"http://{ADDRESS}/api/capture")[2]).values()
+    if c["UUID"] == later.uuid] == [0]))
+check("DELETE gives text", rest.capture_delete(later.uuid) == b"")
+refused("deleted is deleted", lambda: rest.capture_delete(later.uuid),
+        f"Capture '{later.uuid}' not found")
+
+# --- The seed's subscriber to flows -------------------------------------------------------------
+script = textwrap.dedent(open(os.path.join(here, "skydive", "seed_flows.py")).read())
+script = script.replace("/tmp/flows", os.path.join(folder, "flows"))
+subscriber = subprocess.Popen([sys.executable, "-u", "-c", script], stdout=subprocess.PIPE)
+atexit.register(subscriber.kill)
+until("it is connected", lambda: any(
+    s["RemoteHost"] == "MyHost" or s.get("ServiceType") for s in
+    json.loads(curl(f"http://{ADDRESS}/api/status")[2])["Subscribers"].values()))
+inside(vm1, "ping", "-c", "1", "-q", "10.77.0.2", stdout=subprocess.DEVNULL)
+line = subscriber.stdout.readline().decode()
+check("the seed's script gets flows", re.fullmatch(r"wrote [1-9]\d* flows\n", line), line)
+subscriber.terminate()
+
+# --- Nodes, edges, rules ------------------------------------------------------------------------
+one = rest.node_create(metadata={"Name": "one", "Type": "fabric", "a.b": 1})
+two = rest.node_create(metadata={"Name": "two", "Type": "fabric"})
+check("a dotted key makes a map", lookup("G.V().Has('a.b', 1).Values('Name')") == ["one"])
+edge = rest.edge_create(one.id, two.id, metadata={"RelationType": "layer2"})
+check("an edge links them", [n["ID"] for n in lookup(f"G.V('{one.id}').Out()")] == [two.id])
+patched = rest.node_update(one.id, [{"op": "add", "path": "/Metadata/Room", "value": 7},
+                                    {"op": "replace", "path": "/Metadata/Name", "value": "x"}])
+check("a patch changes what may be changed", patched.metadata["Room"] == 7
+      and patched.metadata["Name"] == "one", patched.metadata)
+again = rest.node_update(one.id, [])
+check("a patch of nothing changes nothing", again.revision == patched.revision)
+refused("no type, no node", lambda: rest.node_create(metadata={"Name": "x"}), "Type")
+refused("no end, no edge", lambda: rest.edge_create(one.id, "nobody",
+                                                   metadata={"RelationType": "x"}), "Parent")
+check("nodes are listed", one.id in {n.id for n in rest.node_list()})
+check("edges are listed", edge.id in {e.id for e in rest.edge_list()})
+rest.edge_delete(edge.id)
+rest.node_delete(two.id)
+check("deleted is deleted", lookup("G.V().Has('Name', 'two').Count()") == 0)
+
+rule = rest.noderule_create("create", {"Name": "ruled", "Type": "fabric"})
+until("a rule makes a node", lambda: lookup("G.V().Has('Name', 'ruled').Count()") == 1)
+mark = rest.noderule_create("update", {"Mark": "m"}, "G.V().Has('Type', 'veth')")
+until("a rule says more of nodes that match", lambda: lookup("G.V().Has('Mark', 'm').Count()") >= 4)
+ip("link", "add", "late0", "type", "veth", "peer", "name", "late1")
+until("also of those that come later", lambda: lookup("G.V().Has('Mark', 'm', 'Name', 'late0').Count()") == 1)
+link = rest.edgerule_create("G.V().Has('Name', 'ruled')", "G.V().Has('Name', 'one')",
+                            {"RelationType": "layer2"})
+until("a rule draws an edge", lambda: lookup("G.V().Has('Name', 'ruled').Out().Values('Name')") == ["one"])
+check("rules are listed", [r.uuid for r in rest.edgerule_list()] == [link.uuid]
+      and {r.uuid for r in rest.noderule_list()} == {rule.uuid, mark.uuid})
+rest.edgerule_delete(link.uuid)
+rest.noderule_delete(mark.uuid)
+check("what a rule did is undone", lookup("G.V().Has('Mark', 'm').Count()") == 0
+      and lookup("G.V().Has('Name', 'ruled').OutE().Count()") == 0)
+refused("a rule cannot rename", lambda: rest.noderule_create("update", {"Name": "x"}, "G.V()"),
+        "Name and Type fields can not be changed")
+
+# --- Alerts and the graph over WebSocket --------------------------------------------------------
+listener = Listener("listener", "/ws/subscriber", sync=True)
+reply = until("a sync request is answered", lambda: listener.got(lambda m: m["Type"] == "SyncReply"))[0]
+check("with the whole graph", {n["ID"] for n in reply["Obj"]["Nodes"]} >= {one.id, eth0.id}
+      and reply["Namespace"] == "Graph" and reply["Status"] == 200)
+alert = rest.alert_create("", "G.V().Has('Name', 'alarm')")
+check("alerts are listed", [a.uuid for a in rest.alert_list()] == [alert.uuid])
+ip("link", "add", "alarm", "type", "veth", "peer", "name", "alarm1")
+message = until("the alert fires", lambda: listener.got(lambda m: m.get("Namespace") == "Alert"))[0]
+check("and says why", message["Obj"]["UUID"] == alert.uuid
+      and message["Obj"]["ReasonData"][0]["Metadata"]["Name"] == "alarm", message)
+until("changes of the graph are told", lambda: listener.got(
+    lambda m: m["Type"] == "NodeAdded" and m["Obj"]["Metadata"].get("Name") == "alarm"))
+ip("link", "del", "alarm")
+until("and what goes", lambda: listener.got(
+    lambda m: m["Type"] == "NodeDeleted" and m["Obj"]["Metadata"].get("Name") == "alarm"))
+rest.alert_delete(alert.uuid)
+narrow = Listener("narrow", "/ws/subscriber", sync=True, filter="G.V().Has('Type', 'netns').SubGraph()")
+reply = until("a filtered sync", lambda: narrow.got(lambda m: m["Type"] == "SyncReply"))[0]
+check("gives what matches", {n["Metadata"]["Type"] for n in reply["Obj"]["Nodes"] or []} == {"netns"})
+
+# --- Publishing ---------------------------------------------------------------------------------
+published = os.path.join(folder, "publish.json")
+node = {"ID": "pub-1", "Host": "elsewhere", "Metadata": {"Name": "pub", "Type": "host"}}
+other = {"ID": "pub-2", "Host": "elsewhere", "Metadata": {"Name": "pub2", "Type": "host"}}
+wire = {"ID": "pub-3", "Host": "elsewhere", "Parent": "pub-1", "Child": "pub-2",
+        "Metadata": {"RelationType": "layer2"}}
+json.dump({"Nodes": [node, other], "Edges": [wire]}, open(published, "w"))
+shell = os.path.join(venv, "skydive-ws-client")
+
+
+def publish(mode):
+    command = [shell, "--analyzer", ADDRESS, "--host", f"publisher-{mode}", mode, published]
+    subprocess.run(command, timeout=20, capture_output=True)
+
+
+publish("add")
+until("published nodes are there", lambda: lookup("G.V('pub-1').Out().Values('Name')") == ["pub2"])
+node["Metadata"]["Rack"] = 4
+json.dump({"Nodes": [node]}, open(published, "w"))
+publish("update")
+until("and are updated", lambda: lookup("G.V('pub-1').Values('Rack')") == [4])
+json.dump({"Edges": [wire], "Nodes": [node, other]}, open(published, "w"))
+publish("delete")
+until("and deleted", lambda: lookup("G.V().Has('@Host', 'elsewhere').Count()") == 0)
+listener.stop()
+narrow.stop()
+
+# --- Injection ----------------------------------------------------------------------------------
+target = f"G.V().Has('Name', '{vm2}').Out('Name', 'eth0')"
+injection = rest.injection_create(src_query=inside_vm1, dst_query=target, type="icmp4", count=3,
+                                  interval=10, icmp_id=4242)
+until("injected packets make a flow", lambda: lookup(
+    "G.Flows().Has('ICMP.ID', 4242).Values('Metric.ABPackets')") == [3])
+tcp = rest.injection_create(src_query=inside_vm1, dst_query=target, type="tcp4", dst_port=4321,
+                            payload="hello")
+until("TCP too", lambda: lookup("G.Flows().Has('Transport.B', 4321).Count()") == 1)
+check("injections are listed", {i.uuid for i in rest.injection_list()} == {injection.uuid, tcp.uuid})
+refused("no source, no injection", lambda: rest.injection_create(src_query="G.V('x')"),
+        "Not able to find a source node for")
+refused("a type that is none", lambda: rest.injection_create(src_query=inside_vm1, type="x"),
+        "given type is not supported")
+rest.injection_delete(injection.uuid)
+
+# --- History ------------------------------------------------------------------------------------
+before = int(time.time() * 1000)
+time.sleep(0.01)
+ip("link", "del", "late0")
+until("late0 is gone", lambda: lookup("G.V().Has('Name', 'late0').Count()") == 0)
+check("the past is as it was", lookup(f"G.At({before}).V().Has('Name', 'late0').Count()") == 1)
+check("and so is a stretch of it",
+      lookup("G.Context(NOW, 60).V().Has('Name', 'late0').Count()") == 1)
+
+# --- A restart ----------------------------------------------------------------------------------
+agent.stop()
+agent = Agent()
+captures = until("captures are back", rest.capture_list)
+check("with their ids and names", [(c.uuid, c.name) for c in captures] == [(capture.uuid, "one")])
+until("and active", lambda: lookup(f"G.V().Has('Captures.ID', '{capture.uuid}').Count()") == 1)
+check("rules are back", [r.uuid for r in rest.noderule_list()] == [rule.uuid])
+until("nodes of clients are back", lambda: lookup("G.V().Has('Room', 7).Values('Name')") == ["one"])
+tids = lookup(inside_vm1 + ".Values('TID')")
+check("TIDs are the same after a restart", tids == [tid], tids)
+agent.stop()
+
+# --- With a password ----------------------------------------------------------------------------
+hashed = subprocess.run([portolan, "--hash-password"], input=b"pass:w\n", capture_output=True)
+line = hashed.stdout.decode().strip()
+config = os.path.join(folder, "portolan.conf")
+with open(config, "w") as file:
+    file.write(f"[http]\nuser = admin:admin:{line}\nuser = guest:read:{line}\n")
+os.chmod(config, 0o600)
+agent = Agent("-c", config)
+refused("without a password nothing", lambda: RESTClient(ADDRESS).lookup("G.V()"), "Wrong credentials")
+known = RESTClient(ADDRESS, username="admin", password="pass:w")
+check("with it everything", known.lookup("G.V().Count()") > 0)
+check("also captures", known.capture_create("G.V().Has('Name', 'nothing')").uuid)
+try:
+    RESTClient(ADDRESS, username="admin", password="wrong").lookup("G.V()")
+    check("a wrong password is none", False)
+except Exception as error:
+    check("a wrong password is none", "401" in str(error) or "Wrong" in str(error), error)
+reader = RESTClient(ADDRESS, username="guest", password="pass:w")
+check("who may read reads", reader.lookup("G.V().Count()") > 0)
+refused("and no more", lambda: reader.capture_create("G.V()"), "permission")
+secret = Listener("secret", "/ws/subscriber", username="admin", password="pass:w")
+secret.stop()
+agent.stop()
+
+print(f"skydive_client.py: {passed} checks passed, {failed} failed")
+sys.exit(1 if failed else 0)

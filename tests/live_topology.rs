@@ -126,10 +126,11 @@ fn expected(namespace: &str) -> BTreeSet<String> {
         }
         fact("LinkNetNsID", &link["link_netnsid"]);
         fact("MasterIndex", &number(&link["master"]));
-        let parent = if link["link_index"].is_null() {
-            number(&link["link"])
-        } else {
-            link["link_index"].clone()
+        let below = &link["linkinfo"]["info_data"]["link"];
+        let parent = match (&link["link_index"], &link["link"]) {
+            (Value::Null, Value::Null) => number(below),
+            (Value::Null, name) => number(name),
+            (index, _) => index.clone(),
         };
         fact("ParentIndex", &parent);
         if kind == "veth" {

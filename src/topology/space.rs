@@ -317,6 +317,7 @@ impl Space {
             self.change(ifindex, work, |one, scope| {
                 let new = RouteFacts {
                     protocol: route.protocol,
+                    local: route.kind == netlink::Route::LOCAL,
                     source: route.source,
                     seen: scope.round,
                 };

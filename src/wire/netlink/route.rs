@@ -36,6 +36,9 @@ pub struct Route<'a> {
 }
 
 impl<'a> Route<'a> {
+    /// RTN_LOCAL: leads to the machine itself.
+    pub const LOCAL: u8 = 2;
+
     pub(super) fn parse(raw: &Raw<'a>) -> Result<Self, Error> {
         // struct rtmsg: family, two prefix lengths, tos, table, protocol, scope, type, flags.
         let (fixed, rest) = split::<12>(raw.body)?;

@@ -65,3 +65,13 @@ fn netlink_message_seeds_pass() {
 fn filter_seeds_pass() {
     over_seeds("filter", checks::filter);
 }
+
+#[test]
+fn http_request_seeds_pass() {
+    over_seeds("http_request", checks::http_request);
+}
+
+#[test]
+fn websocket_seeds_pass() {
+    over_seeds("websocket", checks::websocket);
+}

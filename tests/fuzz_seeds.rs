@@ -85,3 +85,8 @@ fn dhcp_seeds_pass() {
 fn protobuf_envelope_seeds_pass() {
     over_seeds("protobuf_envelope", checks::protobuf_envelope);
 }
+
+#[test]
+fn gremlin_seeds_pass() {
+    over_seeds("gremlin", checks::gremlin);
+}

@@ -95,3 +95,8 @@ fn http_request_seeds_pass() {
 fn websocket_seeds_pass() {
     over_seeds("websocket", checks::websocket);
 }
+
+#[test]
+fn gremlin_seeds_pass() {
+    over_seeds("gremlin", checks::gremlin);
+}

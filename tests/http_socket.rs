@@ -43,7 +43,12 @@ fn link(agent: &mut Agent, parent: &str, child: &str) {
 }
 
 fn set(agent: &mut Agent, id: &str, key: &'static str, value: i64) {
-    agent.graph.update_node(id, 2, |metadata| drop(metadata.set(key, value))).unwrap();
+    agent
+        .graph
+        .update_node(id, 2, |metadata| {
+            metadata.set(key, value);
+        })
+        .unwrap();
 }
 
 /// A client of an endpoint, named after it.
@@ -180,7 +185,12 @@ fn a_filter_shows_the_difference_and_nothing_else() {
     assert_eq!(kinds(&told(&mut web, &mut agent)), ["NodeAdded v1", "EdgeAdded"]);
     set(&mut agent, "v1", "MTU", 9_000);
     assert_eq!(kinds(&told(&mut web, &mut agent)), ["NodeUpdated v1"]);
-    agent.graph.update_node("v0", 3, |m| drop(m.set("Type", "device"))).unwrap();
+    agent
+        .graph
+        .update_node("v0", 3, |m| {
+            m.set("Type", "device");
+        })
+        .unwrap();
     assert_eq!(kinds(&told(&mut web, &mut agent)), ["EdgeDeleted", "NodeDeleted v0"]);
     web.say(&ask("SyncRequest", json!({})), &mut agent);
     let reply = web.messages().pop().unwrap();
@@ -229,7 +239,12 @@ fn partial_updates_say_what_changed() {
     assert_eq!(kinds(&messages), ["NodePartiallyUpdated a"]);
     assert_eq!(messages[0]["Obj"]["Revision"], 2);
     assert_eq!(messages[0]["Obj"]["Ops"], json!([{"Type": 1, "Key": "MTU", "Value": 9_000}]));
-    agent.graph.update_node("a", 4, |m| drop(m.remove("MTU"))).unwrap();
+    agent
+        .graph
+        .update_node("a", 4, |m| {
+            m.remove("MTU");
+        })
+        .unwrap();
     let messages = told(&mut web, &mut agent);
     assert_eq!(messages[0]["Obj"]["Ops"], json!([{"Type": 2, "Key": "MTU"}]));
 }

@@ -141,11 +141,12 @@ impl Session {
             let refused = &mut agent.counters.http_refused_parse;
             *refused = refused.saturating_add(1);
         }
+        let enough = out.pending().len().saturating_add(PIECE).min(MARK);
         loop {
             if self.socket.is_over() {
                 return Progress::Done;
             }
-            if out.pending().len() >= MARK {
+            if out.pending().len() >= enough {
                 return Progress::More;
             }
             match self.step(agent, out) {

@@ -74,4 +74,21 @@ fn http_request_seeds_pass() {
 #[test]
 fn websocket_seeds_pass() {
     over_seeds("websocket", checks::websocket);
+fn layers_seeds_pass() {
+    over_seeds("layers", checks::layers);
+}
+
+#[test]
+fn dns_seeds_pass() {
+    over_seeds("dns", checks::dns);
+}
+
+#[test]
+fn dhcp_seeds_pass() {
+    over_seeds("dhcp", checks::dhcp);
+}
+
+#[test]
+fn protobuf_envelope_seeds_pass() {
+    over_seeds("protobuf_envelope", checks::protobuf_envelope);
 }

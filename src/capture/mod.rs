@@ -8,6 +8,8 @@ mod defrag;
 pub mod extra;
 pub mod flow;
 pub mod key;
+pub mod netflow;
+pub mod protobuf;
 pub mod store;
 mod tcp;
 #[cfg(test)]

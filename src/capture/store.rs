@@ -85,6 +85,8 @@ pub struct Settings {
     pub reassemble: bool,
     /// Messages to decode, a sum of [`extra::VRRP`], [`extra::DNS`] and [`extra::DHCPV4`].
     pub extra_layers: u32,
+    /// Its flows are told and not shown: they are kept elsewhere.
+    pub away: bool,
     /// Which packets count, after they were put together.
     pub filter: Option<Program>,
 }
@@ -151,6 +153,8 @@ pub struct Store {
     times: Times,
     update: Sweep,
     expire: Sweep,
+    /// The moment of the last look, in milliseconds since 1970.
+    now: Option<i64>,
     raw_bytes: usize,
     extra_bytes: usize,
     losses: Losses,
@@ -182,6 +186,7 @@ impl Default for Store {
             times: Times::default(),
             update: Sweep::default(),
             expire: Sweep::default(),
+            now: None,
             raw_bytes: 0,
             extra_bytes: 0,
             losses: Losses::default(),
@@ -197,6 +202,9 @@ struct Sight<'a> {
     vlan: Option<VlanTag>,
     /// Microseconds since 1970.
     at: i64,
+    /// When it came in, in milliseconds since 1970, and whether from a file.
+    came: i64,
+    is_past: bool,
     fragments: Fragments,
 }
 
@@ -236,7 +244,8 @@ impl Store {
         }
     }
 
-    /// Accounts for frames that were captured for a table.
+    /// Accounts for frames that were captured for a table. With [`Clock::FILE`] they are from a
+    /// file: their flows keep the times of the file, but age from now on.
     pub fn frames(
         &mut self,
         table: TableId,
@@ -255,7 +264,8 @@ impl Store {
     /// Adds a flow that comes from elsewhere and that no packets belong to.
     pub fn insert(&mut self, flow: Flow) -> FlowRef {
         while self.len() >= self.cap && self.evict(flow.metric.last, &mut ()) {}
-        let slot = self.claim(Entry::new(flow, None, false));
+        let now = self.now.unwrap_or(flow.metric.last);
+        let slot = self.claim(Entry::new(flow, None, now, false));
         self.name_of(slot)
     }
 
@@ -296,11 +306,15 @@ impl Store {
         Some(&entry.flow)
     }
 
-    /// All flows.
+    /// All flows that are shown.
     pub fn iter(&self) -> impl Iterator<Item = (FlowRef, &Flow)> {
         self.slots.iter().enumerate().filter_map(|(at, slot)| {
             let at = u32::try_from(at).ok()?;
             let flow = &slot.entry.as_deref()?.flow;
+            let table = slot.key().and_then(|key| self.tables.get(usize::from(key.table)));
+            if table.and_then(|table| table.settings.as_ref()).is_some_and(|known| known.away) {
+                return None;
+            }
             Some((FlowRef { slot: at, generation: slot.generation }, flow))
         })
     }
@@ -353,11 +367,15 @@ impl Store {
             table.statistics.packets = table.statistics.packets.saturating_add(1);
         }
         layers.decode(frame.link, frame.vlan, frame.wire_len, frame.data);
+        let at = clock.wall_of(frame.ts);
+        let is_past = (clock.tick, clock.wall) == (Clock::FILE.tick, Clock::FILE.wall);
         let mut sight = Sight {
             data: frame.data,
             link: frame.link,
             vlan: frame.vlan,
-            at: clock.wall_of(frame.ts).0,
+            at: at.0,
+            came: self.now.filter(|_| is_past).unwrap_or_else(|| at.millis()),
+            is_past,
             fragments: Fragments::default(),
         };
         let mut wire_len = frame.wire_len;
@@ -428,6 +446,7 @@ impl Store {
         self.touch(slot);
         let layer3 = settings.layer3;
         let entry = self.slots.get_mut(slot as usize)?.entry.as_deref_mut()?;
+        entry.seen = entry.seen.max(sight.came);
         entry.see(piece, layer3, sight.at);
         if sight.fragments.fragments > 0
             && let Some(fragments) = &mut entry.flow.fragments
@@ -516,7 +535,10 @@ impl Store {
         if let Some(table) = self.tables.get_mut(usize::from(key.table)) {
             table.statistics.flows = table.statistics.flows.saturating_add(1);
         }
-        let slot = self.claim(Entry::new(flow, Some(key), is_tcp && settings.reassemble));
+        let reassemble = is_tcp && settings.reassemble;
+        let mut entry = Entry::new(flow, Some(key), sight.came, reassemble);
+        entry.is_past = sight.is_past;
+        let slot = self.claim(entry);
         self.index.insert(key, slot);
         slot
     }

@@ -104,6 +104,8 @@ pub enum Sub {
     Read(Read),
     /// `portolan ctl`
     Ctl(Ctl),
+    /// `portolan query`
+    Query(Query),
 }
 
 /// Reads capture files (pcap or pcapng, plain or gzip) and tells of their flows. Needs no root.
@@ -174,6 +176,33 @@ pub struct Ctl {
     pub request: Vec<String>,
 }
 
+/// Asks a running agent about the map: nodes, edges, flows and what connects them. The language
+/// is Skydive's Gremlin.
+#[derive(Debug, FromArgs)]
+#[argh(
+    subcommand,
+    name = "query",
+    example = "  {command_name} 'G.V()'\n  {command_name} \"G.V().Has('Type', 'bridge').Out()\"\n  {command_name} --json \"G.Flows().Has('Network', '192.0.2.1')\" | jq .",
+    note = "On a terminal nodes, edges and flows are a table; else it is JSON."
+)]
+pub struct Query {
+    /// path of the agent's Unix socket (default: /var/run/portolan/portolan.sock)
+    #[argh(option, default = "\"/var/run/portolan/portolan.sock\".to_owned()", arg_name = "path")]
+    pub socket: String,
+
+    /// JSON, also on a terminal
+    #[argh(switch, short = 'j')]
+    pub json: bool,
+
+    /// JSON spread over lines
+    #[argh(switch)]
+    pub pretty: bool,
+
+    /// the query
+    #[argh(positional, arg_name = "expression")]
+    pub expression: Vec<String>,
+}
+
 /// What the command line comes to.
 #[derive(Debug)]
 pub enum Parsed {
@@ -211,6 +240,7 @@ pub fn parse(words: &[String]) -> Parsed {
             let words = match &mut arguments.command {
                 Some(Sub::Read(read)) => &mut read.files[..],
                 Some(Sub::Ctl(ctl)) => &mut ctl.request[..],
+                Some(Sub::Query(query)) => &mut query.expression[..],
                 None => &mut [],
             };
             let dashes = words.iter_mut().filter(|word| *word == DASH);
@@ -263,7 +293,7 @@ fn fit(text: &str) -> String {
 /// `-i a b -c file` becomes `-i a -i b -c file`, and `-vv` becomes `-v -v`; sub-commands are left
 /// as they are.
 fn spread(words: &[String]) -> Vec<String> {
-    let sub = ["read", "ctl", "help"];
+    let sub = ["read", "ctl", "query", "help"];
     let mut out: Vec<String> = Vec::with_capacity(words.len());
     let mut named = false;
     let mut words = words.iter();
@@ -380,7 +410,8 @@ mod tests {
 
     #[test]
     fn help_is_for_a_terminal_and_has_examples() {
-        for words in [&["--help"][..], &["help", "read"], &["ctl", "--help"]] {
+        for words in [&["--help"][..], &["help", "read"], &["ctl", "--help"], &["query", "--help"]]
+        {
             let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
             let Parsed::Say(text) = parse(&words) else { panic!() };
             assert!(text.contains("Examples"), "{text}");

@@ -13,6 +13,7 @@ macro_rules! complain {
 pub mod agent;
 pub mod args;
 pub mod ctl;
+pub mod query;
 pub mod read;
 
 /// Prints to standard output and returns the exit code: a reader that has seen enough is no

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use crate::capture;
+use crate::capture::store::Times;
 use crate::config::Settings;
 use crate::counters::Counters;
 use crate::flow::{
@@ -27,8 +28,9 @@ use super::auth::{Caller, Right};
 use super::bus::{Bus, Event, Subscription, Topic, Topics};
 use super::command::{Command, Failure, Flush};
 use super::engine::Engine;
+use super::exports::Exports;
 use super::feed::{Feed, Message};
-use super::flow_news::FlowNews;
+use super::flow_news::{FlowNews, News};
 use super::inject::Jobs;
 use super::orders::Orders;
 use super::resources::Kind;
@@ -177,6 +179,8 @@ pub struct Agent {
     pub alerts: Alerts,
     /// Packets that wait to be sent.
     pub jobs: Jobs,
+    /// What captures send to other machines.
+    pub exports: Exports,
     pub(super) applied: Applied,
     /// Where packets of capture files go.
     pub(super) imports: Option<capture::store::TableId>,
@@ -243,6 +247,7 @@ impl Agent {
             attachments: Attachments::default(),
             alerts: Alerts::default(),
             jobs: Jobs::default(),
+            exports: Exports::default(),
             applied: Applied::default(),
             imports: None,
             flow_news: FlowNews::default(),
@@ -371,11 +376,12 @@ impl Agent {
     /// Moves the flows of captures on, and tells what became of them.
     fn tend_captures(&mut self, now: Tick) -> bool {
         let wall = self.now();
-        let more = self.captured.advance(wall, EXPIRE_BUDGET, &mut self.flow_news);
+        let mut news = News::new(&mut self.flow_news, &mut self.exports, self.clock.wall);
+        let more = self.captured.advance(wall, EXPIRE_BUDGET, &mut news);
+        self.exports.flush(self.clock.wall);
         self.captured.count_into(&mut self.counters);
         self.tell_captures(now);
-        self.tell_flows(now);
-        more
+        more | self.tell_flows(now)
     }
 
     /// Hands the changes of the graph since the last call to whoever follows it.
@@ -483,7 +489,7 @@ impl Agent {
         for capture in captures {
             self.detach(&capture);
         }
-        self.send_flows();
+        self.send_flows(usize::MAX);
         let mut publisher = Publisher { bus: &mut self.bus };
         self.engine.flush(EndReason::Shutdown, &mut self.counters, &mut publisher);
     }
@@ -512,6 +518,19 @@ impl Agent {
         let settings = &self.settings;
         self.engine.flows.set_limits(limits(settings, self.facts.ram));
         self.engine.flows.set_timeouts(timeouts(settings));
+        self.captured.set_times(Times {
+            update: i64::from(settings.flow_update).saturating_mul(1_000),
+            expire: i64::from(settings.flow_expire).saturating_mul(1_000),
+            ..Times::default()
+        });
+        self.captured.set_cap(settings.flow_max as usize);
+        let named = |names: &[(u16, String)]| -> Vec<(u16, Rc<str>)> {
+            names.iter().map(|(port, name)| (*port, name.as_str().into())).collect()
+        };
+        self.captured.set_applications(
+            &named(&settings.tcp_applications),
+            &named(&settings.udp_applications),
+        );
         self.host.set_log_level(settings.log_level);
         self.links.set_roles(Names::of(&settings.wan), Names::of(&settings.lan));
         self.orient();

@@ -19,6 +19,7 @@ use super::Agent;
 use super::agent::{Cursor, Reply};
 use super::command::{Failure, Page};
 use super::feed::Message;
+use super::flow_news::News;
 use super::resources::Kind;
 use super::resources::capture::{Capture, Target};
 use super::row::Row;
@@ -110,7 +111,6 @@ pub struct Attachment {
     /// Packets that the kernel had to drop.
     pub drops: u64,
     table: Option<TableId>,
-    target: Target,
 }
 
 /// How to open the socket of an attachment.
@@ -301,6 +301,7 @@ impl Agent {
             });
         }
         let Some(capture) = self.orders.resources.capture(id) else { return false };
+        self.exports.begin(id, capture.target, self.clock().wall);
         self.attachments.add(Attachment {
             capture: Rc::clone(id),
             node: Rc::clone(&node.id),
@@ -311,7 +312,6 @@ impl Agent {
             bytes: 0,
             drops: 0,
             table: None,
-            target: capture.target,
         });
         true
     }
@@ -415,10 +415,19 @@ impl Agent {
         let doors = settings.http.iter().map(|address| (address.ip(), "tcp", address.port()));
         let management = (settings.management_address, "udp", settings.management_port);
         let doors = doors.chain(std::iter::once(management));
+        let targets = self.orders.resources.captures().map(|(_, capture)| capture.target);
+        let targets = targets.filter_map(|target| match target {
+            Target::Erspan(to) => Some(format!("(proto 47 and dst host {})", to.ip())),
+            Target::Netflow(to) => {
+                Some(format!("(dst host {} and udp port {})", to.ip(), to.port()))
+            }
+            Target::Local => None,
+        });
         // Of an address that stands for all of them nothing is known that others don't have.
         let doors = doors.filter(|(ip, _, port)| !ip.is_unspecified() && *port != 0);
         let said: Vec<String> = doors
             .map(|(ip, protocol, port)| format!("(host {ip} and {protocol} port {port})"))
+            .chain(targets)
             .collect();
         if said.is_empty() { String::new() } else { format!("not ({})", said.join(" or ")) }
     }
@@ -431,6 +440,7 @@ impl Agent {
         for place in places {
             self.end_attachment(place);
         }
+        self.exports.end(id, self.clock().wall);
     }
 
     /// The sockets that should be opened.
@@ -512,8 +522,12 @@ impl Agent {
         let bytes = frames.iter().map(|frame| u64::from(frame.wire_len));
         attachment.bytes = bytes.fold(attachment.bytes, u64::saturating_add);
         attachment.packets = attachment.packets.saturating_add(frames.len() as u64);
+        if self.exports.mirror(&attachment.capture, frames) {
+            return;
+        }
         let Some(table) = attachment.table else { return };
-        self.captured.frames(table, frames, &clock, &mut self.flow_news);
+        let mut news = News::new(&mut self.flow_news, &mut self.exports, clock.wall);
+        self.captured.frames(table, frames, &clock, &mut news);
     }
 
     /// Publishes the counters of captures on their nodes, where they have changed.
@@ -569,7 +583,9 @@ impl Agent {
         let now = self.now();
         let table = self.attachments.get_mut(place).and_then(|a| a.table.take());
         if let Some(table) = table {
-            self.captured.close(table, now, &mut self.flow_news);
+            let wall = self.clock().wall;
+            let mut news = News::new(&mut self.flow_news, &mut self.exports, wall);
+            self.captured.close(table, now, &mut news);
         }
     }
 }
@@ -610,6 +626,7 @@ fn table_settings(attachment: &Attachment, capture: &Capture, node: &Node) -> Se
         defrag: capture.defrag,
         reassemble: capture.reassemble,
         extra_layers: capture.extra_layers,
+        away: capture.target != Target::Local,
         filter: None,
     }
 }

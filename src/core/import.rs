@@ -8,6 +8,7 @@ use crate::time::Clock;
 use super::Agent;
 use super::agent::Reply;
 use super::command::Failure;
+use super::flow_news::News;
 use super::row::Row;
 
 impl Agent {
@@ -24,9 +25,11 @@ impl Agent {
         }
         let table = self.imports.ok_or(Failure::Limit)?;
         let unreadable = |error: crate::source::file::Error| Failure::Invalid(error.to_string());
+        let wall = self.clock().wall;
         let mut reader = Reader::open(file).map_err(unreadable)?;
         while let Some(frame) = reader.next_frame().map_err(unreadable)? {
-            self.captured.frames(table, &[frame], &Clock::FILE, &mut self.flow_news);
+            let mut news = News::new(&mut self.flow_news, &mut self.exports, wall);
+            self.captured.frames(table, &[frame], &Clock::FILE, &mut news);
         }
         Ok(Reply::Row(Row::new().with("packets", packets)))
     }

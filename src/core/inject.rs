@@ -7,13 +7,13 @@ use std::rc::Rc;
 
 use crate::query::{self, Answer, Query, World};
 use crate::topology::graph::{Id, Node};
-use crate::wire::craft::{self, Packet, Transport};
+use crate::wire::craft::{self, Body, Packet};
 use crate::wire::mac;
 
 use super::Agent;
 use super::attach::LOOK_VISITS;
 use super::command::Failure;
-use super::resources::injection::{Injection, Protocol};
+use super::resources::injection::{Injection, MAX_PAYLOAD, Protocol};
 
 /// Injections that wait or are under way; further ones are refused.
 pub const MAX_JOBS: usize = 16;
@@ -51,28 +51,32 @@ impl Jobs {
 }
 
 impl Job {
-    /// The frame number `at` of the job.
-    #[must_use]
-    pub fn frame(&self, at: u32) -> Vec<u8> {
+    /// Writes the frame number `at` of the job into `out`, replacing what was there.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn frame(&self, at: u32, out: &mut Vec<u8>) -> Result<(), craft::Error> {
         let injection = &self.injection;
-        let step = u16::try_from(at & 0xffff).unwrap_or(0);
+        let sequence = u16::try_from(at & 0xffff).unwrap_or(0);
         let turn = if injection.is_random { scatter(at) } else { 0 };
         let grown = injection.growth.saturating_mul(at as usize);
-        let len = injection.payload.len().saturating_add(grown);
+        let len = injection.payload.len().saturating_add(grown).min(MAX_PAYLOAD);
         let mut payload = injection.payload.clone();
-        payload.resize(len.min(craft::MAX_PAYLOAD), b'.');
-        let (source, destination) = (self.ports.0.wrapping_add(turn), self.ports.1);
-        let transport = match injection.protocol {
+        payload.resize(len, b'.');
+        let (sport, dport) = (self.ports.0.wrapping_add(turn), self.ports.1);
+        let body = match injection.protocol {
             Protocol::Icmp4 | Protocol::Icmp6 => {
-                Transport::Echo { id: injection.icmp_id.wrapping_add(turn), sequence: step }
+                Body::Echo { id: injection.icmp_id.wrapping_add(turn), sequence }
             }
             Protocol::Tcp4 | Protocol::Tcp6 => {
-                Transport::Tcp { source, destination, sequence: scatter_wide(at) }
+                Body::Tcp { sport, dport, sequence: scatter_wide(at) }
             }
-            Protocol::Udp4 | Protocol::Udp6 => Transport::Udp { source, destination },
+            Protocol::Udp4 | Protocol::Udp6 => Body::Udp { sport, dport },
         };
-        Packet { macs: self.macs, ips: self.ips, ttl: injection.ttl, transport, payload: &payload }
-            .frame()
+        let (src_mac, dst_mac) = self.macs;
+        let (src, dst) = self.ips;
+        let ttl = injection.ttl;
+        Packet { src_mac, dst_mac, src, dst, ttl, body, payload: &payload }.write(out)
     }
 }
 
@@ -99,6 +103,9 @@ impl Agent {
         }
         let known = || destination.as_ref().and_then(|node| address_of(node, v6));
         let to = injection.dst_ip.or_else(known).ok_or("No destination IP in node")?;
+        if from.is_ipv6() != to.is_ipv6() {
+            return Err(craft::Error::Family.to_string());
+        }
         let own_mac = injection.src_mac.or_else(|| mac_of(&source));
         let own_mac = own_mac.ok_or("No source MAC in node")?;
         let unresolved = "Failed to resolve destination MAC address";

@@ -10,6 +10,7 @@ pub mod bus;
 pub mod command;
 pub mod engine;
 pub mod events;
+pub mod exports;
 pub mod feed;
 pub mod flow_news;
 pub mod gremlin;

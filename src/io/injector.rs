@@ -30,6 +30,7 @@ pub struct Injector {
     /// Microseconds of sending time saved up: one packet costs `1 s / MAX_RATE`.
     credit: u64,
     credited: Tick,
+    frame: Vec<u8>,
 }
 
 impl Injector {
@@ -54,7 +55,9 @@ impl Injector {
         self.credited = now;
         for running in &mut self.running {
             while running.sent < running.job.count && running.due <= now && self.credit >= cost {
-                match running.sender.send(&running.job.frame(running.sent)) {
+                let made = running.job.frame(running.sent, &mut self.frame);
+                let made = made.map_err(std::io::Error::other);
+                match made.and_then(|()| running.sender.send(&self.frame)) {
                     Ok(()) => {}
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(error) => {

@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod clients;
+pub mod exporter;
 pub mod frames;
 pub mod host;
 pub mod http;

@@ -33,6 +33,7 @@ use crate::topology::pick::Selection;
 
 use super::capture::{self, Captures};
 use super::clients::{Clients, Limits, Stream};
+use super::exporter::Sender;
 use super::host::{Configure, Machine};
 use super::http::Doors;
 use super::injector::Injector;
@@ -98,6 +99,7 @@ pub struct Loop {
     probes_ready: VecDeque<Place>,
     injector: Injector,
     poster: Poster,
+    sender: Sender,
     changes: Vec<LinkChange>,
     next_second: Tick,
     revision: u64,
@@ -131,6 +133,9 @@ impl Loop {
         for problem in agent.load_orders() {
             log::warn!("{problem}");
         }
+        if let Err(failure) = agent.start_up() {
+            return Err(StartError::Configuration(format!("startup_capture: {failure}")));
+        }
         describe_machine(&mut agent);
         let spaces = Spaces::open(&settings, poll.registry(), &mut agent, now);
         let mut new = Self {
@@ -150,6 +155,7 @@ impl Loop {
             probes_ready: VecDeque::new(),
             injector: Injector::default(),
             poster: Poster::default(),
+            sender: Sender::default(),
             changes: Vec::new(),
             next_second: now.tick,
             seconds: 0,
@@ -355,6 +361,7 @@ impl Loop {
         let more = self.probes.sync(agent, &self.spaces, registry, &mut self.probes_ready);
         self.injector.serve(agent, &self.spaces, now);
         self.poster.serve(agent, registry, now);
+        let more = self.sender.serve(agent) || more;
         // Changes of the graph are told in the next turn.
         more || agent.graph.has_events()
     }

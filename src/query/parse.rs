@@ -93,14 +93,22 @@ pub(super) fn query(text: &str) -> Result<Vec<Step>, Error> {
 }
 
 fn unexpected_step(token: Token<'_>) -> Error {
-    Error::syntax(token.at, format!("Expected step function, got: {}", token.text))
+    Error::syntax(token.at, format!("Expected step function, got: {}", said(token)))
+}
+
+/// A word, for errors.
+const fn said(token: Token<'_>) -> &str {
+    match token.kind {
+        Kind::End => "end of query",
+        _ => token.text,
+    }
 }
 
 /// Parameters in parentheses; the opening one is next.
 fn params(lexer: &mut Lexer<'_>, depth: usize) -> Result<Vec<Param>, Error> {
     let open = lexer.next();
     if open.kind != Kind::Open {
-        let message = format!("Expected left parenthesis, got: {}", open.text);
+        let message = format!("Expected left parenthesis, got: {}", said(open));
         return Err(Error::syntax(open.at, message));
     }
     if depth > MAX_DEPTH {

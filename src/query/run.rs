@@ -25,8 +25,8 @@ pub struct Run {
     next: usize,
     /// What it begins with.
     data: Option<Data>,
-    /// The step under way.
-    task: Option<Box<dyn Task>>,
+    /// The step under way, and which one that is.
+    task: Option<(usize, Box<dyn Task>)>,
     /// Visits left for the whole query.
     left: usize,
     /// The graph that is asked, where it is not that of now.
@@ -95,7 +95,8 @@ impl Run {
         let query = self.query.clone();
         while self.answer.is_none() {
             let part = self.part.clone();
-            let step = query.steps.get(self.next);
+            let under_way = self.task.as_ref().map_or(self.next, |(at, _)| *at);
+            let step = query.steps.get(under_way);
             let mut scope = Scope {
                 live: world.graph,
                 graph: part.as_deref().unwrap_or(world.graph),
@@ -105,12 +106,12 @@ impl Run {
                 at: step.map_or(0, |step| step.at),
                 name: step.map_or("G", |step| step.name),
             };
-            if let Some(task) = &mut self.task {
+            if let Some((_, task)) = &mut self.task {
                 let Some(data) = task.run(&mut scope)? else { return Ok(false) };
                 self.task = None;
                 self.data = Some(data);
             }
-            match (self.data.take(), step) {
+            match (self.data.take(), query.steps.get(self.next)) {
                 (Some(Data::Answer(answer)), None) => self.answer = Some(answer),
                 (Some(Data::Part(part)), _) => {
                     self.part = Some(part);
@@ -123,7 +124,7 @@ impl Run {
                 }
                 // Steps that follow a part ask a graph of its own.
                 (Some(Data::Answer(Answer::Graph { nodes, edges })), Some(_)) => {
-                    self.task = Some(Box::new(Settle::new(nodes, edges)));
+                    self.task = Some((self.next, Box::new(Settle::new(nodes, edges))));
                 }
                 (Some(Data::Graph), Some(Step { what: What::Context(stretch), .. })) => {
                     self.slice = stretch.slice(world.now);
@@ -134,7 +135,8 @@ impl Run {
                 }
                 (Some(data), Some(step)) => {
                     let after = query.steps.get(self.next.saturating_add(1)).map(|s| &s.what);
-                    self.task = Some(begin(step, after, data, &mut self.kept, &mut scope)?);
+                    let task = begin(step, after, data, &mut self.kept, &mut scope)?;
+                    self.task = Some((self.next, task));
                     self.next = self.next.saturating_add(1);
                 }
                 (None, _) => return Ok(false),

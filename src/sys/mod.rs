@@ -8,6 +8,7 @@ pub mod capture;
 pub mod clock;
 pub mod ethtool;
 pub mod files;
+pub mod gre;
 pub mod heap;
 pub mod inject;
 pub mod inotify;

@@ -25,11 +25,11 @@ pub const MAX_EDGES: usize = 32_768;
 /// Versions kept of what has changed or gone; the oldest give way.
 pub const MAX_HISTORY: usize = 4_096;
 
-/// Bytes of the versions kept, counted as if none shared anything; the oldest give way.
-pub const MAX_HISTORY_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of the versions kept beyond what they share with the next one; the oldest give way.
+pub const MAX_HISTORY_BYTES: usize = 1024 * 1024;
 
 /// Bytes of metadata of one node or edge; a change beyond that is refused and counted.
-pub const MAX_METADATA: usize = 256 * 1024;
+pub const MAX_METADATA: usize = 1024 * 1024;
 
 /// One version of a node or an edge.
 #[derive(Clone, Debug, PartialEq)]
@@ -181,7 +181,8 @@ impl Graph {
         if let Some(place) = self.places.get_mut(slot as usize) {
             place.node = Some(Rc::clone(&next));
         }
-        self.keep(now, Past::Node(Rc::clone(&old)));
+        let weight = old.metadata.weight_beside(&next.metadata);
+        self.keep(now, weight, Past::Node(Rc::clone(&old)));
         self.tell(Event::NodeUpdated(next, old));
         Ok(())
     }
@@ -202,7 +203,7 @@ impl Graph {
         let mut gone = Node::clone(&node);
         gone.deleted = Some(now);
         let gone = Rc::new(gone);
-        self.keep(now, Past::Node(Rc::clone(&gone)));
+        self.keep(now, gone.metadata.weight(), Past::Node(Rc::clone(&gone)));
         self.tell(Event::NodeDeleted(gone));
     }
 
@@ -262,7 +263,8 @@ impl Graph {
         if let Some(place) = self.edges.get_mut(slot as usize) {
             *place = Some(Rc::clone(&next));
         }
-        self.keep(now, Past::Edge(Rc::clone(&old)));
+        let weight = old.element.metadata.weight_beside(&next.element.metadata);
+        self.keep(now, weight, Past::Edge(Rc::clone(&old)));
         self.tell(Event::EdgeUpdated(next, old));
         Ok(())
     }
@@ -457,16 +459,12 @@ impl Graph {
         let mut gone = Edge::clone(&edge);
         gone.element.deleted = Some(now);
         let gone = Rc::new(gone);
-        self.keep(now, Past::Edge(Rc::clone(&gone)));
+        self.keep(now, gone.element.metadata.weight(), Past::Edge(Rc::clone(&gone)));
         self.tell(Event::EdgeDeleted(gone));
     }
 
-    fn keep(&mut self, until: i64, past: Past) {
-        let element = match &past {
-            Past::Node(node) => node,
-            Past::Edge(edge) => &edge.element,
-        };
-        let weight = element.metadata.weight().saturating_add(size_of::<Edge>());
+    fn keep(&mut self, until: i64, weight: usize, past: Past) {
+        let weight = weight.saturating_add(size_of::<Edge>());
         self.history_bytes = self.history_bytes.saturating_add(weight);
         self.history.push_back(Old { until, weight, past });
         while self.history.len() > MAX_HISTORY || self.history_bytes > MAX_HISTORY_BYTES {

@@ -183,6 +183,17 @@ impl Map {
         out.push(b'}');
     }
 
+    /// Bytes of memory, roughly, that this map takes beside a `newer` one it shares values with.
+    #[must_use]
+    pub fn weight_beside(&self, newer: &Self) -> usize {
+        let own = self.entries.capacity().saturating_mul(size_of::<(Key, Value)>());
+        let values = self.iter().map(|(key, value)| match newer.get(key) {
+            Some(other) => value.weight_beside(other),
+            None => value.weight(),
+        });
+        values.fold(own, usize::saturating_add)
+    }
+
     /// Bytes of memory, roughly; what is shared counts each time.
     #[must_use]
     pub fn weight(&self) -> usize {
@@ -293,6 +304,33 @@ impl Value {
         match self {
             Self::List(items) => items.iter().any(visit),
             other => visit(other),
+        }
+    }
+
+    /// Lists share items; maps and texts are shared as a whole or not at all.
+    fn weight_beside(&self, newer: &Self) -> usize {
+        match (self, newer) {
+            (Self::Text(old), Self::Text(new)) if Rc::ptr_eq(old, new) => 0,
+            (Self::Map(old), Self::Map(new)) if Rc::ptr_eq(old, new) => 0,
+            (Self::List(old), Self::List(new)) => {
+                if Rc::ptr_eq(old, new) {
+                    return 0;
+                }
+                let own = old.len().saturating_mul(size_of::<Self>()).saturating_add(16);
+                // Both are in the same order, so that what stays is never far.
+                let mut rest = new.iter();
+                let items = old.iter().map(|item| {
+                    let mut ahead = rest.clone();
+                    if ahead.by_ref().take(8).any(|other| item.weight_beside(other) == 0) {
+                        rest = ahead;
+                        0
+                    } else {
+                        item.weight()
+                    }
+                });
+                items.fold(own, usize::saturating_add)
+            }
+            _ => self.weight(),
         }
     }
 
@@ -422,6 +460,25 @@ mod tests {
         assert!(map.remove_path("a.b.c"));
         assert_eq!(map, json(r#"{"a":{"d":"x"}}"#));
         assert!(map.remove_path("a.d") && map.is_empty() && !map.remove_path("a.d"));
+    }
+
+    #[test]
+    fn what_two_versions_share_weighs_nothing() {
+        let list = |n: i64| {
+            let items = (0..n).map(|n| Value::from(Map::new().with("Name", n.to_string())));
+            Value::from(items.collect::<Vec<_>>())
+        };
+        let old = Map::new().with("A", list(100)).with("B", "text");
+        let bare = Map::new().with("A", 1_i64).with("B", 2_i64).weight();
+        assert_eq!(old.weight_beside(&old.clone()), bare);
+        assert!(old.weight() > 100 * 200);
+        // One item of the list gives way to another.
+        let mut items = old.get("A").unwrap().items().to_vec();
+        items[50] = Value::from(Map::new().with("Name", "new"));
+        let newer = old.clone().with("A", items);
+        let weight = old.weight_beside(&newer);
+        assert!(weight > bare + 200 && weight < bare + 100 * 24 + 400, "{weight}");
+        assert_eq!(old.weight_beside(&Map::new()), old.weight());
     }
 
     #[test]

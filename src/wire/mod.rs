@@ -16,4 +16,5 @@ pub mod order;
 pub mod pcap;
 pub mod pcapng;
 pub mod proto;
+pub mod protobuf;
 pub mod uuid;

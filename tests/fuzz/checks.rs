@@ -7,16 +7,22 @@ use portolan::api::http::Http;
 use portolan::api::mgmt::{Config, Datagrams, Dialect, Server, reply::MAX_REPLY};
 use portolan::api::unix::Unix;
 use portolan::api::{Connection, Outbox, Progress};
+use portolan::capture::store::Settings as Probe;
+use portolan::capture::{Store, protobuf};
 use portolan::config::Settings;
 use portolan::core::Agent;
 use portolan::core::agent::{Facts, Host, Usage};
 use portolan::core::auth::{Caller, Right};
+use portolan::source::Frame;
 use portolan::source::file::Reader;
 use portolan::time::{Clock, Tick};
 use portolan::topology::links::Links;
 use portolan::wire::decode::Packet;
-use portolan::wire::link::LinkType;
+use portolan::wire::layers::{Layers, MAX_PIECES};
+use portolan::wire::link::{LinkType, VlanTag};
 use portolan::wire::netlink::{Message, Messages};
+use portolan::wire::protobuf::Fields;
+use portolan::wire::{dhcp, dns};
 
 /// A link type in two bytes (little endian) and a frame: nothing is read beyond the frame.
 pub(crate) fn packet(input: &[u8]) {
@@ -24,6 +30,87 @@ pub(crate) fn packet(input: &[u8]) {
         return;
     };
     decode(LinkType(u16::from_le_bytes(*link)), frame);
+}
+
+/// A link type in two bytes (little endian), a byte with flags and a frame: its pieces lie within
+/// it, and a table takes it with all that can be asked for.
+pub(crate) fn layers(input: &[u8]) {
+    let Some(([l0, l1, flags], frame)) = input.split_first_chunk() else {
+        return;
+    };
+    let link = LinkType(u16::from_le_bytes([*l0, *l1]));
+    let vlan = (flags & 1 != 0).then_some(VlanTag { tci: 7, tpid: 0x8100 });
+    let wire_len = u32::try_from(frame.len()).unwrap_or(u32::MAX) + u32::from(*flags);
+    let mut layers = Layers::default();
+    layers.decode(link, vlan, wire_len, frame);
+    for piece in layers.pieces() {
+        assert!(!piece.names().is_empty() && piece.len <= wire_len);
+        assert!(piece.payload(frame).len() <= frame.len());
+    }
+    let mut store = Store::default();
+    let table = store.open(Probe {
+        layer3: flags & 2 != 0,
+        raw_limit: 2,
+        extra_tcp: true,
+        defrag: flags & 4 != 0,
+        reassemble: true,
+        extra_layers: 7,
+        ..Probe::default()
+    });
+    let table = table.expect("the first table");
+    let seen = Frame { link, vlan, wire_len, data: frame, ..Frame::EMPTY };
+    store.frames(table, &[seen, seen], &Clock::default(), &mut ());
+    assert!(store.len() <= layers.pieces().len().max(MAX_PIECES));
+    let mut out = Vec::new();
+    for (_, flow) in store.iter() {
+        out.clear();
+        flow.write(&mut out, (None, None));
+        assert!(serde_json::from_slice::<serde_json::Value>(&out).is_ok());
+        out.clear();
+        protobuf::flow(&mut out, flow);
+        assert!(Fields::new(&out).all(|field| field.is_ok()));
+    }
+    store.close(table, 1, &mut ());
+    assert!(store.is_empty());
+}
+
+/// A DNS message: its walks end, and names are no longer than names may be.
+pub(crate) fn dns(input: &[u8]) {
+    let Ok(message) = dns::Message::parse(input) else {
+        return;
+    };
+    for question in message.questions() {
+        assert!(question.name.labels().map(<[u8]>::len).sum::<usize>() <= 255);
+    }
+    for record in message.records() {
+        assert!(record.name.labels().count() <= 128 && record.data.len() <= input.len());
+        match record.read_data() {
+            Some(dns::Data::Texts(texts)) => assert!(texts.count() <= input.len()),
+            Some(dns::Data::Opt(options)) => assert!(options.count() <= input.len()),
+            Some(dns::Data::Soa { primary, contact, .. }) => {
+                assert!(primary.text().len() + contact.text().len() <= 2 * 3 * 255);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A DHCP message: the walk over its options ends within it.
+pub(crate) fn dhcp(input: &[u8]) {
+    if let Ok(message) = dhcp::Message::parse(input) {
+        let options: usize = message.options().map(|(_, data)| data.len() + 2).sum();
+        assert!(options + dhcp::HEADER_LEN <= input.len());
+        let _ = (message.mac(), message.server_name(), message.file(), message.option(53));
+    }
+}
+
+/// The envelope of a message in Protocol Buffers: written again, it is read as the same.
+pub(crate) fn protobuf_envelope(input: &[u8]) {
+    if let Ok(envelope) = protobuf::Envelope::parse(input) {
+        let mut out = Vec::new();
+        envelope.write(&mut out);
+        assert_eq!(protobuf::Envelope::parse(&out), Ok(envelope));
+    }
 }
 
 /// A capture file: it ends, and yields no more than it holds.

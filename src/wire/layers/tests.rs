@@ -9,7 +9,7 @@ fn ethernet(kind: u16, body: &[u8]) -> Vec<u8> {
 }
 
 fn ipv4(protocol: u8, body: &[u8]) -> Vec<u8> {
-    let [l0, l1] = (20 + body.len() as u16).to_be_bytes();
+    let [l0, l1] = (body.len() as u16).saturating_add(20).to_be_bytes();
     let header = [0x45, 0, l0, l1, 0, 1, 0, 0, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
     [&header[..], body].concat()
 }
@@ -21,7 +21,7 @@ fn ipv6(next: u8, body: &[u8]) -> Vec<u8> {
 }
 
 fn udp(sport: u16, dport: u16, body: &[u8]) -> Vec<u8> {
-    [&[sport, dport, 8 + body.len() as u16, 0].map(u16::to_be_bytes).concat()[..], body].concat()
+    [&[sport, dport, (body.len() as u16).saturating_add(8), 0].map(u16::to_be_bytes).concat()[..], body].concat()
 }
 
 fn tcp(sport: u16, dport: u16, body: &[u8]) -> Vec<u8> {

@@ -74,6 +74,9 @@ fn http_request_seeds_pass() {
 #[test]
 fn websocket_seeds_pass() {
     over_seeds("websocket", checks::websocket);
+}
+
+#[test]
 fn layers_seeds_pass() {
     over_seeds("layers", checks::layers);
 }

@@ -8,8 +8,8 @@ use crate::api::Outbox;
 use crate::core::Agent;
 use crate::query::Run;
 
-/// Octets that are made at a time.
-const PIECE: usize = 16 * 1024;
+/// Octets that are made at a time: who waits for much must not hold up who waits for little.
+pub(super) const PIECE: usize = 16 * 1024;
 
 /// No more is made while so many octets wait to be sent.
 pub(super) const MARK: usize = 64 * 1024;
@@ -82,6 +82,7 @@ impl Answer {
     /// Makes more and hands it on; `true` once all is handed on. Stops after one stretch of work,
     /// or when enough waits to be sent.
     pub(super) fn advance(&mut self, agent: &Agent, out: &mut Outbox) -> bool {
+        let mut made_some = false;
         loop {
             let rest = self.piece.get(self.at..).unwrap_or_default();
             if !rest.is_empty() {
@@ -103,6 +104,9 @@ impl Answer {
                     }
                 }
                 Source::Graph(_) | Source::Query(..) => {
+                    if std::mem::replace(&mut made_some, true) {
+                        return false;
+                    }
                     let mut made = Vec::new();
                     if !self.make(agent, &mut made) {
                         self.source = Source::Nothing;

@@ -266,9 +266,10 @@ impl Session {
                 Err(error) => Some(What::Error(error.to_string())),
             },
         };
-        // What has changed until now comes before the answer, and is in it.
-        agent.tell_graph();
+        // What has changed until now is in the answer, and need not be told any more.
+        agent.hold_graph();
         agent.feed.set_graph_apart(self.client.member, self.client.filter.is_some());
+        agent.feed.knows_graph(self.client.member);
         let time = letter.object.get("Time").and_then(serde_json::Value::as_i64);
         let time = time.filter(|time| *time > 0);
         let what = what.unwrap_or_else(|| match (time, &self.client.filter) {

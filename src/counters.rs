@@ -64,6 +64,22 @@ counters! {
     capture_frames_unread,
     /// Full dumps made because netlink messages were lost.
     netlink_resyncs,
+    /// Nodes, edges and changes of them that the graph had no room for.
+    graph_refused,
+    /// Entries of interfaces that the map had no room for: addresses, neighbours, routes.
+    topology_left_out,
+    /// Network namespaces beyond those that are followed.
+    namespaces_refused,
+    /// Nodes that were not captured because too many captures are on too many nodes.
+    captures_refused,
+    /// Edges that rules did not draw because there were too many.
+    rule_edges_refused,
+    /// News of flows of captures that found too many waiting.
+    flow_news_dropped,
+    /// Datagrams for other collectors that were not sent.
+    exports_dropped,
+    /// Messages of alerts that were not posted because too many waited.
+    alerts_dropped,
     /// Stream clients accepted.
     clients_accepted,
     /// Stream clients turned away or closed to make room.

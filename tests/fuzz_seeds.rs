@@ -87,6 +87,16 @@ fn protobuf_envelope_seeds_pass() {
 }
 
 #[test]
+fn http_request_seeds_pass() {
+    over_seeds("http_request", checks::http_request);
+}
+
+#[test]
+fn websocket_seeds_pass() {
+    over_seeds("websocket", checks::websocket);
+}
+
+#[test]
 fn gremlin_seeds_pass() {
     over_seeds("gremlin", checks::gremlin);
 }

@@ -153,6 +153,8 @@ pub struct Store {
     times: Times,
     update: Sweep,
     expire: Sweep,
+    /// The moment of the last look, in milliseconds since 1970.
+    now: Option<i64>,
     raw_bytes: usize,
     extra_bytes: usize,
     losses: Losses,
@@ -184,6 +186,7 @@ impl Default for Store {
             times: Times::default(),
             update: Sweep::default(),
             expire: Sweep::default(),
+            now: None,
             raw_bytes: 0,
             extra_bytes: 0,
             losses: Losses::default(),
@@ -199,6 +202,9 @@ struct Sight<'a> {
     vlan: Option<VlanTag>,
     /// Microseconds since 1970.
     at: i64,
+    /// When it came in, in milliseconds since 1970, and whether from a file.
+    came: i64,
+    is_past: bool,
     fragments: Fragments,
 }
 
@@ -238,7 +244,8 @@ impl Store {
         }
     }
 
-    /// Accounts for frames that were captured for a table.
+    /// Accounts for frames that were captured for a table. With [`Clock::FILE`] they are from a
+    /// file: their flows keep the times of the file, but age from now on.
     pub fn frames(
         &mut self,
         table: TableId,
@@ -257,7 +264,8 @@ impl Store {
     /// Adds a flow that comes from elsewhere and that no packets belong to.
     pub fn insert(&mut self, flow: Flow) -> FlowRef {
         while self.len() >= self.cap && self.evict(flow.metric.last, &mut ()) {}
-        let slot = self.claim(Entry::new(flow, None, false));
+        let now = self.now.unwrap_or(flow.metric.last);
+        let slot = self.claim(Entry::new(flow, None, now, false));
         self.name_of(slot)
     }
 
@@ -359,11 +367,15 @@ impl Store {
             table.statistics.packets = table.statistics.packets.saturating_add(1);
         }
         layers.decode(frame.link, frame.vlan, frame.wire_len, frame.data);
+        let at = clock.wall_of(frame.ts);
+        let is_past = (clock.tick, clock.wall) == (Clock::FILE.tick, Clock::FILE.wall);
         let mut sight = Sight {
             data: frame.data,
             link: frame.link,
             vlan: frame.vlan,
-            at: clock.wall_of(frame.ts).0,
+            at: at.0,
+            came: self.now.filter(|_| is_past).unwrap_or_else(|| at.millis()),
+            is_past,
             fragments: Fragments::default(),
         };
         let mut wire_len = frame.wire_len;
@@ -434,6 +446,7 @@ impl Store {
         self.touch(slot);
         let layer3 = settings.layer3;
         let entry = self.slots.get_mut(slot as usize)?.entry.as_deref_mut()?;
+        entry.seen = entry.seen.max(sight.came);
         entry.see(piece, layer3, sight.at);
         if sight.fragments.fragments > 0
             && let Some(fragments) = &mut entry.flow.fragments
@@ -522,7 +535,10 @@ impl Store {
         if let Some(table) = self.tables.get_mut(usize::from(key.table)) {
             table.statistics.flows = table.statistics.flows.saturating_add(1);
         }
-        let slot = self.claim(Entry::new(flow, Some(key), is_tcp && settings.reassemble));
+        let reassemble = is_tcp && settings.reassemble;
+        let mut entry = Entry::new(flow, Some(key), sight.came, reassemble);
+        entry.is_past = sight.is_past;
+        let slot = self.claim(entry);
         self.index.insert(key, slot);
         slot
     }

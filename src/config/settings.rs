@@ -73,6 +73,22 @@ pub struct Settings {
     pub netns_run_path: Vec<PathBuf>,
     /// Seconds between two updates of the counters that the map shows.
     pub metrics_update: u32,
+    /// Seconds between updates of the flows of captures.
+    pub flow_update: u32,
+    /// Seconds after which idle flows of captures end: once that, to twice that.
+    pub flow_expire: u32,
+    /// Flows of all captures at once.
+    pub flow_max: u32,
+    /// What users call TCP ports.
+    pub tcp_applications: Vec<(u16, String)>,
+    /// What users call UDP ports.
+    pub udp_applications: Vec<(u16, String)>,
+    /// Gremlin expression of a capture that begins with the agent, empty for none.
+    pub startup_query: String,
+    /// Filter of that capture.
+    pub startup_filter: String,
+    /// Type of that capture.
+    pub startup_type: String,
     /// Show the sockets of this machine and their processes.
     pub sockets_shown: bool,
     /// 0 errors, 1 warnings, 2 normal, 3 info, 4 debug.
@@ -114,6 +130,14 @@ impl Default for Settings {
             netns_discovery: true,
             netns_run_path: vec![PathBuf::from("/var/run/netns")],
             metrics_update: 30,
+            flow_update: 10,
+            flow_expire: 600,
+            flow_max: 32_768,
+            tcp_applications: Vec::new(),
+            udp_applications: Vec::new(),
+            startup_query: String::new(),
+            startup_filter: String::new(),
+            startup_type: String::new(),
             sockets_shown: false,
             log_level: 2,
         }
@@ -144,6 +168,7 @@ const fn live(name: &'static str, expects: &'static str, help: &'static str) -> 
 const NAMES: &str = "interface names, with a trailing * for a pattern";
 const SWITCH: &str = "yes or no";
 const PORT: &str = "a port from 0 to 65535";
+const APPLICATIONS: &str = "ports with names, as in 8080:WEB 5000:PHONE";
 const SECONDS: &str = "seconds from 1 to 86400";
 
 /// Every setting.
@@ -179,6 +204,14 @@ pub const KEYS: &[Key] = &[
     live("update_interval", SECONDS, "seconds between statistics"),
     key("netns_discovery", SWITCH, "follow other network namespaces too"),
     key("netns_run_path", "absolute paths", "folders with files of network namespaces"),
+    live("flow_update", SECONDS, "seconds between updates of flows of captures"),
+    live("flow_expire", SECONDS, "silence after which flows of captures end"),
+    live("flow_max_entries", "a number from 64 to 262144", "flows of all captures at once"),
+    live("flow_application_ports_tcp", APPLICATIONS, "names of TCP ports in flows of captures"),
+    live("flow_application_ports_udp", APPLICATIONS, "names of UDP ports in flows of captures"),
+    key("startup_capture_gremlin", "a Gremlin query", "nodes that are captured from the start"),
+    key("startup_capture_bpf", "a filter as of tcpdump", "filter of that capture"),
+    key("startup_capture_type", "afpacket or pcap", "type of that capture"),
     live("topology_metrics_update", SECONDS, "seconds between counters of interfaces"),
     key("topology_sockets", SWITCH, "show sockets and their processes"),
     live("log_level", "a level from 0 to 4", "0 errors, 2 normal, 4 debug"),
@@ -346,6 +379,16 @@ impl Settings {
             "netns_discovery" => self.netns_discovery = switch(value)?,
             "netns_run_path" => self.netns_run_path = paths(value)?,
             "topology_metrics_update" => self.metrics_update = seconds(value)?,
+            "flow_update" => self.flow_update = seconds(value)?,
+            "flow_expire" => self.flow_expire = seconds(value)?,
+            "flow_max_entries" => {
+                self.flow_max = number(value).filter(|n| (64..=262_144).contains(n))?;
+            }
+            "flow_application_ports_tcp" => self.tcp_applications = applications(value)?,
+            "flow_application_ports_udp" => self.udp_applications = applications(value)?,
+            "startup_capture_gremlin" => value.clone_into(&mut self.startup_query),
+            "startup_capture_bpf" => value.clone_into(&mut self.startup_filter),
+            "startup_capture_type" => value.clone_into(&mut self.startup_type),
             "topology_sockets" => self.sockets_shown = switch(value)?,
             "log_level" => self.log_level = value.parse().ok().filter(|level| *level <= 4)?,
             _ => return None,
@@ -391,6 +434,14 @@ impl Settings {
             "netns_discovery" => switch(self.netns_discovery),
             "netns_run_path" => join(&self.netns_run_path),
             "topology_metrics_update" => self.metrics_update.to_string(),
+            "flow_update" => self.flow_update.to_string(),
+            "flow_expire" => self.flow_expire.to_string(),
+            "flow_max_entries" => self.flow_max.to_string(),
+            "flow_application_ports_tcp" => shown(&self.tcp_applications),
+            "flow_application_ports_udp" => shown(&self.udp_applications),
+            "startup_capture_gremlin" => self.startup_query.clone(),
+            "startup_capture_bpf" => self.startup_filter.clone(),
+            "startup_capture_type" => self.startup_type.clone(),
             "topology_sockets" => switch(self.sockets_shown),
             "log_level" => self.log_level.to_string(),
             _ => return None,
@@ -522,6 +573,22 @@ fn switch(value: &str) -> Option<bool> {
 
 fn number(value: &str) -> Option<u32> {
     value.parse().ok()
+}
+
+/// `PORT:NAME` words.
+fn applications(value: &str) -> Option<Vec<(u16, String)>> {
+    let named = |word: &str| {
+        let (port, name) = word.split_once(':')?;
+        let fits = (1..=64).contains(&name.len()) && name.chars().all(|c| c.is_ascii_graphic());
+        Some((port.parse().ok()?, name.to_owned())).filter(|_| fits)
+    };
+    value.split([' ', ',']).filter(|word| !word.is_empty()).map(named).collect()
+}
+
+fn shown(applications: &[(u16, String)]) -> String {
+    let words: Vec<String> =
+        applications.iter().map(|(port, name)| format!("{port}:{name}")).collect();
+    words.join(" ")
 }
 
 fn seconds(value: &str) -> Option<u32> {

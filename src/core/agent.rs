@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use crate::capture;
+use crate::capture::store::Times;
 use crate::config::Settings;
 use crate::counters::Counters;
 use crate::flow::{
@@ -380,8 +381,7 @@ impl Agent {
         self.exports.flush(self.clock.wall);
         self.captured.count_into(&mut self.counters);
         self.tell_captures(now);
-        self.tell_flows(now);
-        more
+        more | self.tell_flows(now)
     }
 
     /// Hands the changes of the graph since the last call to whoever follows it.
@@ -489,7 +489,7 @@ impl Agent {
         for capture in captures {
             self.detach(&capture);
         }
-        self.send_flows();
+        self.send_flows(usize::MAX);
         let mut publisher = Publisher { bus: &mut self.bus };
         self.engine.flush(EndReason::Shutdown, &mut self.counters, &mut publisher);
     }
@@ -518,6 +518,19 @@ impl Agent {
         let settings = &self.settings;
         self.engine.flows.set_limits(limits(settings, self.facts.ram));
         self.engine.flows.set_timeouts(timeouts(settings));
+        self.captured.set_times(Times {
+            update: i64::from(settings.flow_update).saturating_mul(1_000),
+            expire: i64::from(settings.flow_expire).saturating_mul(1_000),
+            ..Times::default()
+        });
+        self.captured.set_cap(settings.flow_max as usize);
+        let named = |names: &[(u16, String)]| -> Vec<(u16, Rc<str>)> {
+            names.iter().map(|(port, name)| (*port, name.as_str().into())).collect()
+        };
+        self.captured.set_applications(
+            &named(&settings.tcp_applications),
+            &named(&settings.udp_applications),
+        );
         self.host.set_log_level(settings.log_level);
         self.links.set_roles(Names::of(&settings.wan), Names::of(&settings.lan));
         self.orient();

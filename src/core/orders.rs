@@ -272,6 +272,26 @@ impl Agent {
         problems
     }
 
+    /// Makes the capture that the settings ask for, unless it is there from before.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn start_up(&mut self) -> Result<(), Failure> {
+        let settings = self.settings();
+        if settings.startup_query.is_empty() {
+            return Ok(());
+        }
+        let order = serde_json::json!({
+            "GremlinQuery": settings.startup_query,
+            "BPFFilter": settings.startup_filter,
+            "Type": settings.startup_type,
+        });
+        match self.resource_create(Kind::Capture, &order, None) {
+            Ok(_) | Err(Failure::Duplicate) => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+
     /// Milliseconds since 1970, as nodes and edges tell the time.
     pub(super) fn now(&self) -> i64 {
         self.clock().wall.millis()
@@ -347,7 +367,7 @@ impl Agent {
     ///
     /// # Errors
     /// The member and what is wrong with it.
-    pub(super) fn edge(&mut self, json: &Json, origin: &Rc<str>) -> Result<Edge, String> {
+    pub(super) fn edge(&self, json: &Json, origin: &Rc<str>) -> Result<Edge, String> {
         let members = &Members::of(json)?;
         let element = self.element(json, origin)?;
         let end = |name: &str| match members.text(name)? {
@@ -364,7 +384,7 @@ impl Agent {
     ///
     /// # Errors
     /// The member and what is wrong with it.
-    pub(super) fn element(&mut self, json: &Json, origin: &Rc<str>) -> Result<Element, String> {
+    pub(super) fn element(&self, json: &Json, origin: &Rc<str>) -> Result<Element, String> {
         let members = &Members::of(json)?;
         let id: Id = match members.text("ID")? {
             id if id.is_empty() => return Err("ID: is missing".to_owned()),

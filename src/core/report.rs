@@ -55,8 +55,18 @@ impl Agent {
     /// The counters, with those of the bus in them.
     #[must_use]
     pub fn all_counters(&self) -> Counters {
-        let client_drops = self.bus.dropped.saturating_add(self.feed.dropped);
-        Counters { client_drops, ..self.counters.clone() }
+        Counters {
+            client_drops: self.bus.dropped.saturating_add(self.feed.dropped),
+            graph_refused: self.graph.refused,
+            topology_left_out: self.spaces.left_out(),
+            namespaces_refused: self.spaces.refused,
+            captures_refused: self.attachments.refused,
+            rule_edges_refused: self.applied.refused,
+            flow_news_dropped: self.flow_news.dropped,
+            exports_dropped: self.exports.dropped,
+            alerts_dropped: self.alerts.dropped,
+            ..self.counters.clone()
+        }
     }
 
     /// When the process began, in wall time as it is known now.

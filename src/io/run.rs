@@ -133,6 +133,9 @@ impl Loop {
         for problem in agent.load_orders() {
             log::warn!("{problem}");
         }
+        if let Err(failure) = agent.start_up() {
+            return Err(StartError::Configuration(format!("startup_capture: {failure}")));
+        }
         describe_machine(&mut agent);
         let spaces = Spaces::open(&settings, poll.registry(), &mut agent, now);
         let mut new = Self {

@@ -58,6 +58,9 @@ const MAX_RETRIES: u32 = 9;
 /// Drivers are asked again this often, in microseconds.
 const INQUIRY: u64 = 5_000_000;
 
+/// Neighbours and forwarding databases are dumped this often, in microseconds.
+const NEIGHBOURS: u64 = 5_000_000;
+
 /// Counters of the agent's own interfaces are read at least this often, in microseconds.
 const HOME_REFRESH: u64 = 5_000_000;
 
@@ -73,6 +76,8 @@ struct Entry {
     paths: Vec<PathBuf>,
     /// When its counters are read next.
     refresh: Tick,
+    /// When what is not announced is dumped next.
+    neighbours: Tick,
     /// It is in the queue of those with messages.
     queued: bool,
 }
@@ -407,7 +412,9 @@ impl Spaces {
         }
         let refresh = now.tick.plus(self.refresh_of(key));
         if let Some(entry) = self.entries.get_mut(at) {
-            *entry = Some(Entry { key, watch, identity, paths, refresh, queued: false });
+            let neighbours = now.tick.plus(NEIGHBOURS / 2);
+            *entry =
+                Some(Entry { key, watch, identity, paths, refresh, neighbours, queued: false });
         }
         self.timers = self.timers.min(refresh);
         self.make_ready(key);
@@ -444,8 +451,13 @@ impl Spaces {
                 let period = if entry.key == HOME { home } else { others };
                 entry.refresh = now.tick.plus(period);
             }
-            let due = entry.watch.deadline().map_or(entry.refresh, |at| at.min(entry.refresh));
-            next = next.min(due);
+            if now.tick >= entry.neighbours {
+                let mut sink = follower(entry.key, agent, changes, now);
+                entry.watch.refresh_neighbours(&mut sink, now.tick);
+                entry.neighbours = now.tick.plus(NEIGHBOURS);
+            }
+            let due = entry.watch.deadline().unwrap_or(entry.refresh);
+            next = next.min(due).min(entry.refresh).min(entry.neighbours);
         }
         self.timers = next;
     }

@@ -22,6 +22,10 @@ const DUMPS: [fn(u32) -> Vec<u8>; 5] = [
     Request::dump_forwarding,
 ];
 
+/// What the kernel changes without a word now and then: entries for multicast groups come
+/// unannounced. They are dumped again from time to time.
+const QUIET: [fn(u32) -> Vec<u8>; 2] = [Request::dump_neighbours, Request::dump_forwarding];
+
 /// Where messages go.
 pub trait Sink {
     /// Everything is about to be dumped.
@@ -30,6 +34,10 @@ pub trait Sink {
     fn apply(&mut self, message: &Message<'_>);
     /// Everything was dumped: what no message mentioned is not there.
     fn end_sync(&mut self);
+    /// Neighbours and forwarding databases are about to be dumped.
+    fn begin_neighbours(&mut self);
+    /// They were dumped: what no message mentioned is not there.
+    fn end_neighbours(&mut self);
 }
 
 /// Takes the messages of a namespace into the map, and those of the agent's own into the table
@@ -67,6 +75,14 @@ impl Sink for Follower<'_> {
             links.end_sync(self.clock.tick, changes);
         }
     }
+
+    fn begin_neighbours(&mut self) {
+        self.spaces.begin_neighbours(self.key);
+    }
+
+    fn end_neighbours(&mut self) {
+        self.spaces.end_neighbours(self.key);
+    }
 }
 
 /// Wait before a dump is repeated: doubled each time it fails again, so that a storm of changes
@@ -93,6 +109,8 @@ pub struct Watch {
 enum State {
     /// A dump is under way.
     Dumping { stage: usize, since: Tick },
+    /// What is announced is known, and what is not is being dumped.
+    Refreshing { stage: usize, since: Tick },
     /// What is known is what is.
     Synced,
     /// All will be dumped again at this moment.
@@ -130,6 +148,15 @@ impl Watch {
     /// As sendto(2).
     pub fn refresh_all(&self) -> io::Result<()> {
         self.socket.send(&Request::dump_links(0))
+    }
+
+    /// Asks for what is not announced, unless something else is being asked for.
+    pub fn refresh_neighbours(&mut self, sink: &mut dyn Sink, now: Tick) {
+        if matches!(self.state, State::Synced) {
+            self.lost = false;
+            sink.begin_neighbours();
+            self.ask_quiet(0, now);
+        }
     }
 
     /// Asks for one interface.
@@ -186,7 +213,9 @@ impl Watch {
     pub fn expire(&mut self, sink: &mut dyn Sink, now: Tick, counters: &mut Counters) {
         match self.state {
             State::Waiting { until } if now >= until => self.start(sink, now),
-            State::Dumping { since, .. } if now.since(since) >= PATIENCE => {
+            State::Dumping { since, .. } | State::Refreshing { since, .. }
+                if now.since(since) >= PATIENCE =>
+            {
                 self.retry(now, counters);
             }
             _ => {}
@@ -197,7 +226,9 @@ impl Watch {
     #[must_use]
     pub fn deadline(&self) -> Option<Tick> {
         match self.state {
-            State::Dumping { since, .. } => Some(since.plus(PATIENCE)),
+            State::Dumping { since, .. } | State::Refreshing { since, .. } => {
+                Some(since.plus(PATIENCE))
+            }
             State::Synced => None,
             State::Waiting { until } => Some(until),
         }
@@ -206,7 +237,7 @@ impl Watch {
     /// Whether what is known is complete as of the last message.
     #[must_use]
     pub fn is_synced(&self) -> bool {
-        matches!(self.state, State::Synced)
+        matches!(self.state, State::Synced | State::Refreshing { .. })
     }
 
     fn ask(&mut self, stage: usize, now: Tick) {
@@ -221,10 +252,34 @@ impl Watch {
         };
     }
 
+    fn ask_quiet(&mut self, stage: usize, now: Tick) {
+        self.sequence = self.sequence.wrapping_add(1).max(1);
+        let Some(request) = QUIET.get(stage) else { return };
+        self.state = match self.socket.send(&request(self.sequence)) {
+            Ok(()) => State::Refreshing { stage, since: now },
+            Err(_) => State::Synced,
+        };
+    }
+
+    /// A dump of what is not announced has ended; if anything was lost, the next time will do.
+    fn advance_quiet(&mut self, stage: usize, sink: &mut dyn Sink, now: Tick) {
+        let next = stage.saturating_add(1);
+        if self.lost {
+            self.state = State::Synced;
+        } else if next < QUIET.len() {
+            self.ask_quiet(next, now);
+        } else {
+            self.state = State::Synced;
+            sink.end_neighbours();
+        }
+    }
+
     /// A dump has ended.
     fn advance(&mut self, sink: &mut dyn Sink, now: Tick, counters: &mut Counters) {
-        let State::Dumping { stage, .. } = self.state else {
-            return;
+        let stage = match self.state {
+            State::Dumping { stage, .. } => stage,
+            State::Refreshing { stage, .. } => return self.advance_quiet(stage, sink, now),
+            State::Synced | State::Waiting { .. } => return,
         };
         let next = stage.saturating_add(1);
         if self.lost {
@@ -242,7 +297,7 @@ impl Watch {
     fn overrun(&mut self, now: Tick, counters: &mut Counters) {
         match self.state {
             State::Dumping { .. } => self.lost = true,
-            State::Synced => self.retry(now, counters),
+            State::Synced | State::Refreshing { .. } => self.retry(now, counters),
             State::Waiting { .. } => {}
         }
     }

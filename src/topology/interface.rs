@@ -150,6 +150,8 @@ pub(super) struct RouteKey {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct RouteFacts {
     pub(super) protocol: u8,
+    /// It leads to the machine itself.
+    pub(super) local: bool,
     pub(super) source: Option<IpAddr>,
     pub(super) seen: Round,
 }
@@ -189,9 +191,11 @@ impl Interface {
         }
         let down = self.link.flags & !new.flags & netlink::LINK_UP != 0;
         self.link = new;
-        // The kernel removes the routes of an interface that is set down without a word.
-        if down && !self.routes.is_empty() {
-            self.routes.clear();
+        // The kernel removes the routes of an interface that is set down without a word, but for
+        // IPv4 routes to its own addresses (fib_sync_down_dev).
+        let before = self.routes.len();
+        self.routes.retain(|key, route| !down || route.local && key.to.is_ipv4());
+        if self.routes.len() != before {
             return Parts::LINK.with(Parts::ROUTES);
         }
         Parts::LINK
@@ -258,7 +262,8 @@ impl LinkFacts {
         self.mac = hardware(message.address);
         self.permanent = hardware(message.permanent);
         self.master = message.master.unwrap_or(0);
-        self.parent = message.parent.unwrap_or(0);
+        let parent = message.parent.filter(|parent| *parent != 0);
+        self.parent = parent.or(message.info.lower).unwrap_or(0);
         self.parent_namespace = message.parent_namespace.filter(|id| *id >= 0);
         // An interface that is its own parent has none.
         if self.parent == message.ifindex && self.parent_namespace.is_none() {

@@ -75,6 +75,8 @@ pub(super) struct Space {
     /// Numbers whose namespaces have been looked for.
     pub(super) sought: BTreeSet<i32>,
     pub(super) round: Round,
+    /// The same, of neighbours and forwarding databases alone.
+    pub(super) neighbour_round: Round,
     /// The first dumps are done.
     pub(super) settled: bool,
 }
@@ -130,6 +132,7 @@ impl Space {
     /// Before dumps of everything.
     pub(super) const fn begin_sync(&mut self) {
         self.round = self.round.wrapping_add(1);
+        self.begin_neighbours();
     }
 
     /// After those dumps: removes what none of them mentioned.
@@ -153,16 +156,35 @@ impl Space {
             let before = one.addresses.len();
             one.addresses.retain(|address| address.seen == round);
             swept(before, one.addresses.len(), Parts::ADDRESSES);
-            let before = one.neighbours.len();
-            one.neighbours.retain(|_, neighbour| neighbour.seen == round);
-            swept(before, one.neighbours.len(), Parts::NEIGHBOURS);
-            let before = one.forwarding.len();
-            one.forwarding.retain(|_, neighbour| neighbour.seen == round);
-            swept(before, one.forwarding.len(), Parts::FORWARDING);
             let before = one.routes.len();
             one.routes.retain(|_, route| route.seen == round);
             swept(before, one.routes.len(), Parts::ROUTES);
             mark((key, *ifindex), one, if first { Parts::ALL } else { parts }, true, work);
+        }
+        self.end_neighbours(work);
+    }
+
+    /// Before dumps of neighbours and forwarding databases.
+    pub(super) const fn begin_neighbours(&mut self) {
+        self.neighbour_round = self.neighbour_round.wrapping_add(1);
+    }
+
+    /// After those dumps: removes what none of them mentioned.
+    pub(super) fn end_neighbours(&mut self, work: &mut Work) {
+        let (key, round, settled) = (self.key, self.neighbour_round, self.settled);
+        for (ifindex, one) in &mut self.interfaces {
+            let mut parts = Parts::default();
+            let before = one.neighbours.len();
+            one.neighbours.retain(|_, neighbour| neighbour.seen == round);
+            if one.neighbours.len() != before {
+                parts = parts.with(Parts::NEIGHBOURS);
+            }
+            let before = one.forwarding.len();
+            one.forwarding.retain(|_, neighbour| neighbour.seen == round);
+            if one.forwarding.len() != before {
+                parts = parts.with(Parts::FORWARDING);
+            }
+            mark((key, *ifindex), one, parts, settled, work);
         }
     }
 
@@ -250,14 +272,14 @@ impl Space {
                 state: message.state,
                 flags: message.flags,
                 via: message.via.unwrap_or(0),
-                seen: scope.round,
+                seen: scope.neighbour_round,
             };
             let (old, part) = if let Some(key) = forwarding_key(message) {
                 if one.forwarding.len() >= MAX_ENTRIES && !one.forwarding.contains_key(&key) {
                     return scope.leave_out();
                 }
                 (one.forwarding.insert(key, new), Parts::FORWARDING)
-            } else if let Some(ip) = message.ip {
+            } else if let Some(ip) = neighbour_key(message) {
                 if one.neighbours.len() >= MAX_ENTRIES && !one.neighbours.contains_key(&ip) {
                     return scope.leave_out();
                 }
@@ -276,7 +298,8 @@ impl Space {
                 let gone = one.forwarding.remove(&key).is_some();
                 if gone { Parts::FORWARDING } else { Parts::default() }
             } else {
-                let gone = message.ip.is_some_and(|ip| one.neighbours.remove(&ip).is_some());
+                let gone =
+                    neighbour_key(message).and_then(|ip| one.neighbours.remove(&ip)).is_some();
                 if gone { Parts::NEIGHBOURS } else { Parts::default() }
             }
         });
@@ -294,6 +317,7 @@ impl Space {
             self.change(ifindex, work, |one, scope| {
                 let new = RouteFacts {
                     protocol: route.protocol,
+                    local: route.kind == netlink::Route::LOCAL,
                     source: route.source,
                     seen: scope.round,
                 };
@@ -331,7 +355,8 @@ impl Space {
         change: impl FnOnce(&mut Interface, &mut Scope) -> Parts,
     ) {
         let Some(one) = self.interfaces.get_mut(&ifindex) else { return };
-        let mut scope = Scope { round: self.round, left_out: false };
+        let mut scope =
+            Scope { round: self.round, neighbour_round: self.neighbour_round, left_out: false };
         let parts = change(one, &mut scope);
         work.left_out = work.left_out.saturating_add(u64::from(scope.left_out));
         mark((self.key, ifindex), one, parts, self.settled, work);
@@ -341,6 +366,7 @@ impl Space {
 /// What a change needs to know, and says, besides its result.
 struct Scope {
     round: Round,
+    neighbour_round: Round,
     left_out: bool,
 }
 
@@ -389,6 +415,11 @@ fn forwarding_key(message: &netlink::Neighbour) -> Option<ForwardingKey> {
     }
     let (vlan, vni) = (message.vlan_id.unwrap_or(0), message.vni.unwrap_or(0));
     Some((message.mac?, vlan, vni, message.ip, message.flags & WHOSE))
+}
+
+/// What tells a neighbour; `None` for entries of forwarding databases.
+fn neighbour_key(message: &netlink::Neighbour) -> Option<IpAddr> {
+    message.ip.filter(|_| message.family != netlink::Neighbour::BRIDGE)
 }
 
 fn route_key(route: &netlink::Route<'_>, gateway: Option<IpAddr>) -> Option<RouteKey> {

@@ -230,6 +230,20 @@ impl Spaces {
         }
     }
 
+    /// Before dumps of the neighbours and forwarding databases of a namespace.
+    pub fn begin_neighbours(&mut self, key: SpaceKey) {
+        if let Some(space) = space_mut(&mut self.slots, key) {
+            space.begin_neighbours();
+        }
+    }
+
+    /// After those dumps: removes what none of them mentioned.
+    pub fn end_neighbours(&mut self, key: SpaceKey) {
+        if let Some(space) = space_mut(&mut self.slots, key) {
+            space.end_neighbours(&mut self.work);
+        }
+    }
+
     /// The next interface whose driver is to be asked: namespace, number and name. The answer
     /// goes to [`Self::set_card`].
     pub fn next_inquiry(&mut self) -> Option<(SpaceKey, u32, Rc<str>)> {

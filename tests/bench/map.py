@@ -111,6 +111,7 @@ def idle_server():
 
     class Nothing(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1
 
         def do_POST(self):
             self.rfile.read(int(self.headers["Content-Length"]))

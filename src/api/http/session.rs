@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::answer::{Answer, MARK, world};
+use super::answer::{Answer, MARK};
 use super::edit;
 use super::endpoint::Endpoint;
 use super::envelope::{Envelope, Letter};
@@ -284,7 +284,7 @@ impl Session {
     fn past(&self, time: i64, agent: &Agent) -> What {
         let graph = agent.graph.during(Slice { from: time, to: time });
         let Some(filter) = &self.client.filter else { return What::Graph(GraphText::of(&graph)) };
-        let world = World { graph: &graph, ..world(agent) };
+        let world = World { graph: &graph, ..agent.world() };
         match query::evaluate(filter.query(), &world, PAST_VISITS) {
             Ok(query::Answer::Graph { nodes, edges }) => What::Graph(GraphText::new(nodes, edges)),
             Ok(_) => What::Error(NO_GRAPH.to_owned()),

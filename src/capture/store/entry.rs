@@ -12,6 +12,12 @@ pub(super) struct Entry {
     pub(super) flow: Flow,
     /// How packets find it; `None` for one that none belong to.
     pub(super) key: Option<Key>,
+    /// When it came, and when the last packet came, in milliseconds since 1970: by the clock of
+    /// the machine, which packets of a file are far from.
+    pub(super) came: i64,
+    pub(super) seen: i64,
+    /// It is from a file: its end is not waited for, only its age counts.
+    pub(super) is_past: bool,
     /// What the last update told.
     told: Metric,
     changed: bool,
@@ -28,10 +34,14 @@ struct Asked {
 }
 
 impl Entry {
-    pub(super) fn new(flow: Flow, key: Option<Key>, reassemble: bool) -> Self {
+    /// A flow that came at `now`, in milliseconds since 1970.
+    pub(super) fn new(flow: Flow, key: Option<Key>, now: i64, reassemble: bool) -> Self {
         Self {
             flow,
             key,
+            came: now,
+            seen: now,
+            is_past: false,
             told: Metric::default(),
             changed: true,
             asked: None,

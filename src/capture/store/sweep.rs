@@ -2,7 +2,6 @@
 //! clocks, each of which goes over all flows, a slice at a time).
 
 use super::{Sink, Store};
-use crate::capture::flow::Finish;
 
 /// How long things take, in milliseconds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -85,6 +84,7 @@ impl Store {
     /// `budget` flows; `true` if more is left for the next call.
     pub fn advance(&mut self, now: i64, budget: usize, sink: &mut dyn Sink) -> bool {
         let mut left = budget;
+        self.now = Some(now);
         let more = self.sweep_updates(now, &mut left, sink);
         self.sweep_idle(now, &mut left, sink) || more
     }
@@ -131,7 +131,7 @@ impl Store {
                 self.expire.finish();
                 return false;
             };
-            if place.entry.as_ref().is_some_and(|entry| entry.flow.metric.last < from) {
+            if place.entry.as_ref().is_some_and(|entry| entry.seen < from) {
                 self.end(slot, to, sink);
             }
         }
@@ -145,19 +145,18 @@ impl Store {
         };
         let flow = &entry.flow;
         // What began since the tick waits for the next one.
-        if flow.metric.start > to {
+        if entry.came > to {
             return;
         }
-        let idle = to.saturating_sub(flow.metric.last);
-        let patience = match &*flow.application {
-            "ARP" => times.arp,
-            "DNS" => times.dns,
-            _ => i64::MAX,
+        let idle = to.saturating_sub(entry.seen);
+        let patience = match (&*flow.application, flow.finish) {
+            _ if entry.is_past => i64::MAX,
+            (_, Some(_)) => times.hold.saturating_sub(1),
+            ("ARP", None) => times.arp,
+            ("DNS", None) => times.dns,
+            (_, None) => i64::MAX,
         };
         if idle > patience {
-            entry.flow.finish.get_or_insert(Finish::Timeout);
-            self.end(slot, to, sink);
-        } else if flow.finish.is_some() && idle >= times.hold {
             self.end(slot, to, sink);
         } else if entry.settle(from, to) {
             sink.updated(&entry.flow);

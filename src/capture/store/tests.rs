@@ -429,6 +429,23 @@ fn the_last_message_of_a_flow_is_the_one_that_is_told() {
 }
 
 #[test]
+fn flows_of_a_file_keep_its_times_and_age_from_when_they_came() {
+    let mut bench = Bench::new(Settings::default());
+    bench.clock = Clock::FILE;
+    bench.put(5_000, &testing::udp(false, 9, 53, &[0; 12]));
+    bench.put(6_000, &segment(false, Flags::FIN));
+    bench.advance(50_000);
+    bench.advance(100_000);
+    let flows = bench.flows();
+    assert_eq!(flows.len(), 2);
+    assert_eq!((flows[0].metric.start, flows[1].metric.last), (5_000, 6_000));
+    bench.advance(600_000);
+    assert_eq!(bench.flows().len(), 2);
+    bench.advance(1_200_000);
+    assert!(bench.store.is_empty());
+}
+
+#[test]
 fn a_clock_that_steps_back_delays_nothing_for_long() {
     let mut bench = Bench::new(Settings::default());
     bench.put(0, &segment(false, 0));

@@ -62,6 +62,8 @@ pub struct Info {
     pub bond_mode: Option<u8>,
     /// IFLA_VXLAN_ID.
     pub vxlan_id: Option<u32>,
+    /// IFLA_VXLAN_LINK: the interface below, which IFLA_LINK does not tell of this kind.
+    pub lower: Option<u32>,
     /// The near end of a tunnel.
     pub local: Option<IpAddr>,
     /// The far end of a tunnel, or the multicast group of a VXLAN.
@@ -245,6 +247,7 @@ impl<'a> Link<'a> {
                 }
                 (b"bond", 1) => self.info.bond_mode = value.first().copied(),
                 (b"vxlan", 1) => self.info.vxlan_id = u32_of(value),
+                (b"vxlan", 3) => self.info.lower = u32_of(value),
                 (b"vxlan", 2) | (b"gre" | b"gretap", 7) | (b"ipip" | b"sit", 3) => {
                     self.info.remote = ip_of(FAMILY_INET, value);
                 }
@@ -442,7 +445,13 @@ mod tests {
     #[test]
     fn tunnels_have_ends_unless_they_lead_anywhere() {
         let gre = nested(&[(6, &[10, 0, 0, 1]), (7, &[0; 4])]);
-        let vxlan = nested(&[(1, &42_u32.to_ne_bytes()), (4, &[10, 0, 0, 1]), (16, &[0xfd; 16])]);
+        let link = 7_u32.to_ne_bytes();
+        let vxlan = nested(&[
+            (1, &42_u32.to_ne_bytes()),
+            (3, &link),
+            (4, &[10, 0, 0, 1]),
+            (16, &[0xfd; 16]),
+        ]);
         for (kind, data, vxlan_id, remote) in [
             (&b"gre\0"[..], gre, None, None),
             (b"vxlan\0", vxlan, Some(42), Some(std::net::Ipv6Addr::from([0xfd; 16]).into())),
@@ -450,7 +459,8 @@ mod tests {
             let info = nested(&[(1, kind), (2, &data)]);
             let bytes = message(NEW_LINK, &fixed_link(3, 0, 778), &[(18, &info)]);
             let local = Some("10.0.0.1".parse().unwrap());
-            let expected = Info { bond_mode: None, vxlan_id, local, remote };
+            let lower = vxlan_id.map(|_| 7);
+            let expected = Info { bond_mode: None, vxlan_id, lower, local, remote };
             assert_eq!(link_of(&bytes).info, expected);
         }
     }

@@ -36,6 +36,9 @@ pub struct Route<'a> {
 }
 
 impl<'a> Route<'a> {
+    /// RTN_LOCAL: leads to the machine itself.
+    pub const LOCAL: u8 = 2;
+
     pub(super) fn parse(raw: &Raw<'a>) -> Result<Self, Error> {
         // struct rtmsg: family, two prefix lengths, tos, table, protocol, scope, type, flags.
         let (fixed, rest) = split::<12>(raw.body)?;
@@ -47,7 +50,9 @@ impl<'a> Route<'a> {
             protocol,
             table: u32::from(table),
             is_cache: u32::from_ne_bytes([f0, f1, f2, f3]) & 0x200 != 0,
-            replaces: raw.sequence == 0 && raw.flags & FLAG_REPLACE != 0,
+            // Notifications have the number of the request that caused them; answers to dumps
+            // never have this flag.
+            replaces: raw.flags & FLAG_REPLACE != 0,
             ..Self::default()
         };
         for (kind, value) in Attributes::new(rest) {

@@ -196,11 +196,11 @@ impl Space {
         work: &mut Work,
     ) {
         // The number of an interface that had another kind belongs to another one now.
-        let reused = |one: &Box<Interface>| {
+        let reused = |one: &Interface| {
             link.is_complete()
                 && link.kind.is_some_and(|kind| String::from_utf8_lossy(kind) != *one.link.kind)
         };
-        if self.interfaces.get(&link.ifindex).is_some_and(reused)
+        if self.interfaces.get(&link.ifindex).is_some_and(|one| reused(one))
             && let Some(mut old) = self.interfaces.remove(&link.ifindex)
         {
             work.gone.extend(old.node.take());

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 #[path = "support/process.rs"]
 mod process;
 
-use process::{Agent, Lab, ip, pause, until};
+use process::{Agent, Lab, ip, pause, until, within};
 
 /// Longer than the agent takes to see what the kernel does not announce.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -475,6 +475,31 @@ fn namespaces_come_and_go_and_leave_nothing_behind() {
         || (agent.descriptors() <= open + 2).then_some(()),
         || format!("{open} descriptors before, {} now", agent.descriptors()),
     );
+    agent.stop();
+}
+
+#[test]
+fn sockets_are_listed_with_their_processes_when_asked_for() {
+    let Some(lab) = Lab::new() else { return };
+    let listener = within(&lab.here, || std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = listener.local_addr().unwrap().port();
+    let mut command = lab.command(&["--management-port", "0"]);
+    command.env("PORTOLAN_TOPOLOGY_SOCKETS", "yes").stderr(Stdio::null());
+    let mut agent = lab.spawn(command);
+    agent.wait_for_answer();
+    let socket = until(
+        || {
+            let host = nodes(&agent, ",\"type\":\"host\"").remove(0);
+            let list = host["metadata"]["Sockets"].as_array()?.clone();
+            list.into_iter().find(|socket| socket["LocalPort"] == port)
+        },
+        || format!("the socket at port {port}"),
+    );
+    assert_eq!((&socket["Protocol"], &socket["State"]), (&json!("TCP"), &json!("LISTEN")));
+    assert_eq!(socket["LocalAddress"], "127.0.0.1");
+    assert_eq!(socket["Pid"], std::process::id());
+    let program = std::env::current_exe().unwrap();
+    assert_eq!(socket["Process"], program.to_str().unwrap());
     agent.stop();
 }
 

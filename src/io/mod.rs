@@ -12,6 +12,7 @@ pub mod management;
 pub mod poster;
 pub mod probes;
 pub mod run;
+pub mod sockets;
 pub mod spaces;
 pub mod token;
 pub mod watch;

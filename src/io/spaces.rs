@@ -23,6 +23,7 @@ use crate::topology::links::Change;
 use crate::topology::spaces::{CardFacts, Found, HOME, MAX_SPACES, Question, SpaceKey};
 use crate::wire::netlink::{Message, Messages, Request};
 
+use super::sockets::Sockets;
 use super::token::{Slot, Source};
 use super::watch::{Follower, Watch};
 
@@ -106,6 +107,7 @@ pub struct Spaces {
     /// Microseconds between two readings of counters.
     interval: u64,
     denied: bool,
+    sockets: Option<Sockets>,
 }
 
 impl Spaces {
@@ -129,6 +131,7 @@ impl Spaces {
             inquiry: now.tick.plus(INQUIRY),
             interval: 0,
             denied: false,
+            sockets: settings.sockets_shown.then(Sockets::new),
         };
         new.configure(settings, agent);
         match Watch::open(HOME_ROOM) {
@@ -193,6 +196,9 @@ impl Spaces {
         }
         self.ask_drivers(agent);
         let mut more = self.ask_numbers(agent);
+        if let Some(sockets) = &mut self.sockets {
+            more |= sockets.turn(agent, now.tick);
+        }
         let random = &mut || {
             let mut bytes = [0; 16];
             if rand::fill(&mut bytes).is_err() {
@@ -213,7 +219,9 @@ impl Spaces {
     /// When [`Self::turn`] has something to do next.
     #[must_use]
     pub fn deadline(&self, agent: &Agent) -> Option<Tick> {
-        let own = [Some(self.timers), Some(self.inquiry), self.scan, agent.spaces.deadline()];
+        let sockets = self.sockets.as_ref().map(Sockets::deadline);
+        let own =
+            [sockets, Some(self.timers), Some(self.inquiry), self.scan, agent.spaces.deadline()];
         own.into_iter().flatten().min()
     }
 

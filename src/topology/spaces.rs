@@ -152,6 +152,22 @@ impl Spaces {
         self.machine_changed |= self.machine.set(key, value);
     }
 
+    /// The same for a list: items that stay are shared with the list before.
+    pub fn set_machine_list(&mut self, key: &'static str, items: Vec<Value>) {
+        let before = self.machine.get(key).cloned();
+        if items.is_empty() {
+            self.machine.set(key, items);
+        } else {
+            metadata::put_list(&mut self.machine, key, items);
+        }
+        self.machine_changed |= self.machine.get(key) != before.as_ref();
+    }
+
+    /// Counts an entry that somebody else had no room for.
+    pub const fn leave_out(&mut self) {
+        self.work.left_out = self.work.left_out.saturating_add(1);
+    }
+
     /// Adds a namespace; `None` if there are too many.
     pub fn add(&mut self, found: &Found) -> Option<SpaceKey> {
         let free = self.slots.iter().position(Option::is_none);

@@ -19,6 +19,7 @@ use portolan::source::file::Reader;
 use portolan::time::{Clock, Tick};
 use portolan::topology::graph::{Element, Graph, Link};
 use portolan::topology::links::Links;
+use portolan::topology::spaces::{HOME, Spaces};
 use portolan::topology::value::Map;
 use portolan::wire::decode::Packet;
 use portolan::wire::layers::{Layers, MAX_PIECES};
@@ -257,14 +258,39 @@ pub(crate) fn gremlin(input: &[u8]) {
 /// Messages from the kernel.
 pub(crate) fn netlink_message(input: &[u8]) {
     let (mut links, mut changes) = (Links::default(), Vec::new());
+    let (mut spaces, mut graph) = (Spaces::new("router1"), Graph::default());
+    let clock = Clock { tick: Tick::from_secs(1), ..Clock::default() };
+    spaces.begin_sync(HOME);
     for raw in Messages::new(input) {
         if let Ok(message) = Message::decode(&raw) {
             links.apply(&message, Tick::from_secs(1), &mut changes);
+            spaces.apply(HOME, &message, &clock);
         }
     }
     links.begin_sync();
     links.end_sync(Tick::from_secs(2), &mut changes);
     assert_eq!(links.iter().count(), 0);
+    spaces.end_sync(HOME);
+    let mut number = 0_u128;
+    let mut random = || {
+        number = number.wrapping_add(1);
+        number.to_le_bytes()
+    };
+    let mut settle = |spaces: &mut Spaces, seconds| {
+        while let Some((key, ifindex, _)) = spaces.next_inquiry() {
+            spaces.set_card(key, ifindex, None);
+        }
+        let clock = Clock { tick: Tick::from_secs(seconds), ..Clock::default() };
+        while spaces.flush(&mut graph, &clock, &mut random) {}
+        let mut out = Vec::new();
+        graph.nodes().for_each(|node| node.write(&mut out));
+        graph.len()
+    };
+    assert!(settle(&mut spaces, 2) >= 1);
+    spaces.begin_sync(HOME);
+    spaces.end_sync(HOME);
+    // Everything went; the host stays.
+    assert_eq!(settle(&mut spaces, 4), 1);
 }
 
 /// A machine without disk or clock.

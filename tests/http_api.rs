@@ -83,7 +83,7 @@ fn a_pipeline_is_answered_the_same_wherever_it_is_cut() {
         web.send(&pipeline.as_bytes()[cut..], &mut agent);
         assert!(web.closed, "after Connection: close");
         let bytes = web.answered.clone();
-        assert_eq!(whole.get_or_insert(bytes.clone()), &bytes, "cut at {cut}");
+        assert_eq!(whole.get_or_insert_with(|| bytes.clone()), &bytes, "cut at {cut}");
         let answers = web.answers(&["GET", "POST", "HEAD", "POST", "GET"]);
         let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
         assert_eq!(statuses, [200, 200, 200, 200, 404]);

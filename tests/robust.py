@@ -215,7 +215,7 @@ def clients(folder):
 
 def web(folder):
     port = 18000 + os.getpid() % 10000
-    agent, path, _ = start(folder, "-i", "lo", "--http", f"127.0.0.1:{port}")
+    agent, path, _ = start(folder, "-i", "lo", "--http", f"127.0.0.1:{port}", "-s", "netns_discovery=no")
     descriptors = lambda: len(os.listdir(f"/proc/{agent.pid}/fd"))
     before = (rss_kib(agent.pid), descriptors())
     head = b"GET /api/topology HTTP/1.1\r\nHost: localhost\r\n"

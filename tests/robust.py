@@ -251,8 +251,11 @@ def web(folder):
         one.settimeout(max(0.1, left - time.monotonic()))
         try:
             answer = one.recv(4096)
+        except ConnectionError:
+            # It had to make room for another client.
+            answer = b""
         except OSError as error:
-            answer = error
+            answer = str(error).encode()
         check("a slow head is given up", answer == b"" or b" 408 " in answer[:20], answer)
     for one in held:
         one.close()

@@ -67,16 +67,6 @@ fn filter_seeds_pass() {
 }
 
 #[test]
-fn http_request_seeds_pass() {
-    over_seeds("http_request", checks::http_request);
-}
-
-#[test]
-fn websocket_seeds_pass() {
-    over_seeds("websocket", checks::websocket);
-}
-
-#[test]
 fn layers_seeds_pass() {
     over_seeds("layers", checks::layers);
 }
@@ -94,4 +84,19 @@ fn dhcp_seeds_pass() {
 #[test]
 fn protobuf_envelope_seeds_pass() {
     over_seeds("protobuf_envelope", checks::protobuf_envelope);
+}
+
+#[test]
+fn http_request_seeds_pass() {
+    over_seeds("http_request", checks::http_request);
+}
+
+#[test]
+fn websocket_seeds_pass() {
+    over_seeds("websocket", checks::websocket);
+}
+
+#[test]
+fn gremlin_seeds_pass() {
+    over_seeds("gremlin", checks::gremlin);
 }

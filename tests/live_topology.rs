@@ -90,7 +90,7 @@ fn output(program: &str, namespace: &str, arguments: &str) -> Vec<Value> {
     rows.as_array()
         .unwrap()
         .iter()
-        .filter(|row| row.get("ifname").or(row.get("dev")).or(row.get("dst")).is_some())
+        .filter(|row| ["ifname", "dev", "dst"].iter().any(|key| !row[*key].is_null()))
         .cloned()
         .collect()
 }
@@ -159,7 +159,8 @@ fn expected(namespace: &str) -> BTreeSet<String> {
             Some(other) => other,
         };
         let gateway = |hop: &Value| {
-            hop["gateway"].as_str().or(hop["via"]["host"].as_str()).unwrap_or("-").to_owned()
+            let via = hop["via"]["host"].as_str();
+            hop["gateway"].as_str().or(via).unwrap_or("-").to_owned()
         };
         let to = match route["dst"].as_str().unwrap() {
             "default" if gateway(&route).contains(':') => "::/0".to_owned(),

@@ -143,7 +143,8 @@ impl Graph {
     ///
     /// # Errors
     /// [`Refused::Full`].
-    pub fn add_node(&mut self, node: Node) -> Result<(), Refused> {
+    pub fn add_node(&mut self, mut node: Node) -> Result<(), Refused> {
+        node.metadata.trim();
         if self.node_at.contains_key(&node.id) {
             let now = node.updated;
             let id = Rc::clone(&node.id);
@@ -287,7 +288,8 @@ impl Graph {
         };
         let (parent, child) = (Rc::clone(&from.id), Rc::clone(&to.id));
         let id = edge_id(&parent, &child, relation);
-        let metadata = metadata.with("RelationType", relation);
+        let mut metadata = metadata.with("RelationType", relation);
+        metadata.trim();
         let element = Element::new(id, metadata, host, origin, now);
         self.add_edge(Edge { element, parent, child })
     }
@@ -592,6 +594,7 @@ impl Edge {
 fn next_version(old: &Element, now: i64, change: impl FnOnce(&mut Map)) -> Option<Element> {
     let mut metadata = old.metadata.clone();
     change(&mut metadata);
+    metadata.trim();
     if metadata == old.metadata {
         return None;
     }

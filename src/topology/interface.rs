@@ -1,7 +1,6 @@
 //! One interface of a namespace as the kernel describes it: the facts behind the metadata of its
 //! node, no more. How they are shown is the business of [`super::metadata`].
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -9,6 +8,7 @@ use crate::time::Clock;
 use crate::wire::netlink::{self, BondPort, Function, LinkStatistics};
 
 use super::graph::Id;
+use super::sorted::Sorted;
 use super::value::Value;
 
 /// Addresses, neighbours, forwarding entries and routes of one interface that are shown, each;
@@ -79,9 +79,9 @@ pub(super) struct Interface {
     pub(super) nudged: bool,
     pub(super) link: LinkFacts,
     pub(super) addresses: Vec<Address>,
-    pub(super) neighbours: BTreeMap<IpAddr, Neighbour>,
-    pub(super) forwarding: BTreeMap<ForwardingKey, Neighbour>,
-    pub(super) routes: BTreeMap<RouteKey, RouteFacts>,
+    pub(super) neighbours: Sorted<IpAddr, Neighbour>,
+    pub(super) forwarding: Sorted<ForwardingKey, Neighbour>,
+    pub(super) routes: Sorted<RouteKey, RouteFacts>,
     pub(super) card: Card,
     pub(super) metric: Option<Box<Metric>>,
 }
@@ -173,8 +173,9 @@ pub(super) struct Metric {
     pub(super) total: LinkStatistics,
     /// Milliseconds since 1970.
     pub(super) last: i64,
-    /// What was added in the last interval with traffic, and when that interval was.
-    pub(super) update: Option<(LinkStatistics, i64, i64)>,
+    /// What was added in the last interval with traffic, and when that interval was; nothing
+    /// once it is shown.
+    pub(super) update: Option<Box<(LinkStatistics, i64, i64)>>,
     /// Microseconds of the monotonic clock: when the next update is due.
     due: u64,
     /// Milliseconds since 1970: when the interval under way began.
@@ -219,7 +220,7 @@ impl Interface {
         if total == metric.total {
             return false;
         }
-        metric.update = Some((difference(&total, &metric.total), since, now));
+        metric.update = Some(Box::new((difference(&total, &metric.total), since, now)));
         metric.total = total;
         metric.last = now;
         true
@@ -359,7 +360,7 @@ mod tests {
         assert!(!one.count(bytes(10), &at(30), interval));
         assert!(one.count(bytes(70), &at(59), interval));
         let metric = one.metric.as_ref().unwrap();
-        assert_eq!(metric.update, Some((bytes(60), 30_000, 59_000)));
+        assert_eq!(metric.update.as_deref(), Some(&(bytes(60), 30_000, 59_000)));
         assert_eq!((metric.total.rx_bytes, metric.last), (70, 59_000));
         // Set back: all of it is new.
         assert!(one.count(bytes(5), &at(100), interval));

@@ -14,13 +14,20 @@ use super::value::{Map, Value};
 /// Different texts and lists that are kept for sharing; beyond that they are made anew.
 const MAX_SHARED: usize = 256;
 
+/// Multicast groups that are kept for sharing.
+const MAX_GROUPS: usize = 64;
+
 /// What interfaces have in common.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     texts: Vec<Rc<str>>,
     flags: Vec<(u32, Value)>,
     features: Vec<Value>,
+    groups: Vec<(Group, Value)>,
 }
+
+/// A neighbour that is a multicast group: most interfaces have the same.
+type Group = ([u8; 6], Option<IpAddr>, u16, u8, u16);
 
 impl Shared {
     /// The text, once for all.
@@ -124,7 +131,7 @@ pub(super) fn show(
         put_list(into, "FDB", list.collect());
     }
     if parts.has(Parts::ROUTES) {
-        put_list(into, "RoutingTables", tables(one, ifindex));
+        put_list(into, "RoutingTables", tables(one, ifindex, shared));
     }
     if parts.has(Parts::METRIC)
         && let Some(metric) = &one.metric
@@ -201,6 +208,12 @@ fn neighbour(
     vni: u32,
     shared: &mut Shared,
 ) -> Value {
+    let group = group(of, ip, vlan).filter(|_| of.via == 0 && vni == 0);
+    if let Some(group) = group
+        && let Some((_, known)) = shared.groups.iter().find(|(known, _)| *known == group)
+    {
+        return known.clone();
+    }
     let mut map = Map::new();
     let state = shared.names(u32::from(of.state), 1 << 30, NUD);
     map.set("State", if of.state == 0 { shared.names(1 << 9, 1 << 30, NUD) } else { state });
@@ -212,12 +225,27 @@ fn neighbour(
     map.put("IfIndex", set(of.via));
     map.put("Vlan", Some(vlan).filter(|vlan| *vlan != 0));
     map.put("VNI", set(vni));
-    Value::from(map)
+    let new = Value::from(map);
+    if let Some(group) = group.filter(|_| shared.groups.len() < MAX_GROUPS) {
+        shared.groups.push((group, new.clone()));
+    }
+    new
+}
+
+/// What tells a group that every interface is in, as all routers; not those that an interface
+/// has for an address of its own (33:33:ff, RFC 4291 §2.7.1).
+fn group(of: &Neighbour, ip: Option<IpAddr>, vlan: u16) -> Option<Group> {
+    let mac = of.mac?;
+    let [first, second, third, ..] = mac;
+    let common = first & 1 != 0 && [first, second, third] != [0x33, 0x33, 0xff];
+    common.then_some((mac, ip, of.state, of.flags, vlan))
 }
 
 /// The routes by table, those of one destination together.
-fn tables(one: &Interface, ifindex: u32) -> Vec<Value> {
+fn tables(one: &Interface, ifindex: u32, shared: &mut Shared) -> Vec<Value> {
     let mut tables: Vec<Value> = Vec::new();
+    // Connected routes all have the same hop.
+    let mut direct: Vec<(u32, Value)> = Vec::new();
     let mut routes = one.routes.iter().peekable();
     while let Some((first, _)) = routes.peek() {
         let table = first.table;
@@ -231,9 +259,27 @@ fn tables(one: &Interface, ifindex: u32) -> Vec<Value> {
             while let Some((key, _)) = routes.next_if(|(key, _)| same(key)) {
                 hops.push(hop(key, ifindex));
             }
+            let hops = match (&hops[..], key.gateway) {
+                ([_], None) => match direct.iter().find(|(known, _)| *known == key.priority) {
+                    Some((_, known)) => known.clone(),
+                    None => {
+                        let hops = Value::from(hops);
+                        direct.push((key.priority, hops.clone()));
+                        hops
+                    }
+                },
+                _ => hops.into(),
+            };
+            let text = format!("{to}/{prefix}");
+            let prefix =
+                if text.ends_with("::/64") && text.starts_with("fe80") || text == "ff00::/8" {
+                    shared.text(&text)
+                } else {
+                    text.into()
+                };
             let route = Map::new()
                 .with("NextHops", hops)
-                .with("Prefix", format!("{to}/{prefix}"))
+                .with("Prefix", prefix)
                 .with("Protocol", u32::from(facts.protocol));
             list.push(route.into());
         }
@@ -261,7 +307,7 @@ fn show_metric(metric: &Metric, into: &mut Map) {
         map.with("Last", last)
     };
     into.set("Metric", counters(&metric.total, None, metric.last));
-    if let Some((added, start, last)) = &metric.update {
+    if let Some((added, start, last)) = metric.update.as_deref() {
         into.set("LastUpdateMetric", counters(added, Some(*start), *last));
     }
 }

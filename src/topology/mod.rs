@@ -11,6 +11,7 @@ pub mod machine;
 mod metadata;
 pub mod neighbours;
 pub mod pick;
+mod sorted;
 pub mod space;
 pub mod spaces;
 pub mod value;

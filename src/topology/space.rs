@@ -52,7 +52,7 @@ pub(super) struct Departed {
     pub(super) from: SpaceKey,
     /// Its number where it goes, if the kernel says so.
     pub(super) ifindex: Option<u32>,
-    pub(super) interface: Interface,
+    pub(super) interface: Box<Interface>,
     pub(super) at: Tick,
 }
 
@@ -69,7 +69,7 @@ pub(super) struct Space {
     pub(super) inode: u64,
     /// The stable identifier of its root.
     pub(super) tid: Rc<str>,
-    pub(super) interfaces: BTreeMap<u32, Interface>,
+    pub(super) interfaces: BTreeMap<u32, Box<Interface>>,
     /// Which namespace is meant by a number in its messages.
     pub(super) ids: BTreeMap<i32, SpaceKey>,
     /// Numbers whose namespaces have been looked for.
@@ -200,7 +200,7 @@ impl Space {
             link.is_complete()
                 && link.kind.is_some_and(|kind| String::from_utf8_lossy(kind) != *one.link.kind)
         };
-        if self.interfaces.get(&link.ifindex).is_some_and(reused)
+        if self.interfaces.get(&link.ifindex).map(Box::as_ref).is_some_and(reused)
             && let Some(mut old) = self.interfaces.remove(&link.ifindex)
         {
             work.gone.extend(old.node.take());
@@ -216,7 +216,7 @@ impl Space {
                 return;
             }
             let new = Interface { dirty: Parts::ALL, ..Interface::default() };
-            self.interfaces.insert(link.ifindex, new);
+            self.interfaces.insert(link.ifindex, Box::new(new));
             work.curious.push_back(place);
         }
         let Some(one) = self.interfaces.get_mut(&link.ifindex) else { return };

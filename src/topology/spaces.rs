@@ -32,6 +32,10 @@ const MAX_DEPARTED: usize = 1_024;
 /// What changes all the time is shown this often, in microseconds.
 const LAZY: u64 = 1_000_000;
 
+/// Least time between two passes over what changed, in microseconds: a burst of changes of one
+/// interface makes one version of its node.
+const PASS: u64 = 50_000;
+
 /// Interfaces shown in one call of [`Spaces::flush`].
 const BUDGET: usize = 128;
 
@@ -100,6 +104,9 @@ pub struct Spaces {
     machine: Map,
     machine_changed: bool,
     lazy_due: Tick,
+    /// When the next pass may begin, and how many of the one under way are left.
+    pass_due: Tick,
+    pass_left: usize,
     /// Microseconds between two updates of the counters.
     interval: u64,
     peers: super::fabric::Fabric,
@@ -127,6 +134,8 @@ impl Spaces {
             machine: Map::new(),
             machine_changed: true,
             lazy_due: Tick(0),
+            pass_due: Tick(0),
+            pass_left: 0,
             interval: 30_000_000,
             peers: super::fabric::Fabric::default(),
             refused: 0,
@@ -364,18 +373,24 @@ impl Spaces {
                 }
             }
         }
-        for _ in 0..BUDGET {
+        if self.pass_left == 0 && clock.tick >= self.pass_due && !self.work.dirty.is_empty() {
+            self.pass_left = self.work.dirty.len();
+            self.pass_due = clock.tick.plus(PASS);
+        }
+        let pass = self.pass_left.min(BUDGET);
+        self.pass_left = self.pass_left.saturating_sub(pass);
+        for _ in 0..pass {
             let Some((key, ifindex)) = self.work.dirty.pop_front() else { break };
             self.show(graph, key, ifindex, now, random);
         }
-        if self.work.dirty.is_empty() && std::mem::take(&mut self.news) {
+        if self.pass_left == 0 && std::mem::take(&mut self.news) {
             for (key, ifindex) in std::mem::take(&mut self.dangling) {
                 self.connect(graph, key, ifindex, now);
             }
         }
         self.expire_departed(graph, clock);
         self.peers.follow(graph, clock, &self.host, &self.origin);
-        !self.work.dirty.is_empty()
+        self.pass_left > 0
     }
 
     /// When [`Self::flush`] has something to do that no message announces.
@@ -383,7 +398,8 @@ impl Spaces {
     pub fn deadline(&self) -> Option<Tick> {
         let lazy = (!self.work.lazy.is_empty()).then_some(self.lazy_due);
         let departed = self.work.departed.front().map(|departed| departed.at.plus(JOURNEY));
-        [lazy, departed].into_iter().flatten().min()
+        let pass = (!self.work.dirty.is_empty()).then_some(self.pass_due);
+        [lazy, departed, pass].into_iter().flatten().min()
     }
 
     /// Where an interface is by the id of its node: its namespace and its number there.
@@ -527,6 +543,9 @@ impl Spaces {
             }
         }
         one.dirty = Parts::default();
+        if let Some(metric) = &mut one.metric {
+            metric.update = None;
+        }
         self.news |= moved;
         if linked {
             self.connect(graph, key, ifindex, now);
@@ -704,7 +723,7 @@ fn interface_mut(
     key: SpaceKey,
     ifindex: u32,
 ) -> Option<&mut Interface> {
-    space_mut(slots, key)?.interfaces.get_mut(&ifindex)
+    space_mut(slots, key)?.interfaces.get_mut(&ifindex).map(AsMut::as_mut)
 }
 
 #[cfg(test)]

@@ -13,10 +13,13 @@ use portolan::config::Settings;
 use portolan::core::Agent;
 use portolan::core::agent::{Facts, Host, Usage};
 use portolan::core::auth::{Caller, Right};
+use portolan::query::{Query, Run, World};
 use portolan::source::Frame;
 use portolan::source::file::Reader;
 use portolan::time::{Clock, Tick};
+use portolan::topology::graph::{Element, Graph, Link};
 use portolan::topology::links::Links;
+use portolan::topology::value::Map;
 use portolan::wire::decode::Packet;
 use portolan::wire::layers::{Layers, MAX_PIECES};
 use portolan::wire::link::{LinkType, VlanTag};
@@ -219,6 +222,36 @@ pub(crate) fn filter(input: &[u8]) {
             let _ = program.matches(frame, wire_len, &meta);
         }
     }
+}
+
+/// A query over a small graph: it is answered in valid JSON or refused, and in slices it is the
+/// same as at once.
+pub(crate) fn gremlin(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let Ok(query) = Query::parse(&text) else {
+        return;
+    };
+    let (mut graph, flows) = (Graph::default(), Store::default());
+    let (host, origin) = ("h".into(), "agent.h".into());
+    for id in ["a", "b", "c"] {
+        let metadata = Map::new().with("Name", id).with("Type", "veth").with("MTU", 1_500_u16);
+        let _ = graph.add_node(Element::new(id.into(), metadata, &host, &origin, 1));
+    }
+    for (parent, child) in [("a", "b"), ("b", "c"), ("a", "c")] {
+        let link = Link { parent, child, relation: "layer2", host: &host, origin: &origin };
+        let _ = graph.link(link, Map::new(), 1);
+    }
+    graph.remove_node("c", 2);
+    let world = World { graph: &graph, flows: &flows, now: Clock::default() };
+    let answer = |visits| {
+        let mut run = Run::new(query.clone());
+        while !run.advance(&world, visits)? {}
+        let mut out = Vec::new();
+        while run.write(&world, &mut out, visits) {}
+        assert!(serde_json::from_slice::<serde_json::Value>(&out).is_ok());
+        Ok::<_, portolan::query::Error>(out)
+    };
+    assert_eq!(answer(1), answer(usize::MAX));
 }
 
 /// Messages from the kernel.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use crate::capture::store::{Settings, TableId};
 use crate::filter::names::BuiltIn;
 use crate::filter::{self, Program};
-use crate::query::{self, Answer, Query, World};
+use crate::query::{self, Answer, CAPTURABLE, Query, World};
 use crate::source::Frame;
 use crate::time::Tick;
 use crate::topology::graph::{Id, Node};
@@ -32,44 +32,6 @@ pub(super) const LOOK_VISITS: usize = 200_000;
 
 /// Microseconds between two publications of the counters of a node's captures.
 const TELL_EVERY: u64 = 5_000_000;
-
-/// Kinds of nodes that a packet socket can be opened on.
-const CAPTURABLE: [&str; 34] = [
-    "bond",
-    "bridge",
-    "can",
-    "device",
-    "dummy",
-    "geneve",
-    "gre",
-    "gretap",
-    "hsr",
-    "ifb",
-    "internal",
-    "ip6gre",
-    "ip6gretap",
-    "ip6tnl",
-    "ipip",
-    "ipoib",
-    "ipvlan",
-    "lowpan",
-    "macvlan",
-    "macvtap",
-    "sit",
-    "tun",
-    "vcan",
-    "veth",
-    "vlan",
-    "vxlan",
-    "ipvtap",
-    "wireguard",
-    "ppp",
-    "dsa",
-    "vti",
-    "vti6",
-    "vrf",
-    "xfrm",
-];
 
 /// Names an attachment until it is over.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

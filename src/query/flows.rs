@@ -47,6 +47,15 @@ pub const CAPTURABLE: &[&str] = &[
     "ip6gre",
     "sit",
     "device",
+    // What routers have besides.
+    "dsa",
+    "ipvtap",
+    "ppp",
+    "vrf",
+    "vti",
+    "vti6",
+    "wireguard",
+    "xfrm",
 ];
 
 /// The flows of all captures, or those captured on some nodes.

@@ -33,6 +33,7 @@ mod write;
 pub use answer::{Answer, MetricsOf, Owner, PacketsOf};
 pub use error::{Error, Kind};
 pub use flows::CAPTURABLE;
+pub use moment::duration;
 pub use parse::{MAX_DEPTH, MAX_STEPS};
 pub use run::{Run, evaluate};
 

@@ -48,7 +48,8 @@ impl Moment {
 }
 
 /// Milliseconds of a duration such as `-1h30m`, `1.5s`; what is below a millisecond is cut.
-pub(super) fn duration(text: &str) -> Option<i64> {
+#[must_use]
+pub fn duration(text: &str) -> Option<i64> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),

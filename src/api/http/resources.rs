@@ -9,7 +9,8 @@ use crate::core::Agent;
 use crate::core::agent::Reply;
 use crate::core::auth::Caller;
 use crate::core::command::{Command, Failure};
-use crate::core::resources::{Kind, duration};
+use crate::core::resources::Kind;
+use crate::query::duration;
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
@@ -135,7 +136,7 @@ fn make(agent: &mut Agent, caller: &Caller, request: &Request) -> Response {
     let Some((kind, _)) = named(request) else { return Response::text(404, "404 page not found") };
     let ttl = match request.field("x-resource-ttl") {
         None => None,
-        Some(text) => match duration::parse(text).filter(|ttl| *ttl > 0) {
+        Some(text) => match duration(text).filter(|ttl| *ttl > 0) {
             Some(ttl) => Some(ttl),
             None => return Response::text(400, &format!("invalid ttl: {text}")),
         },

@@ -2,10 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::query::Query;
+use crate::query::{Query, duration};
 use crate::topology::value::Map;
 
-use super::duration;
 use super::members::Members;
 
 /// When an alert is looked at.
@@ -99,7 +98,7 @@ fn trigger(text: &str) -> Result<Trigger, String> {
     match text {
         "" | "graph" => Ok(Trigger::Graph),
         _ => {
-            let period = text.strip_prefix("duration:").and_then(duration::parse);
+            let period = text.strip_prefix("duration:").and_then(duration);
             let period = period.filter(|millis| *millis >= 1_000).and_then(|m| m.try_into().ok());
             period.map(Trigger::Period).ok_or_else(|| format!("{expected}, at least one second"))
         }

@@ -14,7 +14,6 @@ use crate::wire::json;
 
 pub mod alert;
 pub mod capture;
-pub mod duration;
 pub mod injection;
 pub mod members;
 pub mod patch;

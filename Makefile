@@ -29,6 +29,7 @@ test: ## install what the tests need and run them all
 	$(AS_ROOT) $(CARGO) test --locked
 	@$(MAKE) --no-print-directory build
 	tests/captures.py $(PORTOLAN)
+	$(SUDO) tests/skydive_client.py $(PORTOLAN)
 	$(SUDO) tests/robust.py $(PORTOLAN)
 	$(SUDO) tests/quickstart.sh
 
@@ -57,6 +58,7 @@ bench: ## speed, memory and size beside peers, as ratios
 	@tests/setup.sh bench
 	@$(MAKE) --no-print-directory build
 	$(SUDO) tests/bench/run.py
+	$(SUDO) tests/bench/map.py $(PORTOLAN)
 
 fuzz: ## thirty seconds of each fuzz target (needs a nightly toolchain and cargo-fuzz)
 	for t in $$($(CARGO) fuzz list --fuzz-dir tests/fuzz); do $(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$t tests/fuzz/corpus/$$t tests/fuzz/seeds/$$t -- -max_total_time=30 || exit 1; done

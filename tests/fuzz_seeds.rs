@@ -85,3 +85,18 @@ fn dhcp_seeds_pass() {
 fn protobuf_envelope_seeds_pass() {
     over_seeds("protobuf_envelope", checks::protobuf_envelope);
 }
+
+#[test]
+fn http_request_seeds_pass() {
+    over_seeds("http_request", checks::http_request);
+}
+
+#[test]
+fn websocket_seeds_pass() {
+    over_seeds("websocket", checks::websocket);
+}
+
+#[test]
+fn gremlin_seeds_pass() {
+    over_seeds("gremlin", checks::gremlin);
+}

@@ -356,6 +356,7 @@ fn every_method_answers_with_begin_and_end_and_clean_rows() {
             assert!(listed.contains(name), "{name} is not in help");
             let argument = match *name {
                 "flow" => b.answer("r 1 flows n=1").0[0]["id"].to_string(),
+                "gremlin" => "G.V().Count()".to_owned(),
                 _ => String::new(),
             };
             let (rows, end) = b.answer(&format!("r 7 {name} {argument}"));

@@ -5,11 +5,13 @@
   flood     100 000 SYNs of random addresses a second: status in time, memory under the cap, a
             marker flow alive, totals exact (5 s; 20 s with --long)
   clients   500 connections that stall, and 100 000 requests in one pipeline
+  web       500 connections over HTTP that stall, read nothing or never end a frame
 
 Needs root for its own network namespaces; without it, or without a C compiler, it says so and
 passes. Nothing leaves the namespaces and the loopback interface.
 """
 import atexit
+import http.client
 import json
 import os
 import shutil
@@ -50,12 +52,26 @@ class Client:
         return json.loads(self.file.readline())
 
 
+def web_status_times(port, count=20):
+    times = []
+    for _ in range(count):
+        since = time.monotonic()
+        one = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        one.request("GET", "/api/status")
+        check("web status", "Agents" in json.loads(one.getresponse().read()))
+        one.close()
+        times.append(time.monotonic() - since)
+    return statistics.median(times), max(times)
+
+
 def start(folder, *options, inside=None):
     path = os.path.join(folder, "agent.sock")
     if os.path.exists(path):
         os.unlink(path)
     command = ["ip", "netns", "exec", inside] if inside else []
     command += [portolan, "--socket", path, "--state-dir", os.path.join(folder, "state"), "--management-port", "0"]
+    if "--http" not in options:
+        command += ["--http", "off"]
     agent = subprocess.Popen(command + list(options), stderr=subprocess.DEVNULL)
     # Whatever goes wrong here, no agent stays behind.
     atexit.register(agent.kill)
@@ -197,6 +213,58 @@ def clients(folder):
     check("the socket is gone", not os.path.exists(path))
 
 
+def web(folder):
+    port = 18000 + os.getpid() % 10000
+    agent, path, _ = start(folder, "-i", "lo", "--http", f"127.0.0.1:{port}")
+    descriptors = lambda: len(os.listdir(f"/proc/{agent.pid}/fd"))
+    before = (rss_kib(agent.pid), descriptors())
+    head = b"GET /api/topology HTTP/1.1\r\nHost: localhost\r\n"
+    upgrade = (
+        b"GET /ws/subscriber HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    says = [
+        head,
+        b"",
+        (head + b"\r\n") * 200,
+        b"POST /api/topology HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 60000,
+        upgrade + b"\x01\xfe\xff\xff\x01\x02\x03\x04" + b"x" * 60000,
+    ]
+    held = []
+    for n in range(500):
+        one = socket.create_connection(("127.0.0.1", port))
+        one.setblocking(False)
+        try:
+            one.send(says[n % len(says)])
+        except OSError:
+            pass
+        held.append(one)
+    median, worst = web_status_times(port)
+    check("web status beside 500 clients", median < 0.1 and worst < 1, f"median {median}, worst {worst}")
+    grown = rss_kib(agent.pid) - before[0]
+    check("memory of 500 web clients", grown <= 16 * 1024, f"{grown} KiB more")
+    print(f"web: 500 clients, status median {median * 1000:.1f} ms, {grown} KiB more resident")
+    left = time.monotonic() + 20
+    slow = [one for n, one in enumerate(held) if n % len(says) == 0][-5:]
+    for one in slow:
+        one.setblocking(True)
+        one.settimeout(max(0.1, left - time.monotonic()))
+        try:
+            answer = one.recv(4096)
+        except OSError as error:
+            answer = error
+        check("a slow head is given up", answer == b"" or b" 408 " in answer[:20], answer)
+    for one in held:
+        one.close()
+    for _ in range(100):
+        if descriptors() <= before[1] + 2:
+            break
+        time.sleep(0.05)
+    check("web descriptors return", descriptors() <= before[1] + 2, f"{before[1]} before, {descriptors()} after")
+    agent.terminate()
+    check("stops", agent.wait(timeout=5) == 0)
+
+
 if os.geteuid() != 0:
     print("skipped: robust needs root")
     sys.exit(0)
@@ -204,5 +272,6 @@ with tempfile.TemporaryDirectory() as temporary:
     kill_loop(temporary)
     flood(temporary)
     clients(temporary)
+    web(temporary)
 print(f"robust: {passed} passed, {failed} failed")
 sys.exit(1 if failed else 0)

@@ -28,6 +28,8 @@ if [ "$want" != run ]; then
     need ps procps
     need prlimit util-linux
     need curl curl
+    python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+    need protoc protobuf-compiler
 fi
 if [ "$want" = bench ]; then
     need tcpreplay tcpreplay
@@ -51,6 +53,19 @@ if [ ${#missing[@]} -gt 0 ]; then
             apt-get install -y -qq --no-install-recommends "$package" >/dev/null ||
             echo "setup: could not install $package" >&2
     done
+fi
+
+# Clients of others that the tests drive, from PyPI, beside what is built.
+if [ "$want" != run ]; then
+    venv=$(dirname "$0")/../target/venv
+    if ! "$venv/bin/python3" -c 'import skydive, websockets' 2>/dev/null; then
+        echo "installing: skydive-client and websockets into target/venv"
+        mkdir -p "$(dirname "$venv")"
+        { python3 -m venv "$venv" &&
+            "$venv/bin/pip" install -q --disable-pip-version-check \
+                skydive-client==0.10.0 websockets; } ||
+            echo "setup: could not install skydive-client: its tests are skipped" >&2
+    fi
 fi
 
 home=$(getent passwd "${SUDO_USER:-$(id -un)}" | cut -d: -f6)

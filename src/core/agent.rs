@@ -29,7 +29,7 @@ use super::bus::{Bus, Event, Subscription, Topic, Topics};
 use super::command::{Command, Failure, Flush};
 use super::engine::Engine;
 use super::exports::Exports;
-use super::feed::{Feed, Message};
+use super::feed::Feed;
 use super::flow_news::{FlowNews, News};
 use super::inject::Jobs;
 use super::orders::Orders;
@@ -369,7 +369,7 @@ impl Agent {
         self.alert(now);
         more |= self.tend_captures(now);
         self.look_around();
-        self.tell_graph();
+        more |= self.tell_graph();
         more
     }
 
@@ -381,20 +381,23 @@ impl Agent {
         self.exports.flush(self.clock.wall);
         self.captured.count_into(&mut self.counters);
         self.tell_captures(now);
-        self.tell_flows(now);
-        more
+        more | self.tell_flows(now)
     }
 
-    /// Hands the changes of the graph since the last call to whoever follows it.
-    pub fn tell_graph(&mut self) {
-        if !self.graph.has_events() {
-            return;
+    /// Hands changes of the graph to whoever follows it, some at a time; `true` if there are
+    /// more.
+    pub fn tell_graph(&mut self) -> bool {
+        self.hold_graph();
+        self.feed.tell()
+    }
+
+    /// Takes the changes of the graph until now, to be told later.
+    pub fn hold_graph(&mut self) {
+        if self.graph.has_events() {
+            self.feed.hold(self.graph.take_events());
+            // Those with a filter look at the graph itself.
+            self.feed.note();
         }
-        for event in self.graph.take_events() {
-            self.feed.publish(Message::Graph(event));
-        }
-        // Those with a filter look at the graph itself.
-        self.feed.note();
     }
 
     /// When [`Self::turn`] has something to do next.
@@ -490,7 +493,7 @@ impl Agent {
         for capture in captures {
             self.detach(&capture);
         }
-        self.send_flows();
+        self.send_flows(usize::MAX);
         let mut publisher = Publisher { bus: &mut self.bus };
         self.engine.flush(EndReason::Shutdown, &mut self.counters, &mut publisher);
     }

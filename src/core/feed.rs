@@ -21,6 +21,14 @@ pub const MAX_QUEUED: usize = 256 * 1024;
 /// Messages that wait for one member, however small.
 const MAX_MESSAGES: usize = 4_096;
 
+/// Changes of the graph that are told at a time: who reads must get the time to take them before
+/// more come, or a change of a thousand interfaces would overflow the quickest.
+const GRAPH_TURN: usize = 32;
+
+/// Changes of the graph that wait for their turn; what is more is told at once, and lost where it
+/// finds no room.
+const MAX_UNTOLD: usize = 2_048;
+
 /// The namespace of changes of the graph.
 pub const GRAPH: &str = "Graph";
 
@@ -190,6 +198,8 @@ struct Member {
     wants: Wants,
     queue: VecDeque<Rc<Item>>,
     queued: usize,
+    /// So many changes of the graph to come are known to it already.
+    known: usize,
     dropped: u64,
 }
 
@@ -206,6 +216,8 @@ pub struct Feed {
     /// Tells messages apart.
     count: u64,
     random: RandomState,
+    /// Changes of the graph that are to be told.
+    untold: VecDeque<Event>,
     /// Something was published since the last look.
     fresh: bool,
     /// Messages dropped because a queue was full, over all members and ever.
@@ -233,7 +245,8 @@ impl Feed {
         };
         let place = self.places.get_mut(slot).ok_or(Refused::Full)?;
         place.generation = place.generation.wrapping_add(1);
-        place.member = Some(Member { peer, wants, queue: VecDeque::new(), queued: 0, dropped: 0 });
+        place.member =
+            Some(Member { peer, wants, queue: VecDeque::new(), queued: 0, known: 0, dropped: 0 });
         let slot = u16::try_from(slot).map_err(|_| Refused::Full)?;
         Ok(MemberId { slot, generation: place.generation })
     }
@@ -243,6 +256,42 @@ impl Feed {
         let place = self.places.get_mut(usize::from(id.slot));
         if let Some(place) = place.filter(|place| place.generation == id.generation) {
             place.member = None;
+        }
+    }
+
+    /// Takes in changes of the graph, to be told by [`Self::tell`].
+    pub fn hold(&mut self, events: Vec<Event>) {
+        if !self.wants(GRAPH) {
+            self.untold.clear();
+            return;
+        }
+        self.untold.extend(events);
+        while self.untold.len() > MAX_UNTOLD {
+            self.tell_one();
+        }
+    }
+
+    /// Tells some of the changes that were taken in; `true` if there are more.
+    pub fn tell(&mut self) -> bool {
+        for _ in 0..GRAPH_TURN {
+            self.tell_one();
+        }
+        !self.untold.is_empty()
+    }
+
+    fn tell_one(&mut self) {
+        if let Some(event) = self.untold.pop_front() {
+            self.publish(Message::Graph(event));
+        }
+    }
+
+    /// Notes that a member knows the graph as it is now: changes on their way are not for it.
+    pub fn knows_graph(&mut self, id: MemberId) {
+        let untold = self.untold.len();
+        if let Some(member) = self.member(id) {
+            member.known = untold;
+            member.queue.retain(|item| item.message.namespace() != GRAPH);
+            member.queued = member.queue.iter().map(|item| item.weight).sum();
         }
     }
 
@@ -267,6 +316,7 @@ impl Feed {
 
     /// Tells everybody who wants to know.
     pub fn publish(&mut self, message: Message) {
+        let of_graph = matches!(message, Message::Graph(_));
         if !self.wants(message.namespace()) {
             return;
         }
@@ -274,7 +324,14 @@ impl Feed {
         let uuid = self.uuid();
         let item = Rc::new(Item { message, uuid, weight, forms: RefCell::default() });
         let members = self.places.iter_mut().filter_map(|place| place.member.as_mut());
-        for member in members.filter(|member| member.is_for(item.message.namespace())) {
+        for member in members {
+            if of_graph && member.known > 0 {
+                member.known = member.known.saturating_sub(1);
+                continue;
+            }
+            if !member.is_for(item.message.namespace()) {
+                continue;
+            }
             let full = member.queue.len() >= MAX_MESSAGES
                 || member.queued.saturating_add(weight) > MAX_QUEUED;
             if full && !member.queue.is_empty() {

@@ -16,6 +16,10 @@ use super::feed::{FLOW, Message, STATS};
 /// Flows of one batch.
 pub const BATCH: usize = 100;
 
+/// Batches sent in one turn: those who listen must get the time to take one before the next is
+/// there, or a tick of many updates would overflow the queues of the quickest.
+const BATCHES: usize = 2;
+
 /// Microseconds that news wait for company.
 const PATIENCE: u64 = 500_000;
 
@@ -103,14 +107,15 @@ impl Sink for News<'_> {
 }
 
 impl Agent {
-    /// Sends the batches that are full or have waited long enough.
-    pub(super) fn tell_flows(&mut self, now: Tick) {
+    /// Sends batches that are full or have waited long enough; `true` if there is more to send
+    /// right now.
+    pub(super) fn tell_flows(&mut self, now: Tick) -> bool {
         self.flow_news.wanted = self.feed.wants_flows();
         let waiting = self.flow_news.waiting.len();
         if waiting > 0 {
             let since = *self.flow_news.since.get_or_insert(now);
             if waiting >= BATCH || now.since(since) >= PATIENCE {
-                self.send_flows();
+                self.send_flows(BATCH.saturating_mul(BATCHES));
             }
         }
         if now.since(self.flow_news.stats_at) >= STATS_EVERY {
@@ -119,6 +124,7 @@ impl Agent {
                 self.tell_statistics();
             }
         }
+        self.flow_news.waiting.len() >= BATCH
     }
 
     /// When [`Self::tell_flows`] has something to do.
@@ -126,12 +132,21 @@ impl Agent {
         self.flow_news.since.map(|since| since.plus(PATIENCE))
     }
 
-    /// Sends all news that wait.
-    pub(super) fn send_flows(&mut self) {
+    /// Sends news that wait, at most so many, the oldest first.
+    pub(super) fn send_flows(&mut self, most: usize) {
         let news = &mut self.flow_news;
-        news.since = None;
-        news.places.clear();
-        let waiting = std::mem::take(&mut news.waiting);
+        let most = most.min(news.waiting.len());
+        let waiting: Vec<Told> = news.waiting.drain(..most).collect();
+        news.places.retain(|_, place| match place.checked_sub(most) {
+            Some(moved) => {
+                *place = moved;
+                true
+            }
+            None => false,
+        });
+        if news.waiting.is_empty() {
+            news.since = None;
+        }
         for batch in waiting.chunks(BATCH) {
             self.send_batch(FLOW.into(), batch.iter());
         }

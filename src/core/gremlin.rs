@@ -112,7 +112,8 @@ fn edge_row(edge: &Edge) -> Row {
 }
 
 fn flow_row(flow: &Flow) -> Row {
-    let end = |key| flow.get(key).map_or(super::row::Value::from(""), |value| plain(&value));
+    let end =
+        |key| flow.get(key).map_or_else(|| super::row::Value::from(""), |value| plain(&value));
     let metric = flow.metric;
     Row::new()
         .with("id", flow.uuid_text())

@@ -367,7 +367,7 @@ impl Agent {
     ///
     /// # Errors
     /// The member and what is wrong with it.
-    pub(super) fn edge(&mut self, json: &Json, origin: &Rc<str>) -> Result<Edge, String> {
+    pub(super) fn edge(&self, json: &Json, origin: &Rc<str>) -> Result<Edge, String> {
         let members = &Members::of(json)?;
         let element = self.element(json, origin)?;
         let end = |name: &str| match members.text(name)? {
@@ -384,7 +384,7 @@ impl Agent {
     ///
     /// # Errors
     /// The member and what is wrong with it.
-    pub(super) fn element(&mut self, json: &Json, origin: &Rc<str>) -> Result<Element, String> {
+    pub(super) fn element(&self, json: &Json, origin: &Rc<str>) -> Result<Element, String> {
         let members = &Members::of(json)?;
         let id: Id = match members.text("ID")? {
             id if id.is_empty() => return Err("ID: is missing".to_owned()),

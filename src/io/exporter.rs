@@ -1,6 +1,7 @@
 //! Sends what captures have for other machines: NetFlow over UDP, packets in GRE.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::{ErrorKind, Result};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
@@ -44,26 +45,24 @@ impl Sender {
     }
 
     fn send_udp(&mut self, to: SocketAddr, bytes: &[u8]) -> Result<()> {
-        if !self.udp.contains_key(&to.is_ipv4()) {
-            let any: SocketAddr =
-                if to.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
-            let socket = UdpSocket::bind(any)?;
-            socket.set_nonblocking(true)?;
-            self.udp.insert(to.is_ipv4(), socket);
-        }
-        match self.udp.get(&to.is_ipv4()) {
-            Some(socket) => socket.send_to(bytes, to).map(drop),
-            None => Ok(()),
-        }
+        let socket = match self.udp.entry(to.is_ipv4()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let any: SocketAddr =
+                    if to.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
+                let socket = UdpSocket::bind(any)?;
+                socket.set_nonblocking(true)?;
+                place.insert(socket)
+            }
+        };
+        socket.send_to(bytes, to).map(drop)
     }
 
     fn send_gre(&mut self, to: IpAddr, bytes: &[u8]) -> Result<()> {
-        if !self.gre.contains_key(&to.is_ipv4()) {
-            self.gre.insert(to.is_ipv4(), Gre::open(to)?);
-        }
-        match self.gre.get(&to.is_ipv4()) {
-            Some(socket) => socket.send(to, bytes),
-            None => Ok(()),
-        }
+        let socket = match self.gre.entry(to.is_ipv4()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(Gre::open(to)?),
+        };
+        socket.send(to, bytes)
     }
 }

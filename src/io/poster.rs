@@ -18,6 +18,9 @@ const MAX_OPEN: usize = 4;
 /// A server that has not answered after this many microseconds is given up.
 const PATIENCE: u64 = 10_000_000;
 
+/// Octets of an answer that are looked at: its status is among them.
+const STATUS: usize = 64;
+
 #[derive(Debug)]
 struct Open {
     stream: TcpStream,
@@ -109,13 +112,14 @@ impl Open {
             }
         }
         let mut buffer = [0; 512];
-        while readiness.readable {
+        while readiness.readable && self.answer.len() < STATUS {
             match self.stream.read(&mut buffer) {
                 Ok(0) => {
-                    return Ok(Some(self.verdict().unwrap_or("closed without an answer".into())));
+                    let closed = || "closed without an answer".to_owned();
+                    return Ok(Some(self.verdict().unwrap_or_else(closed)));
                 }
                 Ok(count) => {
-                    let room = 64_usize.saturating_sub(self.answer.len());
+                    let room = STATUS.saturating_sub(self.answer.len());
                     let new = buffer.get(..count.min(room)).unwrap_or_default();
                     self.answer.extend_from_slice(new);
                     if let Some(verdict) = self.verdict() {
@@ -132,7 +136,7 @@ impl Open {
     /// What the status line says, once it is there: empty for success.
     fn verdict(&self) -> Option<String> {
         let line = self.answer.split(|b| *b == b'\n').next()?;
-        if line.len() == self.answer.len() && self.answer.len() < 64 {
+        if line.len() == self.answer.len() && self.answer.len() < STATUS {
             return None;
         }
         let status = line.split(|b| *b == b' ').nth(1).unwrap_or_default();

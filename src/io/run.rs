@@ -316,7 +316,7 @@ impl Loop {
         }
         self.apply_settings(tick);
         // What frames, links and commands of this turn have changed.
-        self.agent.tell_graph();
+        more |= self.agent.tell_graph();
         if self.agent.feed.take_fresh() || !self.agent.bus.is_empty() {
             self.clients.wake_streams(&self.agent);
             more |= self.clients.serve(self.poll.registry(), &mut self.agent, tick);

@@ -9,6 +9,7 @@ use crate::topology::graph::{Edge, Graph, Id, Node};
 use super::collect::Seen;
 use super::predicate::Filter;
 use super::task::{Data, Scope, Task};
+use super::walk::EDGES;
 use super::{Answer, Error};
 
 /// The shortest ways from nodes to the nearest of those that match. One walk outward from all
@@ -18,7 +19,8 @@ pub(super) struct Paths {
     over: Filter,
     /// Nodes that may be targets.
     candidates: IntoIter<Rc<Node>>,
-    queue: VecDeque<Rc<Node>>,
+    /// Nodes to go on from, and how many of their edges have been followed.
+    queue: VecDeque<(Rc<Node>, usize)>,
     /// Where to go next on the way to the nearest target; a target itself has nowhere to go.
     next: HashMap<Id, Option<Rc<Node>>>,
     starts: IntoIter<Rc<Node>>,
@@ -41,18 +43,23 @@ impl Paths {
         }
     }
 
-    fn spread(&mut self, node: &Rc<Node>, scope: &mut Scope<'_>) -> Result<(), Error> {
-        let mut cost = 1_usize;
-        for edge in scope.graph.edges_of(&node.id) {
-            cost = cost.saturating_add(1);
+    fn spread(&mut self, node: Rc<Node>, from: usize, scope: &mut Scope<'_>) -> Result<(), Error> {
+        let (mut cost, mut followed) = (1_usize, 0_usize);
+        for edge in scope.graph.edges_of(&node.id).skip(from).take(EDGES) {
+            followed = followed.saturating_add(1);
+            // Looking up what is known of the other end costs more than a look at an element.
+            cost = cost.saturating_add(3);
             let other = if edge.child == node.id { &edge.parent } else { &edge.child };
             if !self.next.contains_key(other)
                 && self.over.matches(&**edge, &mut cost)
                 && let Some(other) = scope.graph.node(other)
             {
-                self.next.insert(Rc::clone(&other.id), Some(Rc::clone(node)));
-                self.queue.push_back(Rc::clone(other));
+                self.next.insert(Rc::clone(&other.id), Some(Rc::clone(&node)));
+                self.queue.push_back((Rc::clone(other), 0));
             }
+        }
+        if followed == EDGES {
+            self.queue.push_front((node, from.saturating_add(EDGES)));
         }
         scope.spend(cost)
     }
@@ -65,11 +72,11 @@ impl Task for Paths {
                 let mut cost = 1;
                 if self.to.matches(&*node, &mut cost) {
                     self.next.insert(Rc::clone(&node.id), None);
-                    self.queue.push_back(node);
+                    self.queue.push_back((node, 0));
                 }
                 scope.spend(cost)?;
-            } else if let Some(node) = self.queue.pop_front() {
-                self.spread(&node, scope)?;
+            } else if let Some((node, from)) = self.queue.pop_front() {
+                self.spread(node, from, scope)?;
             } else if let Some(start) = self.starts.next() {
                 let mut path = Vec::new();
                 let mut at = self.next.get(&start.id).map(|_| start);
@@ -100,6 +107,8 @@ pub(super) struct Part {
     edges: Vec<Rc<Edge>>,
     /// Nodes whose edges have been looked at.
     linked: usize,
+    /// Edges of the next one that have been looked at.
+    followed: usize,
     by_edges: bool,
 }
 
@@ -122,6 +131,7 @@ impl Part {
             nodes: Vec::new(),
             edges: Vec::new(),
             linked: 0,
+            followed: 0,
             by_edges,
         }
     }
@@ -148,15 +158,22 @@ impl Part {
 
     /// Takes the edges that lead from a node to another of the part.
     fn link(&mut self, node: &Node, scope: &mut Scope<'_>) -> Result<(), Error> {
-        let mut cost = 1_usize;
-        for edge in scope.graph.edges_of(&node.id) {
-            cost = cost.saturating_add(1);
+        let (mut cost, mut followed) = (1_usize, 0_usize);
+        for edge in scope.graph.edges_of(&node.id).skip(self.followed).take(EDGES) {
+            followed = followed.saturating_add(1);
+            cost = cost.saturating_add(2);
             if edge.parent == node.id
                 && self.members.contains_key(&edge.child)
                 && self.filter.matches(&**edge, &mut cost)
             {
                 self.edges.push(Rc::clone(edge));
             }
+        }
+        if followed == EDGES {
+            self.followed = self.followed.saturating_add(EDGES);
+        } else {
+            self.linked = self.linked.saturating_add(1);
+            self.followed = 0;
         }
         scope.check(self.edges.len())?;
         scope.spend(cost)
@@ -168,13 +185,12 @@ impl Task for Part {
         while scope.may() {
             if let Some(node) = self.given_nodes.next() {
                 self.take(&node);
-                scope.spend(1)?;
+                scope.spend(3)?;
             } else if let Some(edge) = self.given_edges.next() {
                 self.take_edge(edge, scope)?;
             } else if let Some(node) =
                 self.nodes.get(self.linked).filter(|_| !self.by_edges).cloned()
             {
-                self.linked = self.linked.saturating_add(1);
                 self.link(&node, scope)?;
             } else {
                 let nodes = std::mem::take(&mut self.nodes);
@@ -203,7 +219,7 @@ impl Task for Settle {
     fn run(&mut self, scope: &mut Scope<'_>) -> Result<Option<Data>, Error> {
         while scope.may() {
             // Each costs some entries of tables.
-            scope.spend(4)?;
+            scope.spend(10)?;
             if let Some(node) = self.nodes.next() {
                 self.graph.share_node(&node);
             } else if let Some(edge) = self.edges.next() {

@@ -10,6 +10,9 @@ use super::step::Way;
 use super::task::{Data, Each, Scope, Task};
 use super::{Answer, Error};
 
+/// Edges of one node that are followed without a pause: the host has as many as interfaces.
+pub(super) const EDGES: usize = 2_048;
+
 /// Nodes at the other end of the edges of nodes; as often as there are edges.
 pub(super) fn nodes(input: Vec<Rc<Node>>, way: Way, filter: Filter, most: usize) -> Box<dyn Task> {
     Box::new(Each::new(input, most, Answer::Nodes, move |node: Rc<Node>, scope, out| {
@@ -83,6 +86,8 @@ pub(super) struct Kin {
     /// Levels still to come.
     depth: usize,
     level: std::vec::IntoIter<Rc<Node>>,
+    /// A node of it whose edges have been followed in part.
+    open: Option<(Rc<Node>, usize)>,
     /// The nodes to begin with are still being taken.
     begins: bool,
     next: Vec<Rc<Node>>,
@@ -97,6 +102,7 @@ impl Kin {
             edges,
             depth,
             level: input.into_iter(),
+            open: None,
             begins: true,
             next: Vec::new(),
             seen: HashSet::new(),
@@ -115,7 +121,8 @@ impl Kin {
 impl Task for Kin {
     fn run(&mut self, scope: &mut Scope<'_>) -> Result<Option<Data>, Error> {
         while scope.may() {
-            let Some(node) = self.level.next() else {
+            let next = self.open.take().or_else(|| self.level.next().map(|node| (node, 0)));
+            let Some((node, from)) = next else {
                 if self.next.is_empty() || self.depth == 0 {
                     return Ok(Some(Answer::Nodes(std::mem::take(&mut self.output)).into()));
                 }
@@ -129,9 +136,10 @@ impl Task for Kin {
                 self.take(&node);
                 continue;
             }
-            let mut cost = 0_usize;
-            for edge in scope.graph.edges_of(&node.id) {
-                cost = cost.saturating_add(1);
+            let (mut cost, mut followed) = (0_usize, 0_usize);
+            for edge in scope.graph.edges_of(&node.id).skip(from).take(EDGES) {
+                followed = followed.saturating_add(1);
+                cost = cost.saturating_add(2);
                 let other = match self.way {
                     Way::Down if edge.parent == node.id => &edge.child,
                     Way::Up | Way::Both if edge.child == node.id => &edge.parent,
@@ -144,6 +152,9 @@ impl Task for Kin {
                 {
                     self.take(other);
                 }
+            }
+            if followed == EDGES {
+                self.open = Some((node, from.saturating_add(EDGES)));
             }
             scope.spend(cost)?;
         }

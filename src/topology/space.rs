@@ -200,7 +200,7 @@ impl Space {
             link.is_complete()
                 && link.kind.is_some_and(|kind| String::from_utf8_lossy(kind) != *one.link.kind)
         };
-        if self.interfaces.get(&link.ifindex).is_some_and(|one| reused(one))
+        if self.interfaces.get(&link.ifindex).map(Box::as_ref).is_some_and(reused)
             && let Some(mut old) = self.interfaces.remove(&link.ifindex)
         {
             work.gone.extend(old.node.take());

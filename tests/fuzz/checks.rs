@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use portolan::api::http::Http;
 use portolan::api::mgmt::{Config, Datagrams, Dialect, Server, reply::MAX_REPLY};
 use portolan::api::unix::Unix;
 use portolan::api::{Connection, Outbox, Progress};
@@ -12,12 +13,14 @@ use portolan::config::Settings;
 use portolan::core::Agent;
 use portolan::core::agent::{Facts, Host, Usage};
 use portolan::core::auth::{Caller, Right};
+use portolan::query::{Query, Run, World};
 use portolan::source::Frame;
 use portolan::source::file::Reader;
 use portolan::time::{Clock, Tick};
-use portolan::topology::graph::Graph;
+use portolan::topology::graph::{Element, Graph, Link};
 use portolan::topology::links::Links;
 use portolan::topology::spaces::{HOME, Spaces};
+use portolan::topology::value::Map;
 use portolan::wire::decode::Packet;
 use portolan::wire::layers::{Layers, MAX_PIECES};
 use portolan::wire::link::{LinkType, VlanTag};
@@ -222,6 +225,36 @@ pub(crate) fn filter(input: &[u8]) {
     }
 }
 
+/// A query over a small graph: it is answered in valid JSON or refused, and in slices it is the
+/// same as at once.
+pub(crate) fn gremlin(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let Ok(query) = Query::parse(&text) else {
+        return;
+    };
+    let (mut graph, flows) = (Graph::default(), Store::default());
+    let (host, origin) = ("h".into(), "agent.h".into());
+    for id in ["a", "b", "c"] {
+        let metadata = Map::new().with("Name", id).with("Type", "veth").with("MTU", 1_500_u16);
+        let _ = graph.add_node(Element::new(id.into(), metadata, &host, &origin, 1));
+    }
+    for (parent, child) in [("a", "b"), ("b", "c"), ("a", "c")] {
+        let link = Link { parent, child, relation: "layer2", host: &host, origin: &origin };
+        let _ = graph.link(link, Map::new(), 1);
+    }
+    graph.remove_node("c", 2);
+    let world = World { graph: &graph, flows: &flows, now: Clock::default() };
+    let answer = |visits| {
+        let mut run = Run::new(query.clone());
+        while !run.advance(&world, visits)? {}
+        let mut out = Vec::new();
+        while run.write(&world, &mut out, visits) {}
+        assert!(serde_json::from_slice::<serde_json::Value>(&out).is_ok());
+        Ok::<_, portolan::query::Error>(out)
+    };
+    assert_eq!(answer(1), answer(usize::MAX));
+}
+
 /// Messages from the kernel.
 pub(crate) fn netlink_message(input: &[u8]) {
     let (mut links, mut changes) = (Links::default(), Vec::new());
@@ -307,5 +340,71 @@ fn decode(link: LinkType, frame: &[u8]) {
         assert!(end <= frame.len());
         assert!(datagram.payload_captured <= datagram.payload_len);
         assert_eq!(packet.payload(frame).len(), datagram.payload_captured as usize);
+    }
+}
+
+/// A connection of HTTP over which the input comes, cut into pieces as its first octet says; what
+/// comes back, and whether it ended.
+fn web(input: &[u8], before: &[u8]) -> (Vec<u8>, bool) {
+    let mut agent = agent();
+    let address: SocketAddr = ([127, 0, 0, 1], 8_082).into();
+    let now = Tick::from_secs(1);
+    let mut http = Http::new(address, address, now);
+    let mut out = Outbox::new(256 * 1024);
+    let (step, input) = input.split_first().map_or((1, input), |(step, rest)| (*step, rest));
+    let pieces = [before].into_iter().chain(input.chunks(usize::from(step).max(1)));
+    let (mut waiting, mut answered, mut ended) = (Vec::new(), Vec::new(), false);
+    for piece in pieces {
+        waiting.extend_from_slice(piece);
+        for turn in 0.. {
+            let mut used = 0;
+            if !waiting.is_empty() && http.ready(&out) {
+                used = http.receive(&waiting, &mut agent, &mut out, now).unwrap_or(waiting.len());
+                waiting.drain(..used);
+            }
+            let progress = http.produce(&mut agent, &mut out, now);
+            answered.extend_from_slice(out.pending());
+            out.advance(usize::MAX);
+            ended |= progress == Progress::Done;
+            if ended || (used == 0 && progress == Progress::Idle) {
+                break;
+            }
+            assert!(turn < 100_000, "an answer without end");
+        }
+        assert!(waiting.len() < http.max_input(), "it takes nothing more");
+        if ended {
+            break;
+        }
+    }
+    http.closed(&mut agent);
+    (answered, ended)
+}
+
+/// Requests over one connection: every answer has a head that can be read.
+pub(crate) fn http_request(input: &[u8]) {
+    let (answered, _) = web(input, b"");
+    if !answered.is_empty() {
+        assert!(answered.starts_with(b"HTTP/1.1 "));
+        assert!(answered.windows(4).any(|four| four == b"\r\n\r\n"));
+    }
+}
+
+/// Frames over a WebSocket that both publishes and subscribes: every frame that comes back is
+/// whole and not masked.
+pub(crate) fn websocket(input: &[u8]) {
+    let opening = b"GET /ws/pubsub HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
+        Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let (answered, _) = web(input, opening);
+    let end = answered.windows(4).position(|four| four == b"\r\n\r\n").expect("it opens");
+    let mut rest = answered.get(end + 4..).unwrap_or_default();
+    while let [_, length, tail @ ..] = rest {
+        assert!(length & 0x80 == 0, "a server does not mask");
+        let (length, tail) = match (*length, tail) {
+            (126, [a, b, tail @ ..]) => (usize::from(u16::from_be_bytes([*a, *b])), tail),
+            (127, _) => panic!("no frame is that large"),
+            (short, tail) => (usize::from(short), tail),
+        };
+        rest = tail.get(length..).expect("a whole frame");
     }
 }

@@ -6,16 +6,13 @@ use super::head::{Method, Request};
 use super::response::{self, Body, End, LAST_CHUNK, Output, Response};
 use crate::api::Outbox;
 use crate::core::Agent;
-use crate::query::{Run, World};
+use crate::query::Run;
 
-/// Octets that are made at a time.
-const PIECE: usize = 16 * 1024;
+/// Octets that are made at a time: who waits for much must not hold up who waits for little.
+pub(super) const PIECE: usize = 16 * 1024;
 
 /// No more is made while so many octets wait to be sent.
 pub(super) const MARK: usize = 64 * 1024;
-
-/// Elements that a query looks at in one call.
-const VISITS: usize = 20_000;
 
 /// An answer under way.
 #[derive(Debug)]
@@ -85,6 +82,7 @@ impl Answer {
     /// Makes more and hands it on; `true` once all is handed on. Stops after one stretch of work,
     /// or when enough waits to be sent.
     pub(super) fn advance(&mut self, agent: &Agent, out: &mut Outbox) -> bool {
+        let mut made_some = false;
         loop {
             let rest = self.piece.get(self.at..).unwrap_or_default();
             if !rest.is_empty() {
@@ -106,6 +104,9 @@ impl Answer {
                     }
                 }
                 Source::Graph(_) | Source::Query(..) => {
+                    if std::mem::replace(&mut made_some, true) {
+                        return false;
+                    }
                     let mut made = Vec::new();
                     if !self.make(agent, &mut made) {
                         self.source = Source::Nothing;
@@ -156,21 +157,19 @@ impl Answer {
 
     /// Makes the next piece of the body; `false` if it is the last.
     fn make(&mut self, agent: &Agent, made: &mut Vec<u8>) -> bool {
-        let world = world(agent);
         match &mut self.source {
             Source::Graph(text) => text.write(made, PIECE),
-            Source::Query(run, Output::Json) => run.write(&world, made, PIECE),
+            Source::Query(run, Output::Json) => agent.write_query(run, made, PIECE),
             Source::Query(run, Output::Dot) => run.write_dot(made, PIECE),
-            Source::Query(run, Output::Pcap) => run.write_pcap(&world, made, PIECE),
+            Source::Query(run, Output::Pcap) => run.write_pcap(&agent.world(), made, PIECE),
             Source::Nothing | Source::Waiting(..) => false,
         }
     }
 
     /// Lets the query look at more; `true` once the head is known.
     fn look(&mut self, agent: &Agent) -> bool {
-        let world = world(agent);
         let Source::Waiting(run, ..) = &mut self.source else { return true };
-        let looked = run.advance(&world, VISITS);
+        let looked = agent.advance_query(run);
         if matches!(looked, Ok(false)) {
             return false;
         }
@@ -212,9 +211,4 @@ impl Answer {
             self.piece.extend_from_slice(made);
         }
     }
-}
-
-/// What queries are about.
-pub(super) const fn world(agent: &Agent) -> World<'_> {
-    World { graph: &agent.graph, flows: &agent.captured, now: agent.clock() }
 }

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use super::answer::{Answer, MARK};
+use super::answer::{Answer, MARK, PIECE};
 use super::body::{Decoder, Error};
 use super::endpoint;
 use super::guard::{self, Refused};
@@ -293,9 +293,10 @@ impl Connection for Http {
         now: Tick,
     ) -> Result<usize, Close> {
         let mut used = 0_usize;
+        let enough = out.pending().len().saturating_add(PIECE);
         for _ in 0..TURN {
             let rest = bytes.get(used..).unwrap_or_default();
-            if rest.is_empty() || !self.ready(out) {
+            if rest.is_empty() || !self.ready(out) || out.pending().len() >= enough {
                 break;
             }
             let count = match &mut self.state {

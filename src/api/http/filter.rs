@@ -4,13 +4,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-use super::answer::world;
 use crate::core::Agent;
 use crate::query::{Answer, Error, Query, Run};
 use crate::topology::graph::{Edge, Event, Id, Node};
-
-/// Elements that a query looks at in one call.
-const VISITS: usize = 20_000;
 
 /// What a client sees.
 #[derive(Debug)]
@@ -80,7 +76,7 @@ impl Filter {
                 Box::new(Run::new(self.query.clone()))
             }
         };
-        if !run.advance(&world(agent), VISITS).map_err(Fault::Error)? {
+        if !agent.advance_query(&mut run).map_err(Fault::Error)? {
             self.run = Some(run);
             return Ok(false);
         }

@@ -4,10 +4,12 @@ use super::graph::GraphText;
 use super::head::Request;
 use super::response::{Body, JSON, Output, Response};
 use crate::core::Agent;
+use crate::core::agent::Reply;
 use crate::core::auth::Caller;
+use crate::core::command::{Command, Failure};
 use crate::core::feed::{Endpoint, Peer};
 use crate::core::report::VERSION;
-use crate::query::{Kind, Query, Run};
+use crate::query::Kind;
 use crate::wire::json;
 
 /// `GET /api`.
@@ -22,15 +24,15 @@ pub(super) fn root(agent: &mut Agent, _: &Caller, _: &Request) -> Response {
 }
 
 /// `GET /api/topology`.
-pub(super) fn topology(agent: &mut Agent, _: &Caller, request: &Request) -> Response {
+pub(super) fn topology(agent: &mut Agent, caller: &Caller, request: &Request) -> Response {
     match output(request) {
-        Output::Dot => run("G", Output::Dot),
+        Output::Dot => run("G", Output::Dot, agent, caller),
         _ => Response::new(200, JSON, Body::Graph(Box::new(GraphText::of(&agent.graph)))),
     }
 }
 
 /// `POST /api/topology`.
-pub(super) fn query(_: &mut Agent, _: &Caller, request: &Request) -> Response {
+pub(super) fn query(agent: &mut Agent, caller: &Caller, request: &Request) -> Response {
     if request.body.is_empty() {
         return Response::empty(204);
     }
@@ -44,7 +46,7 @@ pub(super) fn query(_: &mut Agent, _: &Caller, request: &Request) -> Response {
     match named.map(|(_, value)| value) {
         None | Some(serde_json::Value::Null) => Response::empty(204),
         Some(serde_json::Value::String(text)) if text.trim().is_empty() => Response::empty(204),
-        Some(serde_json::Value::String(text)) => run(text, output(request)),
+        Some(serde_json::Value::String(text)) => run(text, output(request), agent, caller),
         Some(_) => Response::text(400, "GremlinQuery must be a string"),
     }
 }
@@ -131,15 +133,20 @@ fn output(request: &Request) -> Output {
     }
 }
 
-fn run(text: &str, output: Output) -> Response {
+fn run(text: &str, output: Output, agent: &mut Agent, caller: &Caller) -> Response {
     let kind = match output {
         Output::Dot => "text/vnd.graphviz; charset=UTF-8",
         Output::Json => JSON,
         Output::Pcap => "application/vnd.tcpdump.pcap",
     };
-    match Query::parse(text) {
-        Ok(query) => Response::new(200, kind, Body::Query(Box::new(Run::new(query)), output)),
-        Err(error) => failure(&error),
+    match agent.run(Command::Gremlin { query: text.to_owned() }, caller) {
+        Ok(Reply::Query(run)) => Response::new(200, kind, Body::Query(run, output)),
+        Ok(_) => Response::empty(204),
+        Err(Failure::Query(error)) => failure(&error),
+        Err(Failure::Denied) => {
+            Response::text(405, "no 'capture' permission: packets are more than topology")
+        }
+        Err(other) => Response::text(400, &other.to_string()),
     }
 }
 

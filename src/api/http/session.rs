@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::answer::{Answer, MARK, world};
+use super::answer::{Answer, MARK};
 use super::edit;
 use super::endpoint::Endpoint;
 use super::envelope::{Envelope, Letter};
@@ -266,9 +266,10 @@ impl Session {
                 Err(error) => Some(What::Error(error.to_string())),
             },
         };
-        // What has changed until now comes before the answer, and is in it.
-        agent.tell_graph();
+        // What has changed until now is in the answer, and need not be told any more.
+        agent.hold_graph();
         agent.feed.set_graph_apart(self.client.member, self.client.filter.is_some());
+        agent.feed.knows_graph(self.client.member);
         let time = letter.object.get("Time").and_then(serde_json::Value::as_i64);
         let time = time.filter(|time| *time > 0);
         let what = what.unwrap_or_else(|| match (time, &self.client.filter) {
@@ -284,7 +285,7 @@ impl Session {
     fn past(&self, time: i64, agent: &Agent) -> What {
         let graph = agent.graph.during(Slice { from: time, to: time });
         let Some(filter) = &self.client.filter else { return What::Graph(GraphText::of(&graph)) };
-        let world = World { graph: &graph, ..world(agent) };
+        let world = World { graph: &graph, ..agent.world() };
         match query::evaluate(filter.query(), &world, PAST_VISITS) {
             Ok(query::Answer::Graph { nodes, edges }) => What::Graph(GraphText::new(nodes, edges)),
             Ok(_) => What::Error(NO_GRAPH.to_owned()),

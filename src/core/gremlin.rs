@@ -12,7 +12,7 @@ use super::command::Failure;
 use super::row::Row;
 
 /// Elements that a query looks at in one turn: a few milliseconds on a slow machine.
-pub const TURN_VISITS: usize = 20_000;
+pub const TURN_VISITS: usize = 8_000;
 
 impl Agent {
     pub(super) fn gremlin(&self, text: &str, caller: &Caller) -> Result<Reply, Failure> {

@@ -29,10 +29,10 @@ const LINGER: u64 = 2_000_000;
 
 /// Bytes that all clients together may hold, input and output. Whoever holds most is closed to
 /// stay below: a router has not got the megabytes of every client at once.
-const MAX_HELD: usize = 12 * 1024 * 1024;
+const MAX_HELD: usize = 8 * 1024 * 1024;
 
 /// A client that holds less is not what is over the mark.
-const FEW: usize = 64 * 1024;
+const FEW: usize = 16 * 1024;
 
 /// Bytes read from one client in one turn.
 const READ_BUDGET: usize = 256 * 1024;
@@ -437,7 +437,7 @@ impl Client {
                 Ok(0) => {}
                 Ok(count) => {
                     self.input.drain(..count.min(self.input.len()));
-                    if self.input.is_empty() && self.input.capacity() > 64 * 1024 {
+                    if self.input.is_empty() && self.input.capacity() > FEW {
                         self.input = Vec::new();
                     }
                     return !self.input.is_empty() || self.ended;

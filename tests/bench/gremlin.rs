@@ -15,7 +15,7 @@ use portolan::topology::graph::{Element, Graph, Link};
 use portolan::topology::value::{Map, Value};
 
 /// Visits of one turn of the loop.
-const TURN: usize = 20_000;
+const TURN: usize = 8_000;
 
 fn graph(interfaces: u32) -> Graph {
     let mut graph = Graph::default();

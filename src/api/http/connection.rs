@@ -412,7 +412,8 @@ impl Connection for Http {
     }
 
     fn max_input(&self) -> usize {
-        64 * 1024
+        // A head fits; bodies and messages are taken over as they come.
+        32 * 1024
     }
 
     fn standing(&self) -> Option<(bool, Tick)> {

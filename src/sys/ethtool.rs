@@ -64,7 +64,8 @@ impl Ethtool {
                 card.driver = info.text(1);
                 card.bus = info.text(25);
             }
-            Err(e) if e.raw_os_error() == Some(libc::ENODEV) => return Err(e),
+            // Without a number of the system it is the name that cannot be.
+            Err(e) if matches!(e.raw_os_error(), Some(libc::ENODEV) | None) => return Err(e),
             Err(_) => {}
         }
         (card.speed, card.full_duplex) = settings(socket, interface).unwrap_or_default();

@@ -326,17 +326,22 @@ fn flows_come_as_lists_and_statistics_when_asked_for() {
     let fields = "X-Host-ID: b\nX-Websocket-Namespace: stats\nX-Websocket-Namespace: flow/7\n";
     let mut named = open("/ws/subscriber/flow", fields, &mut agent);
     let mut binary = open("/ws/subscriber/flow", "X-Client-Protocol: protobuf\n", &mut agent);
+    let fields = "X-Host-ID: d\nX-Client-Protocol: protobuf\nX-Flow-Format: protobuf\n";
+    let mut bodies = open("/ws/subscriber/flow", fields, &mut agent);
     plain.frames();
     binary.frames();
+    bodies.frames();
     add(&mut agent, "a", "veth");
     agent.tell_graph();
     let flows = |namespace: &str| Message::Flows {
         namespace: namespace.into(),
         json: b"[{\"UUID\":\"1\"}]"[..].into(),
+        protobuf: Some(b"\x0a\x03\x0a\x011"[..].into()),
     };
     agent.feed.publish(flows("flow"));
     agent.feed.publish(flows("flow/7"));
-    agent.feed.publish(Message::Stats(b"{\"CaptureID\":\"7\"}"[..].into()));
+    let json = b"{\"CaptureID\":\"7\"}"[..].into();
+    agent.feed.publish(Message::Stats { json, protobuf: None });
     let messages = told(&mut plain, &mut agent);
     assert_eq!(messages.len(), 1);
     assert_eq!(
@@ -354,6 +359,9 @@ fn flows_come_as_lists_and_statistics_when_asked_for() {
     assert_eq!(frames[0].0, 0x82, "protobuf is binary");
     assert!(frames[0].1.starts_with(b"\x0a\x04flow\x12\x05store\x1a\x24"));
     assert!(frames[0].1.ends_with(b"\x20\xc8\x01\x32\x0e[{\"UUID\":\"1\"}]"));
+    bodies.settle(&mut agent);
+    let frames = bodies.frames();
+    assert!(frames[0].1.ends_with(b"\x20\xc8\x01\x28\x01\x32\x05\x0a\x03\x0a\x011"));
 }
 
 #[test]
@@ -365,7 +373,7 @@ fn what_a_slow_client_loses_it_is_told() {
     let count = 2 * MAX_QUEUED / batch.len();
     for _ in 0..count {
         let json = batch.as_bytes().into();
-        agent.feed.publish(Message::Flows { namespace: "flow".into(), json });
+        agent.feed.publish(Message::Flows { namespace: "flow".into(), json, protobuf: None });
     }
     let messages = told(&mut web, &mut agent);
     let notes: Vec<&Value> = messages.iter().filter(|m| m["Type"] == "dropped").collect();
@@ -376,7 +384,7 @@ fn what_a_slow_client_loses_it_is_told() {
     assert_eq!(agent.feed.dropped, lost);
     // A message that is larger than any room comes in parts.
     let json = format!("[\"{}\"]", "y".repeat(1_000_000)).into_bytes().into();
-    agent.feed.publish(Message::Flows { namespace: "flow".into(), json });
+    agent.feed.publish(Message::Flows { namespace: "flow".into(), json, protobuf: None });
     assert_eq!(told(&mut web, &mut agent)[0]["Obj"][0].as_str().unwrap().len(), 1_000_000);
     assert!(web.most_waiting <= 192 * 1_024, "{}", web.most_waiting);
 }

@@ -62,11 +62,18 @@ pub enum Message {
         namespace: Rc<str>,
         /// The flows, a JSON list.
         json: Rc<[u8]>,
+        /// The same as a protobuf message, if somebody wants that.
+        protobuf: Option<Rc<[u8]>>,
     },
     /// A change of the graph.
     Graph(Event),
-    /// Figures of one capture, a JSON object.
-    Stats(Rc<[u8]>),
+    /// Figures of one capture.
+    Stats {
+        /// A JSON object.
+        json: Rc<[u8]>,
+        /// The same as a protobuf message, if somebody wants that.
+        protobuf: Option<Rc<[u8]>>,
+    },
 }
 
 impl Message {
@@ -78,7 +85,16 @@ impl Message {
             Self::Capture { .. } => CAPTURE,
             Self::Flows { namespace, .. } => namespace,
             Self::Graph(_) => GRAPH,
-            Self::Stats(_) => STATS,
+            Self::Stats { .. } => STATS,
+        }
+    }
+
+    /// The message as protobuf, if it was made so.
+    #[must_use]
+    pub fn protobuf(&self) -> Option<&[u8]> {
+        match self {
+            Self::Flows { protobuf, .. } | Self::Stats { protobuf, .. } => protobuf.as_deref(),
+            Self::Alert(_) | Self::Capture { .. } | Self::Graph(_) => None,
         }
     }
 
@@ -86,7 +102,7 @@ impl Message {
     fn weight(&self) -> usize {
         let body = match self {
             Self::Alert(json)
-            | Self::Stats(json)
+            | Self::Stats { json, .. }
             | Self::Capture { json, .. }
             | Self::Flows { json, .. } => json.len(),
             Self::Graph(event) => match event {
@@ -110,6 +126,7 @@ pub enum Form {
     PartialJson,
     Protobuf,
     PartialProtobuf,
+    ProtobufBody,
 }
 
 /// A message on its way, shared by everybody who gets it.
@@ -120,7 +137,7 @@ pub struct Item {
     /// Names this telling of it.
     pub uuid: Uuid,
     weight: usize,
-    forms: RefCell<[Option<Rc<[u8]>>; 4]>,
+    forms: RefCell<[Option<Rc<[u8]>>; 5]>,
 }
 
 impl Item {
@@ -174,6 +191,8 @@ pub struct Wants {
     pub namespaces: Vec<Box<str>>,
     /// Changes of the graph come by another way: the member has a filter.
     pub graph_apart: bool,
+    /// Flows and statistics are wanted as protobuf.
+    pub bodies: bool,
 }
 
 /// Names a member until it leaves.
@@ -314,6 +333,12 @@ impl Feed {
         self.members().any(|member| member.peer.endpoint == Endpoint::Flows)
     }
 
+    /// Whether anybody wants flows and statistics as protobuf: ask before making it.
+    #[must_use]
+    pub fn wants_bodies(&self) -> bool {
+        self.members().any(|member| member.wants.bodies)
+    }
+
     /// Tells everybody who wants to know.
     pub fn publish(&mut self, message: Message) {
         let of_graph = matches!(message, Message::Graph(_));
@@ -452,12 +477,13 @@ mod tests {
     }
 
     fn flows(namespace: &str, octets: usize) -> Message {
-        Message::Flows { namespace: namespace.into(), json: vec![b' '; octets].into() }
+        let json = vec![b' '; octets].into();
+        Message::Flows { namespace: namespace.into(), json, protobuf: None }
     }
 
     fn named(namespaces: &[&str]) -> Wants {
         let namespaces = namespaces.iter().map(|name| (*name).into()).collect();
-        Wants { namespaces, graph_apart: false }
+        Wants { namespaces, ..Wants::default() }
     }
 
     #[test]
@@ -472,7 +498,7 @@ mod tests {
             flows("flow", 1),
             flows("flow/7", 1),
             flows("flow/8", 1),
-            Message::Stats(vec![].into()),
+            Message::Stats { json: vec![].into(), protobuf: None },
             Message::Alert(vec![].into()),
             Message::Capture { kind: "Added", json: vec![].into() },
         ] {

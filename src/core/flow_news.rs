@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::capture::Flow;
-use crate::capture::store::Sink;
+use crate::capture::protobuf::{self, Losses};
+use crate::capture::store::{Sink, Statistics};
 use crate::time::{Tick, Wall};
 use crate::wire::json;
 
@@ -34,6 +35,8 @@ const MAX_WAITING: usize = 4_096;
 struct Told {
     capture: Rc<str>,
     json: Vec<u8>,
+    /// Nothing if nobody wants it.
+    protobuf: Vec<u8>,
 }
 
 /// News that wait.
@@ -41,6 +44,8 @@ struct Told {
 pub struct FlowNews {
     /// Whether anybody listens: otherwise nothing is written.
     wanted: bool,
+    /// Whether anybody wants protobuf.
+    bodies: bool,
     waiting: Vec<Told>,
     /// Place in `waiting` by the identity of the flow.
     places: HashMap<u64, usize>,
@@ -55,21 +60,27 @@ impl FlowNews {
         if !self.wanted {
             return;
         }
-        let place = self.places.get(&flow.uuid).copied();
-        let told = place.and_then(|at| self.waiting.get_mut(at));
-        if let Some(told) = told {
-            told.json.clear();
-            flow.write(&mut told.json, (None, None));
-            return;
+        let at = match self.places.get(&flow.uuid) {
+            Some(at) => *at,
+            None if self.waiting.len() >= MAX_WAITING => {
+                self.dropped = self.dropped.saturating_add(1);
+                return;
+            }
+            None => {
+                let (json, protobuf) = (Vec::with_capacity(768), Vec::new());
+                let capture = Rc::clone(&flow.capture);
+                self.places.insert(flow.uuid, self.waiting.len());
+                self.waiting.push(Told { capture, json, protobuf });
+                self.waiting.len().saturating_sub(1)
+            }
+        };
+        let Some(told) = self.waiting.get_mut(at) else { return };
+        told.json.clear();
+        told.protobuf.clear();
+        flow.write(&mut told.json, (None, None));
+        if self.bodies {
+            protobuf::flows(&mut told.protobuf, [flow]);
         }
-        if self.waiting.len() >= MAX_WAITING {
-            self.dropped = self.dropped.saturating_add(1);
-            return;
-        }
-        let mut json = Vec::with_capacity(768);
-        flow.write(&mut json, (None, None));
-        self.places.insert(flow.uuid, self.waiting.len());
-        self.waiting.push(Told { capture: Rc::clone(&flow.capture), json });
     }
 }
 
@@ -111,6 +122,7 @@ impl Agent {
     /// right now.
     pub(super) fn tell_flows(&mut self, now: Tick) -> bool {
         self.flow_news.wanted = self.feed.wants_flows();
+        self.flow_news.bodies = self.feed.wants_bodies();
         let waiting = self.flow_news.waiting.len();
         if waiting > 0 {
             let since = *self.flow_news.since.get_or_insert(now);
@@ -166,37 +178,39 @@ impl Agent {
     }
 
     fn send_batch<'a>(&mut self, namespace: Rc<str>, batch: impl Iterator<Item = &'a Told>) {
-        let mut list = Vec::new();
+        let (mut list, mut body) = (Vec::new(), Vec::new());
         for told in batch {
+            // Repeated fields of a message can follow one another.
+            body.extend_from_slice(&told.protobuf);
             list.push(if list.is_empty() { b'[' } else { b',' });
             list.extend_from_slice(&told.json);
         }
         list.push(b']');
-        self.feed.publish(Message::Flows { namespace, json: list.into() });
+        let protobuf = Some(body).filter(|body| !body.is_empty()).map(Into::into);
+        self.feed.publish(Message::Flows { namespace, json: list.into(), protobuf });
     }
 
     fn tell_statistics(&mut self) {
         let captures: Vec<Rc<str>> =
             self.orders.resources.captures().map(|(id, _)| Rc::clone(id)).collect();
         for id in captures {
-            let [mut flows, mut dropped, mut packets, mut drops] = [0_u64; 4];
+            let (mut sum, mut losses) = (Statistics::default(), Losses::default());
             for (_, attachment) in self.attachments.iter().filter(|(_, a)| a.capture == id) {
-                packets = packets.saturating_add(attachment.packets);
-                drops = drops.saturating_add(attachment.drops);
-                if let Some(figures) = attachment.table().and_then(|t| self.captured.statistics(t))
-                {
-                    flows = flows.saturating_add(figures.flows);
-                    dropped = dropped.saturating_add(figures.dropped);
-                }
+                sum.packets = sum.packets.saturating_add(attachment.packets);
+                losses.packets = losses.packets.saturating_add(attachment.drops);
+                let figures = attachment.table().and_then(|t| self.captured.statistics(t));
+                let figures = figures.unwrap_or_default();
+                sum.flows = sum.flows.saturating_add(figures.flows);
+                sum.dropped = sum.dropped.saturating_add(figures.dropped);
             }
             let mut out = b"{\"CaptureID\":".to_vec();
             json::string(&mut out, &id);
             for (name, value) in [
-                ("FlowCount", flows),
-                ("FlowDropped", dropped),
-                ("KernelFlowDropped", 0),
-                ("PacketsDropped", drops),
-                ("PacketsReceived", packets),
+                ("FlowCount", sum.flows),
+                ("FlowDropped", sum.dropped),
+                ("KernelFlowDropped", losses.flows),
+                ("PacketsDropped", losses.packets),
+                ("PacketsReceived", sum.packets),
             ] {
                 out.push(b',');
                 json::string(&mut out, name);
@@ -204,7 +218,12 @@ impl Agent {
                 json::unsigned(&mut out, value);
             }
             out.push(b'}');
-            self.feed.publish(Message::Stats(out.into()));
+            let body = self.feed.wants_bodies().then(|| {
+                let mut body = Vec::new();
+                protobuf::statistics(&mut body, &id, &sum, &losses);
+                body.into()
+            });
+            self.feed.publish(Message::Stats { json: out.into(), protobuf: body });
         }
     }
 }

@@ -6,6 +6,8 @@ use std::rc::Rc;
 use serde_json::Value as Json;
 
 use super::envelope::{Envelope, Letter};
+use super::session::Opened;
+use crate::capture::protobuf::Format;
 use crate::core::feed::{CAPTURE, FLOW, Form, GRAPH, Item, Message, STATS};
 use crate::core::publish::{EdgeDraft, Edit, NodeDraft, Patch};
 use crate::topology::graph::{Element, Event, Id};
@@ -89,13 +91,18 @@ pub(super) fn render(item: &Item, form: Form) -> Vec<u8> {
     let (namespace, kind, object): (&str, &str, &[u8]) = match &item.message {
         Message::Alert(json) => ("Alert", "Alert", json),
         Message::Capture { kind, json } => (CAPTURE, kind, json),
-        Message::Flows { namespace, json } => (namespace, "store", json),
-        Message::Stats(json) => (STATS, STATS, json),
+        Message::Flows { namespace, json, .. } => (namespace, "store", json),
+        Message::Stats { json, .. } => (STATS, STATS, json),
         Message::Graph(_) => (GRAPH, "", b"null"),
     };
     let mut out = Vec::with_capacity(object.len().saturating_add(128));
     let envelope = Envelope { namespace, kind, uuid: &uuid, status: 200 };
-    envelope.write(&mut out, is_protobuf(form), object);
+    match (form, item.message.protobuf()) {
+        (Form::ProtobufBody, Some(body)) => {
+            envelope.write_protobuf(&mut out, Format::Protobuf, body);
+        }
+        _ => envelope.write(&mut out, is_protobuf(form), object),
+    }
     out
 }
 
@@ -151,12 +158,13 @@ pub(super) fn render_loss(lost: u64, of_flows: bool, protobuf: bool) -> Vec<u8> 
 }
 
 /// The form that a client gets.
-pub(super) const fn form(protobuf: bool, partial: bool) -> Form {
-    match (protobuf, partial) {
-        (false, false) => Form::Json,
-        (false, true) => Form::PartialJson,
-        (true, false) => Form::Protobuf,
-        (true, true) => Form::PartialProtobuf,
+pub(super) const fn form(client: &Opened) -> Form {
+    match (client.protobuf, client.bodies, client.partial) {
+        (false, _, false) => Form::Json,
+        (false, _, true) => Form::PartialJson,
+        (true, true, _) => Form::ProtobufBody,
+        (true, false, false) => Form::Protobuf,
+        (true, false, true) => Form::PartialProtobuf,
     }
 }
 

@@ -105,7 +105,8 @@ pub(super) fn upgrade(
     };
     let origin = format!("{service}.{host}");
     let namespaces = named(request, "x-websocket-namespace").ok_or_else(bad)?;
-    let wants = Wants { namespaces, graph_apart: filter.is_some() };
+    let bodies = protobuf && said(request, "x-flow-format") == Some("protobuf");
+    let wants = Wants { namespaces, graph_apart: filter.is_some(), bodies };
     let member = agent.feed.join(peer, wants).map_err(|refused| match refused {
         Refused::Full => Response::text(429, "Too many WebSocket clients"),
         Refused::Taken => Response::text(409, "A client of this X-Host-ID is connected already"),
@@ -114,6 +115,7 @@ pub(super) fn upgrade(
         member,
         endpoint,
         protobuf,
+        bodies,
         partial: said(request, "x-update-policy") == Some("partial"),
         deletes: said(request, "x-persistence-policy") == Some("DeleteOnDisconnect"),
         host: host.as_str().into(),

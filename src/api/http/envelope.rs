@@ -1,6 +1,7 @@
 //! What every WebSocket message is wrapped in: namespace, type, identity, status and the thing
 //! itself, as JSON or as the protobuf message `StructMessage` around JSON.
 
+use crate::capture::protobuf::{self, Format};
 use crate::wire::json;
 
 /// What a message is wrapped in.
@@ -19,23 +20,23 @@ pub struct Envelope<'a> {
 impl Envelope<'_> {
     /// Appends the whole message; `object` is JSON.
     pub fn write(&self, out: &mut Vec<u8>, protobuf: bool, object: &[u8]) {
-        self.open(out, protobuf, object.len());
+        if protobuf {
+            return self.write_protobuf(out, Format::Json, object);
+        }
+        self.open(out);
         out.extend_from_slice(object);
-        self.close(out, protobuf);
+        out.push(b'}');
     }
 
-    /// Appends what comes before an object of so many octets.
-    pub fn open(&self, out: &mut Vec<u8>, protobuf: bool, length: usize) {
-        if protobuf {
-            field(out, 1, self.namespace.as_bytes());
-            field(out, 2, self.kind.as_bytes());
-            field(out, 3, self.uuid.as_bytes());
-            out.push(4 << 3);
-            varint(out, self.status.into());
-            // Field 5 is the format of the object: 0, which is JSON, goes without saying.
-            out.push(6 << 3 | LENGTH);
-            return varint(out, length as u64);
-        }
+    /// Appends the whole message as protobuf around a body of that format.
+    pub fn write_protobuf(&self, out: &mut Vec<u8>, format: Format, body: &[u8]) {
+        let Self { namespace, kind, uuid, status } = *self;
+        protobuf::Envelope { namespace, kind, uuid, status: status.into(), format, body }
+            .write(out);
+    }
+
+    /// Appends what comes before the object in JSON; a closing brace comes after it.
+    pub fn open(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"Namespace\":");
         json::string(out, self.namespace);
         out.extend_from_slice(b",\"Type\":");
@@ -45,13 +46,6 @@ impl Envelope<'_> {
         out.extend_from_slice(b",\"Status\":");
         json::unsigned(out, self.status.into());
         out.extend_from_slice(b",\"Obj\":");
-    }
-
-    /// Appends what comes after the object.
-    pub fn close(&self, out: &mut Vec<u8>, protobuf: bool) {
-        if !protobuf {
-            out.push(b'}');
-        }
     }
 }
 
@@ -88,78 +82,20 @@ impl Letter {
         })
     }
 
-    fn of_protobuf(mut bytes: &[u8]) -> Option<Self> {
-        let mut letter = Self {
-            namespace: String::new(),
-            kind: String::new(),
-            uuid: String::new(),
-            object: serde_json::Value::Null,
+    fn of_protobuf(bytes: &[u8]) -> Option<Self> {
+        let envelope = protobuf::Envelope::parse(bytes).ok()?;
+        let object = match (envelope.format, envelope.body) {
+            (Format::Protobuf, _) => return None,
+            (Format::Json, []) => serde_json::Value::Null,
+            (Format::Json, body) => serde_json::from_slice(body).ok()?,
         };
-        while !bytes.is_empty() {
-            let key = take_varint(&mut bytes)?;
-            let value = match u8::try_from(key & 7).ok()? {
-                0 => {
-                    take_varint(&mut bytes)?;
-                    continue;
-                }
-                1 => take(&mut bytes, 8)?,
-                LENGTH => {
-                    let length = usize::try_from(take_varint(&mut bytes)?).ok()?;
-                    take(&mut bytes, length)?
-                }
-                5 => take(&mut bytes, 4)?,
-                _ => return None,
-            };
-            let text = || std::str::from_utf8(value).ok().map(str::to_owned);
-            match key >> 3 {
-                1 => letter.namespace = text()?,
-                2 => letter.kind = text()?,
-                3 => letter.uuid = text()?,
-                6 if !value.is_empty() => letter.object = serde_json::from_slice(value).ok()?,
-                _ => {}
-            }
-        }
-        Some(letter)
+        Some(Self {
+            namespace: envelope.namespace.to_owned(),
+            kind: envelope.kind.to_owned(),
+            uuid: envelope.uuid.to_owned(),
+            object,
+        })
     }
-}
-
-/// The wire type of what has a length before it.
-const LENGTH: u8 = 2;
-
-fn field(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
-    if !bytes.is_empty() {
-        out.push(number << 3 | LENGTH);
-        varint(out, bytes.len() as u64);
-        out.extend_from_slice(bytes);
-    }
-}
-
-fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        // The low seven bits, and the sign that more follow.
-        out.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let (first, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(first & 0x7f) << shift;
-        if first & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
-}
-
-fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
-    let (head, rest) = bytes.split_at_checked(length)?;
-    *bytes = rest;
-    Some(head)
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub(super) struct Opened {
     pub(super) member: MemberId,
     pub(super) endpoint: Endpoint,
     pub(super) protobuf: bool,
+    /// Flows and statistics come as protobuf in the envelope, too, not as JSON.
+    pub(super) bodies: bool,
     /// Changes are wanted as operations.
     pub(super) partial: bool,
     /// What the client brought goes when it does.
@@ -308,7 +310,7 @@ impl Session {
         if self.replies.front().is_some_and(|reply| reply.behind == 0) {
             return self.reply(agent, out);
         }
-        let form = edit::form(self.client.protobuf, self.client.partial);
+        let form = edit::form(&self.client);
         if let Some(item) = agent.feed.next(member) {
             for reply in &mut self.replies {
                 reply.behind = reply.behind.saturating_sub(1);
@@ -386,7 +388,7 @@ impl Session {
 
     fn begin_graph(&mut self, text: GraphText, envelope: &Envelope<'_>) -> Step {
         let mut made = Vec::new();
-        envelope.open(&mut made, false, 0);
+        envelope.open(&mut made);
         self.sending = Some(Sending { first: true, made: made.into(), at: 0, then: Some(text) });
         Step::Done
     }

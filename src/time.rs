@@ -53,6 +53,13 @@ impl Tick {
         Self(self.0.saturating_add(micros))
     }
 
+    /// The next whole second, this moment if it is one. What has time waits for it, so that
+    /// several things wake the process once.
+    #[must_use]
+    pub const fn whole(self) -> Self {
+        Self(self.0.div_ceil(1_000_000).saturating_mul(1_000_000))
+    }
+
     /// This moment minus `micros` microseconds, at least zero.
     #[must_use]
     pub const fn minus(self, micros: u64) -> Self {

@@ -285,7 +285,9 @@ fn a_flood_of_connections_leaves_memory_answers_and_the_living_flow_alone() {
 #[test]
 fn an_idle_agent_hardly_ever_wakes() {
     let Some(lab) = Lab::new() else { return };
-    let agent = lab.start(&["-i", "va"]);
+    // Something happens in the namespaces of other tests.
+    let config = lab.file("idle.conf", "[netns]\ndiscovery = no\n");
+    let agent = lab.start(&["-i", "va", "-c", &config]);
     until(|| capturing(&agent, "va").then_some(()), || "capture".into());
     let wakes = || agent.figure("voluntary_ctxt_switches");
     let (before, start) = (wakes(), Instant::now());

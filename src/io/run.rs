@@ -430,7 +430,8 @@ impl Loop {
     }
 
     fn each_second(&mut self, now: Tick) {
-        self.next_second = now.plus(1_000_000);
+        // The flow table's clock ticks at whole seconds, too.
+        self.next_second = now.plus(1).whole();
         self.captures.poll_statistics(now, &mut self.agent.counters);
         self.probes.poll_statistics(&mut self.agent);
         self.clients.expire(self.poll.registry(), &mut self.agent, now);

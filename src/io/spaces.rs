@@ -128,7 +128,7 @@ impl Spaces {
             scanned: Tick(0),
             retries: 0,
             timers: now.tick,
-            inquiry: now.tick.plus(INQUIRY),
+            inquiry: now.tick.plus(INQUIRY).whole(),
             interval: 0,
             denied: false,
             sockets: settings.sockets_shown.then(Sockets::new),
@@ -191,7 +191,7 @@ impl Spaces {
             }
         }
         if now.tick >= self.inquiry {
-            self.inquiry = now.tick.plus(INQUIRY);
+            self.inquiry = now.tick.plus(INQUIRY).whole();
             agent.spaces.inquire_all();
         }
         self.ask_drivers(agent);
@@ -288,7 +288,7 @@ impl Spaces {
     /// Looks into the folders: what is new is to be opened, what is gone is let go of.
     fn look(&mut self, agent: &mut Agent, now: Tick) {
         self.scanned = now;
-        self.scan = Some(now.plus(CHECK));
+        self.scan = Some(now.plus(CHECK).whole());
         let mut found: HashMap<Identity, Vec<PathBuf>> = HashMap::new();
         for folder in &self.folders {
             if let Some(inotify) = &self.inotify
@@ -418,7 +418,7 @@ impl Spaces {
         if let Some(identity) = identity {
             self.known.insert(identity, key);
         }
-        let refresh = now.tick.plus(self.refresh_of(key));
+        let refresh = now.tick.plus(self.refresh_of(key)).whole();
         if let Some(entry) = self.entries.get_mut(at) {
             let neighbours = now.tick.plus(NEIGHBOURS / 2);
             *entry =
@@ -446,7 +446,7 @@ impl Spaces {
 
     /// What is due by the clock, in every namespace.
     fn expire(&mut self, agent: &mut Agent, changes: &mut Vec<Change>, now: Clock) {
-        let mut next = now.tick.plus(CHECK);
+        let mut next = now.tick.plus(CHECK).whole();
         let (home, others) = (self.refresh_of(HOME), self.interval.max(1_000_000));
         for entry in self.entries.iter_mut().flatten() {
             let mut counters = std::mem::take(&mut agent.counters);
@@ -457,7 +457,7 @@ impl Spaces {
                 // A kernel that is busy with a dump refuses; the next time will do.
                 let _ = entry.watch.refresh_all();
                 let period = if entry.key == HOME { home } else { others };
-                entry.refresh = now.tick.plus(period);
+                entry.refresh = now.tick.plus(period).whole();
             }
             if now.tick >= entry.neighbours {
                 let mut sink = follower(entry.key, agent, changes, now);

@@ -6,6 +6,7 @@ this script runs itself with that Python. Everything happens in network namespac
 and removes. Needs root, ip and curl; without them, or without the package, it says so and passes.
 """
 import atexit
+import http.server
 import json
 import os
 import re
@@ -191,7 +192,10 @@ for number, space in ((1, vm1), (2, vm2)):
     ip("-n", space, "addr", "add", f"10.77.0.{number}/24", "dev", "eth0")
     ip("-n", space, "link", "set", "eth0", "up")
 
-agent = Agent()
+config = os.path.join(folder, "quick.conf")
+with open(config, "w") as file:
+    file.write("[flow]\nupdate = 1\n")
+agent = Agent("-c", config)
 rest = RESTClient(ADDRESS)
 lookup = rest.lookup
 
@@ -308,6 +312,70 @@ check("DELETE gives text", rest.capture_delete(later.uuid) == b"")
 refused("deleted is deleted", lambda: rest.capture_delete(later.uuid),
         f"Capture '{later.uuid}' not found")
 
+# Captures that send elsewhere what they see.
+collector = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+collector.bind(("127.0.0.1", 0))
+collector.settimeout(10)
+away = rest.capture_create(f"G.V().Has('Name', 'veth2')", name="away", target_type="netflowv5",
+                           target=f"127.0.0.1:{collector.getsockname()[1]}")
+until("it is active", lambda: lookup(f"G.V().Has('Captures.ID', '{away.uuid}').Count()") == 1)
+inside(vm1, "ping", "-c", "2", "-i", "0.2", "-q", "10.77.0.2", stdout=subprocess.DEVNULL)
+records = []
+try:
+    while not any(r[0:8] == bytes([10, 77, 0, 1, 10, 77, 0, 2]) and r[38] == 1 for r in records):
+        datagram = collector.recv(2048)
+        version, count = datagram[1], int.from_bytes(datagram[2:4], "big")
+        check("NetFlow version 5", version == 5 and len(datagram) == 24 + 48 * count, datagram)
+        records += [datagram[24 + 48 * n:72 + 48 * n] for n in range(count)]
+    check("packets and bytes of IP", any(int.from_bytes(r[16:20], "big") >= 1 for r in records))
+except TimeoutError:
+    check("NetFlow comes", False, records)
+check("its flows are kept elsewhere", lookup("G.Flows().Has('CaptureName', 'away').Count()") == 0)
+rest.capture_delete(away.uuid)
+mirror = socket.socket(socket.AF_INET, socket.SOCK_RAW, 47)
+mirror.settimeout(10)
+away = rest.capture_create(f"G.V().Has('Name', 'veth2')", target_type="erspanv1",
+                           bpf_filter="icmp", target="127.0.0.1:1")
+until("it is active", lambda: lookup(f"G.V().Has('Captures.ID', '{away.uuid}').Count()") == 1)
+inside(vm1, "ping", "-c", "1", "-q", "10.77.0.2", stdout=subprocess.DEVNULL)
+try:
+    packet = mirror.recv(2048)
+    check("ERSPAN in GRE", packet[20:24] == b"\x10\x00\x88\xbe" and b"\x0a\x4d\x00\x01" in packet,
+          packet)
+except TimeoutError:
+    check("ERSPAN comes", False)
+rest.capture_delete(away.uuid)
+refused("a target needs an address", lambda: rest.capture_create("G.V()", target_type="netflowv5"),
+        "Target")
+
+# A capture file.
+pcap = os.path.join(folder, "import.pcap")
+frame = bytes.fromhex("020000000002020000000001080045000020000100004011") + b"\0\0" + \
+    bytes([192, 0, 2, 1, 192, 0, 2, 2]) + bytes.fromhex("15b30035000c0000") + b"abcd"
+with open(pcap, "wb") as file:
+    file.write(bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000"))
+    now = int(time.time())
+    file.write(now.to_bytes(4, "little") + bytes(4) + len(frame).to_bytes(4, "little") * 2 + frame)
+sent = subprocess.run(["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--data-binary",
+                       f"@{pcap}", "-H", "Content-Type: application/vnd.tcpdump.pcap",
+                       f"http://{ADDRESS}/api/pcap"], capture_output=True).stdout
+check("a capture file is taken", sent == b"202", sent)
+check("its packets are flows", lookup("G.Flows().Has('Network.A', '192.0.2.1').Values('Transport.A')")
+      == [5555])
+status, _, body = curl("-X", "POST", f"http://{ADDRESS}/api/pcap", "-H",
+                       "Content-Type: application/octet-stream", data="no capture file")
+check("what is none is refused", status in (400, 415), body)
+
+# What goes by itself.
+status, _, body = curl("-X", "POST", f"http://{ADDRESS}/api/capture", "-H", "X-Resource-TTL: 1s",
+                       data='{"GremlinQuery": "G.V().Has(\'Name\', \'nowhere\')"}')
+check("a resource with a time to live", status == 201, body)
+until("goes when it is over", lambda: json.loads(body)["UUID"] not in
+      json.loads(curl(f"http://{ADDRESS}/api/capture")[2]))
+status, _, body = curl("-X", "POST", f"http://{ADDRESS}/api/capture", "-H", "X-Resource-TTL: soon",
+                       data='{"GremlinQuery": "G.V()"}')
+check("a time that is none", status == 400 and body.startswith("invalid ttl: "), body)
+
 # --- The seed's subscriber to flows -------------------------------------------------------------
 script = textwrap.dedent(open(os.path.join(here, "skydive", "seed_flows.py")).read())
 script = script.replace("/tmp/flows", os.path.join(folder, "flows"))
@@ -380,6 +448,33 @@ rest.alert_delete(alert.uuid)
 narrow = Listener("narrow", "/ws/subscriber", sync=True, filter="G.V().Has('Type', 'netns').SubGraph()")
 reply = until("a filtered sync", lambda: narrow.got(lambda m: m["Type"] == "SyncReply"))[0]
 check("gives what matches", {n["Metadata"]["Type"] for n in reply["Obj"]["Nodes"] or []} == {"netns"})
+
+# An alert that tells a server.
+posted = []
+
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+server = http.server.HTTPServer(("127.0.0.1", 0), Receiver)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+alert = rest.alert_create(f"http://127.0.0.1:{server.server_address[1]}/hook",
+                          "G.V().Has('Name', 'vb0').Values('Name')", "duration:1s")
+time.sleep(0.1)
+ip("link", "add", "vb0", "type", "veth", "peer", "name", "vb1")
+message = until("an alert is posted", lambda: posted)
+check("with its reason", message and message[0]["UUID"] == alert.uuid
+      and message[0]["ReasonData"] == ["vb0"], message)
+ip("link", "del", "vb0")
+refused("no programs are run", lambda: rest.alert_create("file:///bin/true", "G.V()"), "Action")
+rest.alert_delete(alert.uuid)
 
 # --- Publishing ---------------------------------------------------------------------------------
 published = os.path.join(folder, "publish.json")

@@ -102,5 +102,24 @@ expect "empty line" 'uptime' "$(echo | nc -w1 -u 127.0.0.1 5644)"
 expect "flows of this very talk" '"dport":5644' "$(echo r 2 flows proto=udp | nc -w1 -u 127.0.0.1 5644)"
 expect "ctl" '"flows":' "$(target/release/portolan ctl status)"
 
+# The map.
+answer=$(curl -s -H 'Content-Type: application/json' -d '{"GremlinQuery": "G.V().Count()"}' 127.0.0.1:8082/api/topology)
+expect "a query over HTTP" '^[1-9][0-9]*$' "$answer"
+expect "a query on the command line" '"lo"' "$(target/release/portolan query "G.V().Values('Name')")"
+expect "a drawing" '^digraph g' "$(curl -s -H 'Accept: text/vnd.graphviz' 127.0.0.1:8082/api/topology)"
+answer=$(curl -s -H 'Content-Type: application/json' -d @- 127.0.0.1:8082/api/capture <<'EOF'
+{"GremlinQuery": "G.V().Has('Name', 'lo')", "BPFFilter": "icmp"}
+EOF
+)
+expect "a capture" '"UUID":"[0-9a-f-]{36}"' "$answer"
+id=$(grep -oE '[0-9a-f]{8}-[0-9a-f-]{27}' <<<"$answer" | head -1)
+ping -c 2 -i 0.2 -q 127.0.0.1 >/dev/null
+sleep 1
+flows=$(target/release/portolan query "G.Flows().Has('Application', 'ICMPv4').Values('Metric.ABPackets')")
+expect "its flows, each packet once" '2' "$flows"
+expect "captures by UDP" "$id" "$(echo r 4 captures | nc -w1 -u 127.0.0.1 5644)"
+curl -s -X DELETE "127.0.0.1:8082/api/capture/$id"
+expect "deleted" '^[{][}]' "$(curl -s 127.0.0.1:8082/api/capture)"
+
 echo "quickstart: $passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -22,6 +22,8 @@ Portolan starts now; Ctrl-C stops it. In another terminal${SUDO:+ (as root, or w
   echo '{"command": "top"}' | nc -NU $own            who moves most
   echo r 1 help | nc -w1 -u 127.0.0.1 5644           the management port
   $binary ctl top of=port                            the same without nc
+  $binary query "G.V().Has('Type', 'bridge').Out()"    the map: namespaces, interfaces, links
+  curl -s -H 'Content-Type: application/json' -d '{"GremlinQuery": "G.V().Count()"}' 127.0.0.1:8082/api/topology
   $binary read FILE.pcap                             flows of a capture file
 
 EOF

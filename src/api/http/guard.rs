@@ -128,7 +128,10 @@ fn check_type(request: &Request) -> Result<(), Refused> {
     if fits && types.next().is_none() {
         return Ok(());
     }
-    Err(Refused::Origin(Bad { status: 415, text: "Unsupported Media Type: application/json" }))
+    Err(Refused::Origin(Bad {
+        status: 415,
+        text: "Unsupported Media Type: send it as application/json",
+    }))
 }
 
 const PCAP: [&str; 3] =

@@ -18,7 +18,7 @@ use crate::wire::link::LinkType;
 use super::Agent;
 use super::agent::{Cursor, Reply};
 use super::command::{Failure, Page};
-use super::feed::Message;
+use super::feed::{CAPTURE, Message};
 use super::flow_news::News;
 use super::resources::Kind;
 use super::resources::capture::{Capture, Target};
@@ -362,11 +362,13 @@ impl Agent {
         rows
     }
 
-    /// Tells those who listen that a capture came or went.
+    /// Tells those who listen that a capture came, changed or went.
     pub(super) fn tell_capture(&mut self, kind: &'static str, id: &str) {
-        if let Some(known) = self.orders.resources.get(Kind::Capture, id) {
+        if let Some(known) = self.orders.resources.get(Kind::Capture, id)
+            && self.feed.wants(CAPTURE)
+        {
             let mut json = Vec::new();
-            known.members().write(&mut json);
+            self.resource_shown(known).write(&mut json);
             self.feed.publish(Message::Capture { kind, json: json.into() });
         }
     }
@@ -455,8 +457,9 @@ impl Agent {
         attachment.table = Some(table);
         attachment.state = State::Active;
         attachment.since = now;
-        let node = Rc::clone(&attachment.node);
+        let (node, capture) = (Rc::clone(&attachment.node), Rc::clone(&attachment.capture));
         self.tell_node(&node);
+        self.tell_capture("NodeUpdated", &capture);
         true
     }
 
@@ -465,8 +468,9 @@ impl Agent {
         self.close_table(place);
         if let Some(attachment) = self.attachments.get_mut(place) {
             attachment.state = State::Failed(why);
-            let node = Rc::clone(&attachment.node);
+            let (node, capture) = (Rc::clone(&attachment.node), Rc::clone(&attachment.capture));
             self.tell_node(&node);
+            self.tell_capture("NodeUpdated", &capture);
         }
     }
 

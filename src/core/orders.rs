@@ -317,7 +317,8 @@ impl Agent {
         }
     }
 
-    fn resource_shown(&self, resource: &Resource) -> Map {
+    /// The members of a resource as they are shown.
+    pub(super) fn resource_shown(&self, resource: &Resource) -> Map {
         let mut members = resource.members();
         if let Body::Capture(_) = &resource.body {
             members.set("Count", self.attachments.active(&resource.id) as u64);

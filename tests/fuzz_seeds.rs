@@ -97,6 +97,11 @@ fn websocket_seeds_pass() {
 }
 
 #[test]
+fn json_body_seeds_pass() {
+    over_seeds("json_body", checks::json_body);
+}
+
+#[test]
 fn gremlin_seeds_pass() {
     over_seeds("gremlin", checks::gremlin);
 }

@@ -11,8 +11,10 @@ use portolan::capture::store::Settings as Probe;
 use portolan::capture::{Store, protobuf};
 use portolan::config::Settings;
 use portolan::core::Agent;
-use portolan::core::agent::{Facts, Host, Usage};
+use portolan::core::agent::{Facts, Host, Reply, Usage};
 use portolan::core::auth::{Caller, Right};
+use portolan::core::command::Command;
+use portolan::core::resources::{Kind, Resources};
 use portolan::query::{Query, Run, World};
 use portolan::source::Frame;
 use portolan::source::file::Reader;
@@ -253,6 +255,34 @@ pub(crate) fn gremlin(input: &[u8]) {
         Ok::<_, portolan::query::Error>(out)
     };
     assert_eq!(answer(1), answer(usize::MAX));
+}
+
+/// A kind of resource in one byte, and the body that a client sends to make or to patch one: what
+/// is taken can be listed, survives a restart and can be deleted.
+pub(crate) fn json_body(input: &[u8]) {
+    let Some((kind, body)) = input.split_first() else { return };
+    let Ok(json) = serde_json::from_slice::<serde_json::Value>(body) else { return };
+    let (kind, ..) = Kind::ALL[usize::from(*kind) % Kind::ALL.len()];
+    let (mut agent, caller) = (agent(), Caller { right: Right::Admin });
+    for id in ["a", "b"] {
+        let metadata = serde_json::json!({"Name": id, "Type": "veth", "IfIndex": 7});
+        let node = serde_json::json!({"ID": id, "Metadata": metadata});
+        let made = Command::ResourceCreate { kind: Kind::Node, json: node, ttl: None };
+        assert!(agent.run(made, &caller).is_ok());
+    }
+    let patch = Command::ResourcePatch { kind: Kind::Node, id: "a".into(), patch: json.clone() };
+    let _ = agent.run(patch, &caller);
+    let made = agent.run(Command::ResourceCreate { kind, json, ttl: Some(1) }, &caller);
+    let Ok(Reply::Value(made)) = made else { return };
+    let mut out = Vec::new();
+    made.write(&mut out);
+    assert!(serde_json::from_slice::<serde_json::Value>(&out).is_ok());
+    assert!(agent.run(Command::Resources { kind }, &caller).is_ok());
+    let file = agent.orders.resources.save(&[]);
+    assert!(Resources::default().load(&file).is_ok());
+    let id = |name| made.as_map().and_then(|map| map.text(name)).map(str::to_owned);
+    let id = id("UUID").or_else(|| id("ID")).unwrap_or_default();
+    assert!(agent.run(Command::ResourceDelete { kind, id }, &caller).is_ok());
 }
 
 /// Messages from the kernel.

@@ -1,37 +1,16 @@
 //! Proves that a packet of a capture's flow that exists allocates nothing: an allocator that
 //! counts.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use portolan::capture::Store;
 use portolan::capture::store::Settings;
 use portolan::source::Frame;
 use portolan::time::{Clock, Tick};
 use portolan::wire::link::VlanTag;
 
-struct Counting;
+#[path = "support/heap.rs"]
+mod heap;
 
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: hands everything through to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get().wrapping_add(1)));
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use heap::allocations;
 
 /// A TCP segment from port `n`, in VXLAN or not.
 fn frame(n: u16, tunnelled: bool) -> Vec<u8> {
@@ -63,12 +42,12 @@ fn packets_of_existing_flows_allocate_nothing_nor_does_looking_after_them() {
     let clock = Clock::default();
     store.frames(table, &frames, &clock, &mut ());
     let flows = store.len();
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     for round in 1..20 {
         store.frames(table, &frames, &clock, &mut ());
         while store.advance(round * 10_000, 64, &mut ()) {}
     }
-    assert_eq!(ALLOCATIONS.get().wrapping_sub(before), 0);
+    assert_eq!(allocations().wrapping_sub(before), 0);
     assert_eq!(store.len(), flows);
     assert!(flows >= 500);
 }

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use portolan::capture::flow::Flow;
 use portolan::capture::store::{Settings, Sink, Store};
@@ -20,15 +20,10 @@ use portolan::source::file::Reader;
 use portolan::time::Clock;
 use portolan::wire::layers::Layers;
 
-fn captures() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let found = root.join("../shared/pcaps/ndpi");
-    if !found.join("captures.tsv").is_file() {
-        eprintln!("skipped: no captures at {}", found.display());
-        return None;
-    }
-    Some(found)
-}
+#[path = "support/captures.rs"]
+mod captures;
+
+use captures::captures;
 
 /// What a capture came to.
 #[derive(Default)]

@@ -1,8 +1,5 @@
 //! Proves that a packet of a flow that exists allocates nothing: an allocator that counts.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use portolan::core::engine::Engine;
 use portolan::counters::Counters;
 use portolan::flow::{Limits, Seed, Sight, Table, Timeouts, Totals};
@@ -10,28 +7,10 @@ use portolan::source::Frame;
 use portolan::time::Tick;
 use portolan::wire::decode::{Datagram, Fragment, Packet, Tcp, Transport, Tuple};
 
-struct Counting;
+#[path = "support/heap.rs"]
+mod heap;
 
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: hands everything through to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get().wrapping_add(1)));
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use heap::allocations;
 
 fn packet(n: u16, fragment: Fragment) -> Packet {
     let mut packet = Packet::default();
@@ -64,7 +43,7 @@ fn packets_of_existing_flows_allocate_nothing_nor_does_displacing_flows() {
     for n in 0..1_000 {
         put(&mut table, n, Fragment::Whole);
     }
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     for round in 0..20 {
         for n in 0..1_000 {
             put(&mut table, n, Fragment::Whole);
@@ -76,7 +55,7 @@ fn packets_of_existing_flows_allocate_nothing_nor_does_displacing_flows() {
     for n in 1_000..20_000 {
         put(&mut table, n, Fragment::Whole);
     }
-    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!(allocations() - before, 0);
     assert_eq!(table.len(), 1_000);
 }
 
@@ -107,11 +86,11 @@ fn the_way_from_frame_to_flow_allocates_nothing() {
         .collect();
     // The first round makes the flows: as many as there may be, so the rest displace each other.
     engine.frames(&frames, &mut counters, &mut ());
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     for round in 1..20 {
         engine.frames(&frames, &mut counters, &mut ());
         engine.advance(Tick(round * 100_000), 64, &mut counters, &mut ());
     }
-    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!(allocations() - before, 0);
     assert_eq!((engine.flows.len(), counters.decode_errors), (1_000, 20));
 }

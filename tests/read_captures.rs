@@ -12,24 +12,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use portolan::source::file::Reader;
 use portolan::wire::decode::{Packet, Tuple};
 
+#[path = "support/captures.rs"]
+mod captures;
+
+use captures::captures;
+
 type End = (IpAddr, u16);
 /// Protocol and both ends, in an order that doesn't depend on the direction.
 type Conversation = (u8, End, End);
-
-fn captures() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let found = root.join("../shared/pcaps/ndpi");
-    if !found.join("captures.tsv").is_file() {
-        eprintln!("skipped: no captures at {}", found.display());
-        return None;
-    }
-    Some(found)
-}
 
 /// The rows of a table, split into columns, without the heading.
 fn rows(path: &Path) -> Vec<Vec<String>> {

@@ -666,7 +666,11 @@ fn status_names_the_agent_and_what_was_lost() {
         ("nothing", "\"\""),
         ("capture_promiscuous", "false"),
     ] {
-        assert_eq!(ask(&format!("GET /api/config/{key}"), "", &mut agent).text(), value, "{key}");
+        assert_eq!(
+            ask(&format!("GET /api/config/{key}"), "", &mut agent).text(),
+            format!("{value}\n"),
+            "{key}"
+        );
     }
 }
 

@@ -87,7 +87,7 @@ fn a_pipeline_is_answered_the_same_wherever_it_is_cut() {
         let answers = web.answers(&["GET", "POST", "HEAD", "POST", "GET"]);
         let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
         assert_eq!(statuses, [200, 200, 200, 200, 404]);
-        assert_eq!((answers[1].text(), answers[3].text()), ("3", "3"));
+        assert_eq!((answers[1].text(), answers[3].text()), ("3\n", "3\n"));
         assert!(web.answered.is_empty(), "nothing is answered after the end");
     }
 }
@@ -192,7 +192,7 @@ fn each_version_of_http_is_kept_open_or_closed_as_it_asks() {
     web.send(format!("{head}Content-Length: {}\r\n\r\n", QUERY.len()).as_bytes(), &mut agent);
     assert_eq!(web.next("POST").status, 100);
     web.send(QUERY.as_bytes(), &mut agent);
-    assert_eq!(web.next("POST").text(), "0");
+    assert_eq!(web.next("POST").text(), "0\n");
     web.send(b"GET /api HTTP/1.1\r\nHost: localhost\r\n\r\nGET", &mut agent);
     web.finish(&mut agent);
     assert!(web.next("GET").status == 200 && web.closed, "a half-closed client gets its answer");
@@ -644,7 +644,7 @@ fn an_answer_comes_in_the_form_that_is_accepted_or_not_at_all() {
             &mut agent,
         );
         assert_eq!(answer.field("content-type"), Some("application/json; charset=UTF-8"));
-        assert_eq!(answer.text(), "2");
+        assert_eq!(answer.text(), "2\n");
     }
 }
 
@@ -657,7 +657,7 @@ fn status_names_the_agent_and_what_was_lost() {
     assert_eq!((&own["IsConnected"], &own["Port"]), (&true.into(), &8_082.into()));
     assert_eq!(status["Alerts"]["IsMaster"], true);
     assert_eq!(status["Counters"]["http_refused_host"], 1);
-    assert_eq!(ask("GET /api/workflow", "", &mut agent).text(), "{}");
+    assert_eq!(ask("GET /api/workflow", "", &mut agent).text(), "{}\n");
     for (key, value) in [
         ("host_id", "\"Router1\""),
         ("flows.idle", "30"),
@@ -666,7 +666,11 @@ fn status_names_the_agent_and_what_was_lost() {
         ("nothing", "\"\""),
         ("capture_promiscuous", "false"),
     ] {
-        assert_eq!(ask(&format!("GET /api/config/{key}"), "", &mut agent).text(), value, "{key}");
+        assert_eq!(
+            ask(&format!("GET /api/config/{key}"), "", &mut agent).text(),
+            format!("{value}\n"),
+            "{key}"
+        );
     }
 }
 
@@ -715,4 +719,23 @@ fn every_operation_that_is_described_answers_as_described() {
         }
     }
     assert!(count >= 9, "{count}");
+}
+
+#[test]
+fn every_json_text_ends_with_one_newline() {
+    let mut agent = agent();
+    star(&mut agent, 60);
+    let queries = ["G", "G.V()", "G.V().Count()", "G.V().Limit(0)", "G.V().Metrics().Sum()"];
+    let asked =
+        queries.map(|query| ("POST /api/topology", format!(r#"{{"GremlinQuery":"{query}"}}"#)));
+    let paths = ["", "/topology", "/status", "/config/x", "/capture", "/node", "/openapi.json"];
+    let looked = paths.map(|path| (format!("GET /api{path}"), String::new()));
+    let looked = looked.iter().map(|(head, body)| (head.as_str(), body.clone()));
+    for (head, body) in asked.into_iter().chain(looked) {
+        let answer = ask(head, &body, &mut agent);
+        let text = answer.text();
+        assert!(text.ends_with('\n') && !text.ends_with("\n\n"), "{head} {body}: {text}");
+        answer.json();
+    }
+    assert_eq!(ask("POST /api/topology", "null", &mut agent).status, 204);
 }

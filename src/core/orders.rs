@@ -13,7 +13,7 @@ use super::Agent;
 use super::agent::Reply;
 use super::command::Failure;
 use super::resources::members::Members;
-use super::resources::rule::check_node;
+use super::resources::rule::{check_edge, check_node};
 use super::resources::{Body, FILE, Kind, Refused, Resource, Resources, patch};
 
 /// Milliseconds after a change until it is saved: several changes are saved together.
@@ -55,7 +55,10 @@ impl Agent {
         let resource = Resource { id: Rc::clone(&id), body, created: now, expires };
         let shown = resource.members();
         if let Body::Injection(injection) = &resource.body {
-            // What cannot be sent is not kept.
+            // What cannot be sent is not kept, and what cannot be kept is not sent.
+            if self.orders.resources.is_full(kind) {
+                return Err(Failure::Limit);
+            }
             self.inject(injection)?;
         }
         self.orders.resources.add(resource).map_err(|refused| match refused {
@@ -375,9 +378,7 @@ impl Agent {
             id if id.is_empty() => Err(format!("{name}: is missing")),
             id => Ok(Id::from(id)),
         };
-        if element.metadata.text("RelationType").is_none_or(str::is_empty) {
-            return Err("Metadata: RelationType is missing".to_owned());
-        }
+        check_edge(&element.metadata)?;
         Ok(Edge { parent: end("Parent")?, child: end("Child")?, element })
     }
 

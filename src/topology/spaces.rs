@@ -448,6 +448,7 @@ impl Spaces {
 
     /// Makes the nodes of namespaces that have none, and keeps that of the host up to date.
     fn show_roots(&mut self, graph: &mut Graph, now: i64, random: &mut dyn FnMut() -> [u8; 16]) {
+        let host_lost = self.forget_lost_roots(graph);
         let mut host_id = self.host_node().map(Rc::clone);
         let (host, origin) = (&self.host, &self.origin);
         for space in self.slots.iter_mut().flatten().filter(|space| space.root.is_none()) {
@@ -482,6 +483,15 @@ impl Spaces {
             host_id = host_id.or_else(|| Some(Rc::clone(&id)));
             space.root = Some(id);
         }
+        if let (true, Some(parent)) = (host_lost, &host_id) {
+            let relation = "ownership";
+            for child in self.slots.iter().flatten().filter_map(|space| space.root.as_ref()) {
+                if child != parent {
+                    let link = Link { parent, child, relation, host, origin };
+                    let _ = graph.link(link, Map::new(), now);
+                }
+            }
+        }
         if std::mem::take(&mut self.machine_changed)
             && let Some(id) = self.host_node()
         {
@@ -490,6 +500,38 @@ impl Spaces {
                     metadata.set(key.to_owned(), value.clone());
                 }
             });
+        }
+    }
+
+    /// Forgets nodes of namespaces that a client has deleted, so that they are made anew: what is
+    /// there stays on the map. `true` if that of the host is among them.
+    fn forget_lost_roots(&mut self, graph: &Graph) -> bool {
+        let mut host_lost = false;
+        for space in self.slots.iter_mut().flatten() {
+            if space.root.as_ref().is_none_or(|root| graph.node(root).is_some()) {
+                continue;
+            }
+            space.root = None;
+            if space.key == HOME {
+                host_lost = true;
+                self.machine_changed = true;
+            }
+            for (ifindex, one) in &mut space.interfaces {
+                mark((space.key, *ifindex), one, Parts::LINK, space.settled, &mut self.work);
+            }
+        }
+        host_lost
+    }
+
+    /// Has the edges drawn again that other interfaces have to this one.
+    fn redraw_towards(&mut self, key: SpaceKey, ifindex: u32) {
+        for space in self.slots.iter_mut().flatten() {
+            for (other, one) in &mut space.interfaces {
+                let is_port = space.key == key && one.link.master == ifindex;
+                if is_port || one.link.parent == ifindex {
+                    mark((space.key, *other), one, Parts::LINK, space.settled, &mut self.work);
+                }
+            }
         }
     }
 
@@ -523,6 +565,8 @@ impl Spaces {
             Value::from(Uuid::named(OID, &[&tid, &one.link.name, one.kind()]).to_string())
         };
         let mut moved = false;
+        // A client may have deleted it; what is there comes back when it changes.
+        let lost = one.node.take_if(|id| graph.node(id).is_none()).is_some();
         if one.node.is_none()
             && let Some(old) = adopt(&mut self.work.departed, key, ifindex, one)
         {
@@ -565,6 +609,9 @@ impl Spaces {
         self.news |= moved;
         if linked {
             self.connect(graph, key, ifindex, now);
+        }
+        if lost {
+            self.redraw_towards(key, ifindex);
         }
     }
 

@@ -157,13 +157,18 @@ impl Answer {
 
     /// Makes the next piece of the body; `false` if it is the last.
     fn make(&mut self, agent: &Agent, made: &mut Vec<u8>) -> bool {
-        match &mut self.source {
+        let more = match &mut self.source {
             Source::Graph(text) => text.write(made, PIECE),
             Source::Query(run, Output::Json) => agent.write_query(run, made, PIECE),
-            Source::Query(run, Output::Dot) => run.write_dot(made, PIECE),
-            Source::Query(run, Output::Pcap) => run.write_pcap(&agent.world(), made, PIECE),
-            Source::Nothing | Source::Waiting(..) => false,
+            Source::Query(run, Output::Dot) => return run.write_dot(made, PIECE),
+            Source::Query(run, Output::Pcap) => return run.write_pcap(&agent.world(), made, PIECE),
+            Source::Nothing | Source::Waiting(..) => return false,
+        };
+        if !more {
+            // JSON texts end with a newline, as Skydive's do.
+            made.push(b'\n');
         }
+        more
     }
 
     /// Lets the query look at more; `true` once the head is known.

@@ -10,6 +10,7 @@ use super::session::Opened;
 use crate::capture::protobuf::Format;
 use crate::core::feed::{CAPTURE, FLOW, Form, GRAPH, Item, Message, STATS};
 use crate::core::publish::{EdgeDraft, Edit, NodeDraft, Patch};
+use crate::core::resources::rule::{check_edge, check_node};
 use crate::topology::graph::{Element, Event, Id};
 use crate::topology::value::{MAX_DEPTH, Map, Value};
 use crate::wire::json;
@@ -33,8 +34,9 @@ pub(super) fn read(letter: &Letter) -> Option<Edit> {
         "Sync" | "SyncReply" => {
             let list =
                 |name: &str| object.get(name).and_then(Json::as_array).map_or(&[][..], |l| l);
-            let nodes = list("Nodes").iter().map(node).collect::<Option<Vec<_>>>()?;
-            let edges = list("Edges").iter().map(edge).collect::<Option<Vec<_>>>()?;
+            // One that is none costs the others nothing.
+            let nodes = list("Nodes").iter().filter_map(node).collect();
+            let edges = list("Edges").iter().filter_map(edge).collect();
             Edit::Replace(nodes, edges)
         }
         _ => return None,
@@ -47,6 +49,15 @@ fn id(object: &Json, name: &str) -> Option<Id> {
 }
 
 fn node(object: &Json) -> Option<NodeDraft> {
+    element(object).filter(|node| check_node(&node.metadata).is_ok())
+}
+
+fn edge(object: &Json) -> Option<EdgeDraft> {
+    let element = element(object).filter(|edge| check_edge(&edge.metadata).is_ok())?;
+    Some(EdgeDraft { element, parent: id(object, "Parent")?, child: id(object, "Child")? })
+}
+
+fn element(object: &Json) -> Option<NodeDraft> {
     let metadata = match object.get("Metadata") {
         None | Some(Json::Null) => Map::new(),
         Some(value) => match Value::of_json(value) {
@@ -57,11 +68,6 @@ fn node(object: &Json) -> Option<NodeDraft> {
     let host = id(object, "Host");
     let created = object.get("CreatedAt").and_then(Json::as_i64).filter(|at| *at > 0);
     Some(NodeDraft { id: id(object, "ID")?, metadata, host, created })
-}
-
-fn edge(object: &Json) -> Option<EdgeDraft> {
-    let element = node(object)?;
-    Some(EdgeDraft { element, parent: id(object, "Parent")?, child: id(object, "Child")? })
 }
 
 fn patches(object: &Json) -> Option<Vec<Patch>> {
@@ -268,9 +274,20 @@ mod tests {
             read(&Letter { namespace, kind: kind.to_owned(), uuid, object })
         };
         assert!(matches!(
-            edit("NodeAdded", r#"{"ID":"a","Metadata":{"x":1}}"#),
+            edit("NodeAdded", r#"{"ID":"a","Metadata":{"Name":"n","Type":"t"}}"#),
             Some(Edit::PutNode(_))
         ));
+        for metadata in [r#"{"Name":"n"}"#, r#"{"Type":"t"}"#, r#"{"Name":"n","Type":"netns"}"#] {
+            for kind in ["NodeAdded", "NodeUpdated"] {
+                let object = format!(r#"{{"ID":"a","Metadata":{metadata}}}"#);
+                assert!(edit(kind, &object).is_none(), "{kind} {object}");
+            }
+        }
+        let bare = r#"{"ID":"e","Parent":"a","Child":"b","Metadata":{"Type":"veth"}}"#;
+        assert!(edit("EdgeAdded", bare).is_none());
+        let sync =
+            edit("Sync", r#"{"Nodes":[{"ID":"a"},{"ID":"b","Metadata":{"Name":"n","Type":"t"}}]}"#);
+        assert!(matches!(sync, Some(Edit::Replace(nodes, _)) if nodes.len() == 1));
         assert!(edit("NodeAdded", r#"{"ID":""}"#).is_none());
         assert!(edit("NodeAdded", r#"{"ID":"a","Metadata":[]}"#).is_none());
         assert!(edit("EdgeAdded", r#"{"ID":"a","Parent":"b"}"#).is_none());

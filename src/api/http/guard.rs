@@ -120,18 +120,19 @@ fn check_type(request: &Request) -> Result<(), Refused> {
     let mut types = request.all("content-type");
     let Some(kind) = types.next() else { return Ok(()) };
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let mut text = "Unsupported Media Type: say Content-Type: application/json";
     let fits = match (request.method, request.raw_path.trim_end_matches('/')) {
         (Method::Post, "/login") => kind == "application/x-www-form-urlencoded" || is_json(&kind),
-        (Method::Post, "/api/pcap") => PCAP.contains(&&*kind) || is_json(&kind),
+        (Method::Post, "/api/pcap") => {
+            text = "Unsupported Media Type: say Content-Type: application/octet-stream";
+            PCAP.contains(&&*kind) || is_json(&kind)
+        }
         _ => is_json(&kind),
     };
     if fits && types.next().is_none() {
         return Ok(());
     }
-    Err(Refused::Origin(Bad {
-        status: 415,
-        text: "Unsupported Media Type: send it as application/json",
-    }))
+    Err(Refused::Origin(Bad { status: 415, text }))
 }
 
 const PCAP: [&str; 3] =

@@ -36,11 +36,13 @@ pub(super) fn query(agent: &mut Agent, caller: &Caller, request: &Request) -> Re
     if request.body.is_empty() {
         return Response::empty(204);
     }
-    let members: serde_json::Map<String, serde_json::Value> =
+    let members: Option<serde_json::Map<String, serde_json::Value>> =
         match serde_json::from_slice(&request.body) {
             Ok(members) => members,
             Err(error) => return Response::text(400, &error.to_string()),
         };
+    // Go's decoder takes null for an object without members.
+    let members = members.unwrap_or_default();
     // Go's decoder takes names in any case.
     let named = members.iter().find(|(name, _)| name.eq_ignore_ascii_case("GremlinQuery"));
     match named.map(|(_, value)| value) {

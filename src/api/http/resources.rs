@@ -186,7 +186,6 @@ fn answer(reply: Result<Reply, Failure>, status: u16, kind: Kind, id: &str) -> R
         Ok(Reply::Value(value)) => {
             let mut body = Vec::new();
             value.write(&mut body);
-            body.push(b'\n');
             Response::json(status, body)
         }
         Ok(_) => Response::text(500, "nothing to show"),

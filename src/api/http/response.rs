@@ -56,9 +56,10 @@ impl Response {
         Self { status, content_type: content_type.into(), headers: Vec::new(), body }
     }
 
-    /// A JSON text.
+    /// A JSON text. It ends with a newline, as Skydive's do.
     #[must_use]
-    pub fn json(status: u16, body: Vec<u8>) -> Self {
+    pub fn json(status: u16, mut body: Vec<u8>) -> Self {
+        body.push(b'\n');
         Self::new(status, JSON, Body::Full(body))
     }
 

@@ -93,14 +93,19 @@ impl Alert {
     }
 }
 
+/// Milliseconds between two looks at an alert, however short a time it asks for.
+const MIN_PERIOD: u64 = 1_000;
+
 fn trigger(text: &str) -> Result<Trigger, String> {
-    let expected = "Trigger: graph or duration:TIME (such as duration:30s) is expected";
+    let expected =
+        || "Trigger: graph or duration:TIME (such as duration:30s) is expected".to_owned();
     match text {
         "" | "graph" => Ok(Trigger::Graph),
         _ => {
             let period = text.strip_prefix("duration:").and_then(duration);
-            let period = period.filter(|millis| *millis >= 1_000).and_then(|m| m.try_into().ok());
-            period.map(Trigger::Period).ok_or_else(|| format!("{expected}, at least one second"))
+            let period =
+                period.filter(|millis| *millis > 0).and_then(|millis| millis.try_into().ok());
+            period.map(|millis: u64| Trigger::Period(millis.max(MIN_PERIOD))).ok_or_else(expected)
         }
     }
 }
@@ -186,6 +191,10 @@ mod tests {
         let empty = parse(&json!({"Expression": ""})).unwrap_err();
         assert_eq!(empty, "Expression: zero value");
         assert!(parse(&json!({"Expression": "function() {}"})).is_err());
-        assert!(parse(&json!({"Expression": "G", "Trigger": "duration:1ms"})).is_err());
+        let often = parse(&json!({"Expression": "G", "Trigger": "duration:500ms"})).unwrap();
+        assert_eq!(often.trigger, Trigger::Period(1_000));
+        for wrong in ["duration:", "duration:0s", "duration:-1s", "duration:1", "never"] {
+            assert!(parse(&json!({"Expression": "G", "Trigger": wrong})).is_err(), "{wrong}");
+        }
     }
 }

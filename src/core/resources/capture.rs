@@ -96,8 +96,11 @@ impl Capture {
         let expression = members.text("GremlinQuery")?;
         let query = super::expression("GremlinQuery", &expression)?;
         let kind = members.text("Type")?;
-        check_kind(&kind)?;
         let filter = members.text("BPFFilter")?;
+        if kind == "ebpf" && !filter.is_empty() {
+            return Err("Type: ebpf capture doesn't support BPF filtering".to_owned());
+        }
+        check_kind(&kind)?;
         Expression::parse(&filter, &BuiltIn)
             .map_err(|error| format!("BPFFilter: Not a valid BPF expression: {error}"))?;
         let header_size = members.int("HeaderSize")?;

@@ -180,7 +180,7 @@ impl Resources {
     /// See [`Refused`].
     pub fn add(&mut self, resource: Resource) -> Result<(), Refused> {
         let kind = resource.body.kind();
-        if self.of(kind).count() >= kind.most() {
+        if self.is_full(kind) {
             return Err(Refused::Full);
         }
         if let Body::Capture(new) = &resource.body
@@ -210,6 +210,12 @@ impl Resources {
     /// The resources of a kind.
     pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Resource> {
         self.all.iter().filter(move |known| known.body.kind() == kind)
+    }
+
+    /// Whether there is no room for one more of a kind.
+    #[must_use]
+    pub fn is_full(&self, kind: Kind) -> bool {
+        self.of(kind).count() >= kind.most()
     }
 
     /// The captures with their ids.

@@ -80,9 +80,7 @@ impl EdgeRule {
     /// The member and what is wrong with it.
     pub fn parse(members: &Members<'_>) -> Result<Self, String> {
         let metadata = members.map("Metadata")?;
-        if metadata.text("RelationType").is_none_or(str::is_empty) {
-            return Err("Metadata: RelationType is missing".to_owned());
-        }
+        check_edge(&metadata)?;
         Ok(Self {
             name: members.text("Name")?,
             description: members.text("Description")?,
@@ -117,6 +115,17 @@ pub fn check_node(metadata: &Map) -> Result<(), String> {
         Some(key) => Err(format!("Metadata: {key} is missing")),
         None => Ok(()),
     }
+}
+
+/// Checks the metadata of an edge that a client makes.
+///
+/// # Errors
+/// The member and what is wrong with it.
+pub fn check_edge(metadata: &Map) -> Result<(), String> {
+    if metadata.text("RelationType").is_none_or(str::is_empty) {
+        return Err("Metadata: RelationType is missing".to_owned());
+    }
+    Ok(())
 }
 
 fn named(name: &str, description: &str) -> Map {

@@ -510,3 +510,29 @@ fn what_others_wrote_into_a_node_stays() {
     let json = lab.json("eth0");
     assert_eq!((&json["MTU"], &json["Captures"]), (&9_000.into(), &serde_json::json!(["one"])));
 }
+
+#[test]
+fn what_a_client_deletes_comes_back_with_its_edges_when_it_changes() {
+    let mut lab = Lab::new();
+    let bridge = || netlink::Link { kind: Some(b"bridge"), ..link(2, "br0") };
+    let port = netlink::Link { master: Some(2), ..veth(3, "veth0", 4, None) };
+    let one = Message::NewLink(bridge());
+    lab.sync(HOME, &[one, Message::NewLink(port), Message::NewLink(veth(4, "veth1", 3, None))]);
+    let inner = lab.add("vm1");
+    lab.sync(inner, &[Message::NewLink(link(1, "lo"))]);
+    let (edges, bridge_id) = (lab.edges(), Rc::clone(&lab.node("br0").id));
+    lab.graph.remove_node(&bridge_id, 5);
+    lab.flush();
+    assert_ne!(lab.edges(), edges);
+    lab.tell(HOME, &[Message::NewLink(netlink::Link { mtu: Some(1_400), ..bridge() })]);
+    lab.flush();
+    assert_eq!(lab.edges(), edges);
+    assert_ne!(lab.node("br0").id, bridge_id);
+    // Nothing would announce a change of a namespace or of the machine.
+    for name in ["vm1", "router1"] {
+        let id = Rc::clone(&lab.node(name).id);
+        lab.graph.remove_node(&id, 6);
+        lab.flush();
+        assert_eq!(lab.edges(), edges, "{name}");
+    }
+}

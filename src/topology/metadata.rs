@@ -312,24 +312,19 @@ const fn mii(status: u8) -> &'static str {
     }
 }
 
-/// Sets a list, or takes it out where it is empty. Items that stay are shared with the list
-/// before: the past costs no more than what changed.
-pub(super) fn put_list(into: &mut Map, key: &'static str, mut items: Vec<Value>) {
+/// Sets a list, or takes it out where it is empty. What stays is shared with the list before: the
+/// past costs no more than what changed.
+pub(super) fn put_list(into: &mut Map, key: &'static str, items: Vec<Value>) {
     if items.is_empty() {
         into.remove(key);
         return;
     }
-    let before = into.get(key).map(Value::items).unwrap_or_default();
-    // Both are in the same order, so that what stays is never far.
-    let mut rest = before.iter();
-    for item in &mut items {
-        let mut ahead = rest.clone();
-        if let Some(same) = ahead.by_ref().take(8).find(|old| *old == item) {
-            *item = same.clone();
-            rest = ahead;
-        }
-    }
-    into.set(key, items);
+    let new = Value::from(items);
+    let new = match into.get(key) {
+        Some(before) => new.sharing(before),
+        None => new,
+    };
+    into.set(key, new);
 }
 
 fn address(mac: &[u8]) -> Option<Value> {

@@ -13,6 +13,16 @@ pub use super::text::Text;
 /// How deep values may nest: what comes from clients is cut there.
 pub const MAX_DEPTH: usize = 16;
 
+/// Items of two versions of a list are in the same order, so that what stays is never farther
+/// away than this.
+const NEAR: usize = 8;
+
+/// Bytes before what is shared: it is counted how often.
+const COUNTERS: usize = 2 * size_of::<usize>();
+
+/// Bytes of a map that is shared, without its members.
+const SHARED_MAP: usize = COUNTERS + size_of::<Map>();
+
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -319,26 +329,64 @@ impl Value {
         }
     }
 
-    /// Lists share items; maps and texts are shared as a whole or not at all.
+    /// The same value, made of pieces of an older one where they are the same: two versions cost
+    /// no more than one of them and what is different.
+    #[must_use]
+    pub fn sharing(self, older: &Self) -> Self {
+        if self == *older {
+            return older.clone();
+        }
+        match (self, older) {
+            (Self::Map(map), Self::Map(older)) => {
+                let mut map = Rc::unwrap_or_clone(map);
+                for (name, value) in map.names.as_slice().iter().zip(&mut map.values) {
+                    if let Some(older) = older.get(name) {
+                        *value = std::mem::replace(value, Self::Null).sharing(older);
+                    }
+                }
+                Self::from(map)
+            }
+            (Self::List(items), Self::List(older)) => {
+                let mut rest = older.iter();
+                let items = items.iter().map(|item| {
+                    let mut ahead = rest.clone();
+                    if let Some(same) = ahead.by_ref().take(NEAR).find(|older| *older == item) {
+                        rest = ahead;
+                        return same.clone();
+                    }
+                    match rest.as_slice().first() {
+                        Some(older) => item.clone().sharing(older),
+                        None => item.clone(),
+                    }
+                });
+                Self::List(items.collect())
+            }
+            (value, _) => value,
+        }
+    }
+
     fn weight_beside(&self, newer: &Self) -> usize {
         match (self, newer) {
             (Self::Text(old), Self::Text(new)) if old.is_shared_with(new) => 0,
-            (Self::Map(old), Self::Map(new)) if Rc::ptr_eq(old, new) => 0,
+            (Self::Map(old), Self::Map(new)) => {
+                if Rc::ptr_eq(old, new) {
+                    return 0;
+                }
+                old.weight_beside(new).saturating_add(SHARED_MAP)
+            }
             (Self::List(old), Self::List(new)) => {
                 if Rc::ptr_eq(old, new) {
                     return 0;
                 }
-                let own = old.len().saturating_mul(size_of::<Self>()).saturating_add(16);
-                // Both are in the same order, so that what stays is never far.
+                let own = size_of_val(&**old).saturating_add(COUNTERS);
                 let mut rest = new.iter();
                 let items = old.iter().map(|item| {
                     let mut ahead = rest.clone();
-                    if ahead.by_ref().take(8).any(|other| item.weight_beside(other) == 0) {
+                    if ahead.by_ref().take(NEAR).any(|other| item.weight_beside(other) == 0) {
                         rest = ahead;
-                        0
-                    } else {
-                        item.weight()
+                        return 0;
                     }
+                    rest.as_slice().first().map_or_else(|| item.weight(), |o| item.weight_beside(o))
                 });
                 items.fold(own, usize::saturating_add)
             }
@@ -351,10 +399,10 @@ impl Value {
             Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) => 0,
             Self::Text(text) => text.weight(),
             Self::List(items) => {
-                let own = items.len().saturating_mul(size_of::<Self>()).saturating_add(16);
+                let own = size_of_val(&**items).saturating_add(COUNTERS);
                 items.iter().map(Self::weight).fold(own, usize::saturating_add)
             }
-            Self::Map(map) => map.weight().saturating_add(40),
+            Self::Map(map) => map.weight().saturating_add(SHARED_MAP),
         }
     }
 }
@@ -491,7 +539,7 @@ mod tests {
         let old = Map::new().with("A", list(100)).with("B", "text");
         let bare = Map::new().with("A", 1_i64).with("B", 2_i64).weight();
         assert_eq!(old.weight_beside(&old.clone()), bare);
-        assert!(old.weight() > 100 * 100);
+        assert!(old.weight() > 100 * 80);
         // One item of the list gives way to another.
         let mut items = old.get("A").unwrap().items().to_vec();
         items[50] = Value::from(Map::new().with("Name", "new"));
@@ -499,6 +547,28 @@ mod tests {
         let weight = old.weight_beside(&newer);
         assert!(weight > bare + 90 && weight < bare + 100 * 24 + 400, "{weight}");
         assert_eq!(old.weight_beside(&Map::new()), old.weight());
+    }
+
+    #[test]
+    fn a_new_version_is_made_of_what_stays() {
+        let route = |prefix: &str| {
+            let hop = Map::new().with("IfIndex", 7_i64).with("Priority", 256_i64);
+            let hops = Vec::from([Value::from(hop)]);
+            Value::from(Map::new().with("NextHops", hops).with("Prefix", prefix))
+        };
+        let table = |routes: &[&str]| {
+            let routes: Vec<Value> = routes.iter().map(|prefix| route(prefix)).collect();
+            Map::new().with("T", Vec::from([Value::from(Map::new().with("Routes", routes))]))
+        };
+        let (old, new) = (table(&["a", "b", "c"]), table(&["a", "n", "b", "d", "c"]));
+        let shared = new.get("T").unwrap().clone().sharing(old.get("T").unwrap());
+        assert_eq!(Some(&shared), new.get("T"));
+        let shared = Map::new().with("T", shared);
+        // The list of routes, what holds it, and no route.
+        let own = old.weight_beside(&shared);
+        let lists = 3 * 24 + 16 + 24 + 16 + 24 + 40 + 24;
+        assert_eq!(own, lists);
+        assert!(shared.weight_beside(&old) < new.weight() / 2 + lists);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::ops::Deref;
+use std::rc::Rc;
 
 use crate::time::Clock;
 use crate::wire::netlink::{self, BondPort, Function, LinkStatistics};
@@ -63,7 +64,7 @@ pub(super) struct Interface {
     /// Its node, once it has one.
     pub(super) node: Option<Id>,
     /// Its edges, as far as this end of them knows of them.
-    pub(super) edges: Vec<Id>,
+    pub(super) edges: Box<[Id]>,
     pub(super) seen: Round,
     /// What is not shown yet.
     pub(super) dirty: Parts,
@@ -82,7 +83,8 @@ pub(super) struct Interface {
     pub(super) neighbours: Sorted<IpAddr, Neighbour>,
     pub(super) forwarding: Sorted<ForwardingKey, Neighbour>,
     pub(super) routes: Sorted<RouteKey, RouteFacts>,
-    pub(super) card: Card,
+    /// One for all interfaces whose drivers say the same.
+    pub(super) card: Rc<Card>,
     pub(super) metric: Option<Box<Metric>>,
 }
 

@@ -20,6 +20,7 @@ const MAX_GROUPS: usize = 64;
 /// What interfaces have in common.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
+    cards: Vec<Rc<Card>>,
     flags: Vec<(u32, Value)>,
     features: Vec<Value>,
     groups: Vec<(Group, Value)>,
@@ -29,6 +30,22 @@ pub(super) struct Shared {
 type Group = ([u8; 6], Option<IpAddr>, u16, u8, u16);
 
 impl Shared {
+    /// What a driver says, once for all that say the same.
+    pub(super) fn card(&mut self, card: Card) -> Rc<Card> {
+        if let Some(known) = self.cards.iter().find(|known| ***known == card) {
+            return Rc::clone(known);
+        }
+        let new = Rc::new(card);
+        // Drivers change their mind: what no interface has any more makes room.
+        if self.cards.len() >= MAX_SHARED {
+            self.cards.retain(|known| Rc::strong_count(known) > 1);
+        }
+        if self.cards.len() < MAX_SHARED {
+            self.cards.push(Rc::clone(&new));
+        }
+        new
+    }
+
     /// The map of features, once for all that have the same.
     pub(super) fn features(&mut self, of: &[(Rc<str>, bool)]) -> Value {
         let same = |known: &Value| {

@@ -316,6 +316,7 @@ impl Spaces {
                 card.features = Some(shared.features(&facts.features));
             }
         }
+        let card = self.shared.card(card);
         let parts = if first {
             Parts::ALL
         } else if one.card == card {
@@ -637,7 +638,7 @@ impl Spaces {
             graph.remove_edge(old, now);
         }
         if let Some(one) = interface_mut(&mut self.slots, key, ifindex) {
-            one.edges = edges;
+            one.edges = edges.into();
             one.nudged |= wish.is_some();
         }
         self.wishes.extend(wish);

@@ -168,7 +168,7 @@ impl<T, F: Fn(&T, &Scope<'_>) -> Option<Value>> Sort<T, F> {
             }))
         } else {
             Rank::Text(match value {
-                Some(Value::Text(text)) => text,
+                Some(Value::Text(text)) => text.into_rc(),
                 Some(Value::Null) | None => "".into(),
                 Some(other) => {
                     let mut text = Vec::new();

@@ -201,7 +201,7 @@ impl Literal {
     fn equals(&self, value: &Value) -> bool {
         match (self, value) {
             (Self::Bool(wanted), Value::Bool(value)) => wanted == value,
-            (Self::Text(wanted), Value::Text(value)) => wanted == value,
+            (Self::Text(wanted), Value::Text(value)) => **wanted == **value,
             (Self::Int(wanted), Value::Int(_) | Value::Float(_)) => {
                 order(value, *wanted).is_some_and(|o| o.is_eq())
             }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::capture::flow::{RawPacket, hex};
 use crate::capture::{Flow, FlowRef};
 use crate::topology::graph::{Edge, Graph, Id, Node};
-use crate::topology::value::{Map, Value};
+use crate::topology::value::{Map, Text, Value};
 use crate::wire::json;
 
 use super::answer::{Answer, MetricsOf, Owner, PacketsOf};
@@ -28,7 +28,7 @@ pub(super) struct Writer {
     /// Something stands in the list before: a comma comes first.
     comma: bool,
     /// TIDs of nodes by their hardware addresses, made when the first flow is written.
-    names: Option<HashMap<[u8; 6], Rc<str>>>,
+    names: Option<HashMap<[u8; 6], Text>>,
     /// Names of nodes in a drawing, by their ids.
     labels: HashMap<Id, String>,
     link_type: Option<u32>,
@@ -300,12 +300,12 @@ impl Writer {
 }
 
 /// TIDs of nodes by their hardware addresses; of several the first in the graph.
-fn names_of(graph: &Graph) -> HashMap<[u8; 6], Rc<str>> {
+fn names_of(graph: &Graph) -> HashMap<[u8; 6], Text> {
     let mut names = HashMap::new();
     for node in graph.nodes() {
         let Some(Value::Text(tid)) = node.metadata.get("TID") else { continue };
         for address in addresses(node) {
-            names.entry(address).or_insert_with(|| Rc::clone(tid));
+            names.entry(address).or_insert_with(|| tid.clone());
         }
     }
     names

@@ -26,7 +26,7 @@ pub const MAX_EDGES: usize = 32_768;
 pub const MAX_HISTORY: usize = 4_096;
 
 /// Bytes of the versions kept beyond what they share with the next one; the oldest give way.
-pub const MAX_HISTORY_BYTES: usize = 512 * 1024;
+pub const MAX_HISTORY_BYTES: usize = 320 * 1024;
 
 /// Bytes of metadata of one node or edge; a change beyond that is refused and counted.
 pub const MAX_METADATA: usize = 1024 * 1024;

@@ -2,6 +2,7 @@
 //! node, no more. How they are shown is the business of [`super::metadata`].
 
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::rc::Rc;
 
 use crate::time::Clock;
@@ -9,7 +10,7 @@ use crate::wire::netlink::{self, BondPort, Function, LinkStatistics};
 
 use super::graph::Id;
 use super::sorted::Sorted;
-use super::value::Value;
+use super::value::{Text, Value};
 
 /// Addresses, neighbours, forwarding entries and routes of one interface that are shown, each;
 /// further ones are left out and counted.
@@ -63,7 +64,7 @@ pub(super) struct Interface {
     /// Its node, once it has one.
     pub(super) node: Option<Id>,
     /// Its edges, as far as this end of them knows of them.
-    pub(super) edges: Vec<Id>,
+    pub(super) edges: Box<[Id]>,
     pub(super) seen: Round,
     /// What is not shown yet.
     pub(super) dirty: Parts,
@@ -82,38 +83,52 @@ pub(super) struct Interface {
     pub(super) neighbours: Sorted<IpAddr, Neighbour>,
     pub(super) forwarding: Sorted<ForwardingKey, Neighbour>,
     pub(super) routes: Sorted<RouteKey, RouteFacts>,
-    pub(super) card: Card,
+    /// One for all interfaces whose drivers say the same.
+    pub(super) card: Rc<Card>,
     pub(super) metric: Option<Box<Metric>>,
 }
 
 /// What a link message says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct LinkFacts {
-    pub(super) name: Rc<str>,
+    pub(super) name: Text,
     /// The kernel's name for its kind, empty for a device.
-    pub(super) kind: Rc<str>,
+    pub(super) kind: Text,
     pub(super) hardware: u16,
     pub(super) flags: u32,
     pub(super) mtu: u32,
     pub(super) operstate: u8,
-    pub(super) mac: Box<[u8]>,
-    pub(super) permanent: Box<[u8]>,
+    pub(super) mac: Hardware,
     pub(super) master: u32,
     pub(super) parent: u32,
     pub(super) parent_namespace: Option<i32>,
     pub(super) vlan_id: Option<u16>,
     pub(super) vlan_protocol: Option<u16>,
+    pub(super) more: Option<Box<More>>,
+}
+
+/// What few interfaces have.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct More {
+    pub(super) permanent: Hardware,
     pub(super) info: netlink::Info,
-    pub(super) bond_port: Option<Box<Port>>,
+    pub(super) bond_port: Option<Port>,
     pub(super) alias: Box<str>,
     pub(super) functions: Box<[Function]>,
+}
+
+/// A hardware address, or none: nearly all have six octets.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Hardware {
+    Other(Box<[u8]>),
+    Six([u8; 6]),
 }
 
 /// [`BondPort`] for keeping.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Port {
     pub(super) facts: BondPort<'static>,
-    pub(super) permanent: Box<[u8]>,
+    pub(super) permanent: Hardware,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -159,8 +174,8 @@ pub(super) struct RouteFacts {
 /// What the driver says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Card {
-    pub(super) driver: Rc<str>,
-    pub(super) bus: Rc<str>,
+    pub(super) driver: Text,
+    pub(super) bus: Text,
     /// Mb/s; 0 if unknown.
     pub(super) speed: u32,
     pub(super) full_duplex: Option<bool>,
@@ -170,16 +185,24 @@ pub(super) struct Card {
 /// Counters as of the last update.
 #[derive(Clone, Debug)]
 pub(super) struct Metric {
-    pub(super) total: LinkStatistics,
+    pub(super) total: Counts,
     /// Milliseconds since 1970.
     pub(super) last: i64,
     /// What was added in the last interval with traffic, and when that interval was; nothing
     /// once it is shown.
-    pub(super) update: Option<Box<(LinkStatistics, i64, i64)>>,
+    pub(super) update: Option<Box<(Counts, i64, i64)>>,
     /// Microseconds of the monotonic clock: when the next update is due.
     due: u64,
     /// Milliseconds since 1970: when the interval under way began.
     since: i64,
+}
+
+/// Counters without those that are zero, as most are.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Counts {
+    /// A bit for each that is there.
+    which: u32,
+    values: Box<[u64]>,
 }
 
 impl Interface {
@@ -207,8 +230,13 @@ impl Interface {
         let now = clock.wall.millis();
         let Some(metric) = &mut self.metric else {
             let due = clock.tick.plus(interval).micros();
-            self.metric =
-                Some(Box::new(Metric { total, last: now, update: None, due, since: now }));
+            self.metric = Some(Box::new(Metric {
+                total: Counts::of(&total),
+                last: now,
+                update: None,
+                due,
+                since: now,
+            }));
             return true;
         };
         // Readings come a little early or late.
@@ -217,11 +245,12 @@ impl Interface {
         }
         let since = std::mem::replace(&mut metric.since, now);
         metric.due = clock.tick.plus(interval).micros();
-        if total == metric.total {
+        let counts = Counts::of(&total);
+        if counts == metric.total {
             return false;
         }
-        metric.update = Some(Box::new((difference(&total, &metric.total), since, now)));
-        metric.total = total;
+        metric.update = Some(Box::new((metric.total.until(&total), since, now)));
+        metric.total = counts;
         metric.last = now;
         true
     }
@@ -247,7 +276,7 @@ impl LinkFacts {
         if let Some(name) = message.name {
             let name = String::from_utf8_lossy(name);
             if *self.name != *name {
-                self.name = name.into();
+                self.name = (*name).into();
             }
         }
         self.operstate = message.operstate.unwrap_or(self.operstate);
@@ -257,11 +286,10 @@ impl LinkFacts {
         }
         let kind = String::from_utf8_lossy(message.kind.unwrap_or(b""));
         if *self.kind != *kind {
-            self.kind = kind.into();
+            self.kind = (*kind).into();
         }
         self.mtu = message.mtu.unwrap_or(0);
         self.mac = hardware(message.address);
-        self.permanent = hardware(message.permanent);
         self.master = message.master.unwrap_or(0);
         let parent = message.parent.filter(|parent| *parent != 0);
         self.parent = parent.or(message.info.lower).unwrap_or(0);
@@ -272,44 +300,90 @@ impl LinkFacts {
         }
         self.vlan_id = message.vlan_id;
         self.vlan_protocol = message.vlan_protocol;
-        self.info = message.info;
-        self.bond_port = message.bond_port.map(|port| {
-            let permanent = hardware(Some(port.permanent));
-            Box::new(Port { facts: BondPort { permanent: &[], ..port }, permanent })
-        });
-        self.alias = String::from_utf8_lossy(message.alias.unwrap_or(&[])).into();
+        let mut more = More {
+            permanent: hardware(message.permanent),
+            info: message.info,
+            bond_port: message.bond_port.map(|port| {
+                let permanent = hardware(Some(port.permanent));
+                Port { facts: BondPort { permanent: &[], ..port }, permanent }
+            }),
+            alias: String::from_utf8_lossy(message.alias.unwrap_or(&[])).into(),
+            functions: Box::default(),
+        };
         // Only answers to dumps have them.
         if message.functions.is_some() {
-            self.functions = message.functions().take(MAX_FUNCTIONS).collect();
+            more.functions = message.functions().take(MAX_FUNCTIONS).collect();
+        } else if let Some(before) = self.more.take() {
+            more.functions = before.functions;
+        }
+        self.more = (more != More::default()).then(|| Box::new(more));
+    }
+}
+
+impl Deref for Hardware {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Other(octets) => octets,
+            Self::Six(octets) => octets,
         }
     }
 }
 
-fn hardware(address: Option<&[u8]>) -> Box<[u8]> {
-    address.filter(|address| address.len() <= MAX_HARDWARE).unwrap_or(&[]).into()
+impl Default for Hardware {
+    fn default() -> Self {
+        Self::Other(Box::default())
+    }
 }
 
-/// Counters of `new` less those of `old`; a counter that was set back counts from zero.
-fn difference(new: &LinkStatistics, old: &LinkStatistics) -> LinkStatistics {
-    let mut sum = *new;
-    for ((_, value), (_, before)) in fields_mut(&mut sum).into_iter().zip(fields(old)) {
-        *value = value.checked_sub(before).unwrap_or(*value);
+fn hardware(address: Option<&[u8]>) -> Hardware {
+    let octets = address.filter(|address| address.len() <= MAX_HARDWARE).unwrap_or(&[]);
+    octets.try_into().map_or_else(|_| Hardware::Other(octets.into()), Hardware::Six)
+}
+
+impl Counts {
+    fn of(all: &LinkStatistics) -> Self {
+        Self::from_all(fields(all))
     }
-    sum
+
+    fn from_all(all: [u64; FIELDS]) -> Self {
+        let which = all.iter().rev().fold(0, |bits, value| bits << 1 | u32::from(*value != 0));
+        Self { which, values: all.into_iter().filter(|value| *value != 0).collect() }
+    }
+
+    /// What was added to these until those of `new`; a counter that was set back counts from
+    /// zero.
+    fn until(&self, new: &LinkStatistics) -> Self {
+        let (mut sum, mut old) = (fields(new), self.all());
+        for (value, (_, before)) in sum.iter_mut().zip(&mut old) {
+            *value = value.checked_sub(before).unwrap_or(*value);
+        }
+        Self::from_all(sum)
+    }
+
+    /// All of them, by the names that clients know them under.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let mut values = self.values.iter().copied();
+        (0_u32..).zip(NAMES).map(move |(bit, name)| {
+            let there = self.which & 1_u32.checked_shl(bit).unwrap_or(0) != 0;
+            (name, if there { values.next().unwrap_or(0) } else { 0 })
+        })
+    }
 }
 
 macro_rules! names {
     ($($field:ident $name:literal,)+) => {
-        /// The counters by the names that clients know them under.
-        pub(super) fn fields(of: &LinkStatistics) -> [(&'static str, u64); 23] {
-            [$(($name, of.$field)),+]
-        }
+        const NAMES: [&str; FIELDS] = [$($name),+];
 
-        fn fields_mut(of: &mut LinkStatistics) -> [(&'static str, &mut u64); 23] {
-            [$(($name, &mut of.$field)),+]
+        fn fields(of: &LinkStatistics) -> [u64; FIELDS] {
+            [$(of.$field),+]
         }
     };
 }
+
+/// Counters of an interface.
+const FIELDS: usize = 23;
 
 names! {
     collisions "Collisions",
@@ -360,11 +434,11 @@ mod tests {
         assert!(!one.count(bytes(10), &at(30), interval));
         assert!(one.count(bytes(70), &at(59), interval));
         let metric = one.metric.as_ref().unwrap();
-        assert_eq!(metric.update.as_deref(), Some(&(bytes(60), 30_000, 59_000)));
-        assert_eq!((metric.total.rx_bytes, metric.last), (70, 59_000));
+        assert_eq!(metric.update.as_deref(), Some(&(Counts::of(&bytes(60)), 30_000, 59_000)));
+        assert_eq!((&metric.total, metric.last), (&Counts::of(&bytes(70)), 59_000));
         // Set back: all of it is new.
         assert!(one.count(bytes(5), &at(100), interval));
-        assert_eq!(one.metric.unwrap().update.unwrap().0, bytes(5));
+        assert_eq!(one.metric.unwrap().update.unwrap().0, Counts::of(&bytes(5)));
     }
 
     #[test]

@@ -8,10 +8,10 @@ use std::rc::Rc;
 
 use crate::wire::netlink;
 
-use super::interface::{Card, Interface, Metric, Neighbour, Parts, Port, RouteKey, fields};
+use super::interface::{Card, Counts, Interface, Metric, More, Neighbour, Parts, Port, RouteKey};
 use super::value::{Map, Value};
 
-/// Different texts and lists that are kept for sharing; beyond that they are made anew.
+/// Different lists and maps that are kept for sharing; beyond that they are made anew.
 const MAX_SHARED: usize = 256;
 
 /// Multicast groups that are kept for sharing.
@@ -20,7 +20,7 @@ const MAX_GROUPS: usize = 64;
 /// What interfaces have in common.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    texts: Vec<Rc<str>>,
+    cards: Vec<Rc<Card>>,
     flags: Vec<(u32, Value)>,
     features: Vec<Value>,
     groups: Vec<(Group, Value)>,
@@ -30,22 +30,20 @@ pub(super) struct Shared {
 type Group = ([u8; 6], Option<IpAddr>, u16, u8, u16);
 
 impl Shared {
-    /// The text, once for all.
-    pub(super) fn text(&mut self, text: &str) -> Value {
-        Value::Text(self.rc(text))
-    }
-
-    pub(super) fn rc(&mut self, text: &str) -> Rc<str> {
-        match self.texts.binary_search_by(|known| (**known).cmp(text)) {
-            Ok(at) => self.texts.get(at).map_or_else(|| text.into(), Rc::clone),
-            Err(at) => {
-                let new: Rc<str> = text.into();
-                if self.texts.len() < MAX_SHARED {
-                    self.texts.insert(at, Rc::clone(&new));
-                }
-                new
-            }
+    /// What a driver says, once for all that say the same.
+    pub(super) fn card(&mut self, card: Card) -> Rc<Card> {
+        if let Some(known) = self.cards.iter().find(|known| ***known == card) {
+            return Rc::clone(known);
         }
+        let new = Rc::new(card);
+        // Drivers change their mind: what no interface has any more makes room.
+        if self.cards.len() >= MAX_SHARED {
+            self.cards.retain(|known| Rc::strong_count(known) > 1);
+        }
+        if self.cards.len() < MAX_SHARED {
+            self.cards.push(Rc::clone(&new));
+        }
+        new
     }
 
     /// The map of features, once for all that have the same.
@@ -77,7 +75,7 @@ impl Shared {
             return known.clone();
         }
         let set = table.iter().filter(|(bit, _)| bits & bit != 0);
-        let names: Vec<Value> = set.map(|(_, name)| self.text(name)).collect();
+        let names: Vec<Value> = set.map(|(_, name)| Value::from(*name)).collect();
         let new = Value::from(names);
         if self.flags.len() < MAX_SHARED {
             self.flags.push((key, new.clone()));
@@ -108,7 +106,7 @@ pub(super) fn show(
         show_link(one, ifindex, peer_space, shared, into);
     }
     if parts.has(Parts::CARD) {
-        show_card(&one.card, &one.link.kind, shared, into);
+        show_card(&one.card, &one.link.kind, into);
     }
     if parts.has(Parts::ADDRESSES) {
         let list = |v4: bool| {
@@ -131,7 +129,7 @@ pub(super) fn show(
         put_list(into, "FDB", list.collect());
     }
     if parts.has(Parts::ROUTES) {
-        put_list(into, "RoutingTables", tables(one, ifindex, shared));
+        put_list(into, "RoutingTables", tables(one, ifindex));
     }
     if parts.has(Parts::METRIC)
         && let Some(metric) = &one.metric
@@ -148,34 +146,36 @@ fn show_link(
     into: &mut Map,
 ) {
     let link = &one.link;
-    into.set("Name", Value::Text(Rc::clone(&link.name)));
-    into.set("Type", shared.text(one.kind()));
-    into.set("EncapType", shared.text(&encapsulation(link.hardware)));
+    let usual = More::default();
+    let more = link.more.as_deref().unwrap_or(&usual);
+    into.set("Name", link.name.clone());
+    into.set("Type", one.kind());
+    into.set("EncapType", encapsulation(link.hardware));
     into.set("IfIndex", ifindex);
     into.put("MTU", set(link.mtu));
     into.put("MAC", address(&link.mac));
-    into.put("PermMAC", address(&link.permanent));
-    into.set("State", shared.text(state(link.operstate)));
+    into.put("PermMAC", address(&more.permanent));
+    into.set("State", state(link.operstate));
     into.set("LinkFlags", shared.names(link.flags & FLAGS_SHOWN, 0, FLAGS));
     into.put("MasterIndex", set(link.master));
     into.put("ParentIndex", set(link.parent));
     into.put("PeerIfIndex", set(link.parent).filter(|_| one.is_veth()));
     into.put("LinkNetNsID", link.parent_namespace.map(i64::from));
-    into.put("LinkNetNsName", peer_space.map(|name| Value::Text(Rc::clone(name))));
+    into.put("LinkNetNsName", peer_space.map(Rc::clone));
     into.put("Vlan", link.vlan_id);
-    let mode = link.info.bond_mode.and_then(|mode| BOND_MODES.get(usize::from(mode)));
-    into.put("BondMode", mode.map(|mode| shared.text(mode)));
-    let port = link.bond_port.as_deref().map(|port| bond_port(port, shared));
+    let mode = more.info.bond_mode.and_then(|mode| BOND_MODES.get(usize::from(mode)));
+    into.put("BondMode", mode.copied());
+    let port = more.bond_port.as_ref().map(bond_port);
     into.put("BondSlave", port);
-    let tunnel = (link.info.vxlan_id, link.info.local, link.info.remote);
+    let tunnel = (more.info.vxlan_id, more.info.local, more.info.remote);
     into.put("VNI", tunnel.0);
     into.put("Local", tunnel.1.map(Shared::ip));
     into.put("Remote", tunnel.2.map(Shared::ip));
     let protocol = link.vlan_protocol.filter(|protocol| *protocol != 0x8100);
     into.put("VlanProtocol", protocol.map(|protocol| format!("{protocol:#06x}")));
-    let alias = Some(&*link.alias).filter(|alias| !alias.is_empty());
+    let alias = Some(&*more.alias).filter(|alias| !alias.is_empty());
     into.put("Alias", alias);
-    let functions = link.functions.iter().map(|function| {
+    let functions = more.functions.iter().map(|function| {
         let mac = Shared::mac(&function.mac);
         let map = Map::new()
             .with("ID", function.id)
@@ -191,13 +191,13 @@ fn show_link(
     put_list(into, "Vfs", functions);
 }
 
-fn show_card(card: &Card, kind: &str, shared: &mut Shared, into: &mut Map) {
+fn show_card(card: &Card, kind: &str, into: &mut Map) {
     let driver = if card.driver.is_empty() && kind == "bridge" { kind } else { &*card.driver };
-    into.set("Driver", shared.text(driver));
-    into.put("BusInfo", Some(&card.bus).filter(|bus| !bus.is_empty()).map(Rc::clone));
+    into.set("Driver", driver);
+    into.put("BusInfo", Some(&card.bus).filter(|bus| !bus.is_empty()).cloned());
     into.put("Speed", set(card.speed));
     let duplex = card.full_duplex.map(|full| if full { "full" } else { "half" });
-    into.put("Duplex", duplex.map(|duplex| shared.text(duplex)));
+    into.put("Duplex", duplex);
     into.put("Features", card.features.clone());
 }
 
@@ -242,7 +242,7 @@ fn group(of: &Neighbour, ip: Option<IpAddr>, vlan: u16) -> Option<Group> {
 }
 
 /// The routes by table, those of one destination together.
-fn tables(one: &Interface, ifindex: u32, shared: &mut Shared) -> Vec<Value> {
+fn tables(one: &Interface, ifindex: u32) -> Vec<Value> {
     let mut tables: Vec<Value> = Vec::new();
     // Connected routes all have the same hop.
     let mut direct: Vec<(u32, Value)> = Vec::new();
@@ -270,16 +270,9 @@ fn tables(one: &Interface, ifindex: u32, shared: &mut Shared) -> Vec<Value> {
                 },
                 _ => hops.into(),
             };
-            let text = format!("{to}/{prefix}");
-            let prefix =
-                if text.ends_with("::/64") && text.starts_with("fe80") || text == "ff00::/8" {
-                    shared.text(&text)
-                } else {
-                    text.into()
-                };
             let route = Map::new()
                 .with("NextHops", hops)
-                .with("Prefix", prefix)
+                .with("Prefix", format!("{to}/{prefix}"))
                 .with("Protocol", u32::from(facts.protocol));
             list.push(route.into());
         }
@@ -298,9 +291,9 @@ fn hop(key: &RouteKey, ifindex: u32) -> Value {
 }
 
 fn show_metric(metric: &Metric, into: &mut Map) {
-    let counters = |of, start: Option<i64>, last: i64| {
+    let counters = |of: &Counts, start: Option<i64>, last: i64| {
         let mut map = Map::new();
-        for (name, value) in fields(of) {
+        for (name, value) in of.all() {
             map.put(name, Some(value).filter(|value| *value != 0));
         }
         map.put("Start", start);
@@ -312,12 +305,12 @@ fn show_metric(metric: &Metric, into: &mut Map) {
     }
 }
 
-fn bond_port(port: &Port, shared: &mut Shared) -> Value {
+fn bond_port(port: &Port) -> Value {
     let facts = &port.facts;
     let mut map = Map::new()
-        .with("Type", shared.text("bond"))
-        .with("State", shared.text(if facts.state == 0 { "ACTIVE" } else { "BACKUP" }))
-        .with("MiiStatus", shared.text(mii(facts.mii_status)))
+        .with("Type", "bond")
+        .with("State", if facts.state == 0 { "ACTIVE" } else { "BACKUP" })
+        .with("MiiStatus", mii(facts.mii_status))
         .with("LinkFailureCount", facts.failures)
         .with("QueueId", facts.queue);
     map.put("PermMAC", address(&port.permanent));
@@ -336,24 +329,19 @@ const fn mii(status: u8) -> &'static str {
     }
 }
 
-/// Sets a list, or takes it out where it is empty. Items that stay are shared with the list
-/// before: the past costs no more than what changed.
-pub(super) fn put_list(into: &mut Map, key: &'static str, mut items: Vec<Value>) {
+/// Sets a list, or takes it out where it is empty. What stays is shared with the list before: the
+/// past costs no more than what changed.
+pub(super) fn put_list(into: &mut Map, key: &'static str, items: Vec<Value>) {
     if items.is_empty() {
         into.remove(key);
         return;
     }
-    let before = into.get(key).map(Value::items).unwrap_or_default();
-    // Both are in the same order, so that what stays is never far.
-    let mut rest = before.iter();
-    for item in &mut items {
-        let mut ahead = rest.clone();
-        if let Some(same) = ahead.by_ref().take(8).find(|old| *old == item) {
-            *item = same.clone();
-            rest = ahead;
-        }
-    }
-    into.set(key, items);
+    let new = Value::from(items);
+    let new = match into.get(key) {
+        Some(before) => new.sharing(before),
+        None => new,
+    };
+    into.set(key, new);
 }
 
 fn address(mac: &[u8]) -> Option<Value> {

@@ -260,6 +260,8 @@ impl Space {
             if one.addresses.len() >= MAX_ENTRIES {
                 return scope.leave_out();
             }
+            // Few have more than two.
+            one.addresses.reserve_exact(1);
             one.addresses.push(new);
             Parts::ADDRESSES
         });

@@ -16,7 +16,7 @@ use super::graph::{Graph, Id, Link, Node, edge_id};
 use super::interface::{Card, Interface, Parts};
 use super::metadata::{self, Shared};
 use super::space::{Departed, Space, Work, mark};
-use super::value::{Key, Map, Value};
+use super::value::{Key, Map, Text, Value};
 
 pub use super::space::{HOME, SpaceKey};
 
@@ -271,11 +271,11 @@ impl Spaces {
 
     /// The next interface whose driver is to be asked: namespace, number and name. The answer
     /// goes to [`Self::set_card`].
-    pub fn next_inquiry(&mut self) -> Option<(SpaceKey, u32, Rc<str>)> {
+    pub fn next_inquiry(&mut self) -> Option<(SpaceKey, u32, Text)> {
         while let Some((key, ifindex)) = self.work.curious.pop_front() {
             if let Some(one) = interface_mut(&mut self.slots, key, ifindex) {
                 one.asking = false;
-                return Some((key, ifindex, Rc::clone(&one.link.name)));
+                return Some((key, ifindex, one.link.name.clone()));
             }
         }
         None
@@ -308,7 +308,7 @@ impl Spaces {
         let mut card = Card::default();
         if let Some(facts) = facts {
             let shared = &mut self.shared;
-            card.driver = shared.rc(&facts.driver);
+            card.driver = facts.driver.as_str().into();
             card.bus = facts.bus.as_str().into();
             card.speed = facts.speed.unwrap_or(0);
             card.full_duplex = facts.full_duplex;
@@ -316,6 +316,7 @@ impl Spaces {
                 card.features = Some(shared.features(&facts.features));
             }
         }
+        let card = self.shared.card(card);
         let parts = if first {
             Parts::ALL
         } else if one.card == card {
@@ -453,9 +454,9 @@ impl Spaces {
         let (host, origin) = (&self.host, &self.origin);
         for space in self.slots.iter_mut().flatten().filter(|space| space.root.is_none()) {
             let id: Id = Uuid::random(random()).to_string().into();
-            let tid = Value::Text(Rc::clone(&space.tid));
+            let tid = Value::from(Rc::clone(&space.tid));
             let metadata = if space.key == HOME {
-                let name = Value::Text(Rc::clone(host));
+                let name = Value::from(Rc::clone(host));
                 Map::new()
                     .with("Name", name.clone())
                     .with("Type", "host")
@@ -463,9 +464,9 @@ impl Spaces {
                     .with("TID", tid)
             } else {
                 Map::new()
-                    .with("Name", Value::Text(Rc::clone(&space.name)))
+                    .with("Name", Rc::clone(&space.name))
                     .with("Type", "netns")
-                    .with("Path", Value::Text(Rc::clone(&space.path)))
+                    .with("Path", Rc::clone(&space.path))
                     .with("Inode", space.inode)
                     .with("Device", space.device)
                     .with("TID", tid)
@@ -671,19 +672,20 @@ impl Spaces {
             let id = edge_id(parent, child, relation);
             if graph.edge(&id).is_none() {
                 let mut metadata = Map::new();
-                metadata.put("Type", kind.map(|kind| self.shared.text(kind)));
+                metadata.put("Type", kind.map(Value::from));
                 let (host, origin) = (&self.host, &self.origin);
                 let link = Link { parent, child, relation, host, origin };
                 // Only a full graph refuses, and counts that itself.
                 let _ = graph.link(link, metadata, now);
             }
-            edges.push(id);
+            // The graph's own copy: one is enough.
+            edges.push(graph.edge(&id).map_or(id, |edge| Rc::clone(&edge.element.id)));
         }
         for old in one.edges.iter().filter(|old| !edges.contains(old)) {
             graph.remove_edge(old, now);
         }
         if let Some(one) = interface_mut(&mut self.slots, key, ifindex) {
-            one.edges = edges;
+            one.edges = edges.into();
             one.nudged |= wish.is_some();
         }
         self.wishes.extend(wish);

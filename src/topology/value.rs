@@ -1,16 +1,27 @@
 //! What is known of a node or an edge: values of the kinds that JSON has, shared where they are
 //! the same. A version of a node that history keeps costs little more than what changed.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::wire::json;
 
-/// The name of a member. Those that the agent makes itself cost no memory.
-pub type Key = Cow<'static, str>;
+use super::names::Names;
+
+pub use super::names::Key;
+pub use super::text::Text;
 
 /// How deep values may nest: what comes from clients is cut there.
 pub const MAX_DEPTH: usize = 16;
+
+/// Items of two versions of a list are in the same order, so that what stays is never farther
+/// away than this.
+const NEAR: usize = 8;
+
+/// Bytes before what is shared: it is counted how often.
+const COUNTERS: usize = 2 * size_of::<usize>();
+
+/// Bytes of a map that is shared, without its members.
+const SHARED_MAP: usize = COUNTERS + size_of::<Map>();
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +35,7 @@ pub enum Value {
     /// Any other number.
     Float(f64),
     /// Text. It may come from the network: writers escape it.
-    Text(Rc<str>),
+    Text(Text),
     /// Several values.
     List(Rc<[Self]>),
     /// Named values.
@@ -34,14 +45,16 @@ pub enum Value {
 /// Named values, in the order of their names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Map {
-    entries: Vec<(Key, Value)>,
+    names: Names,
+    /// One for each name.
+    values: Box<[Value]>,
 }
 
 impl Map {
     /// An empty map.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { entries: Vec::new() }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// The map with one more member, or another value for it.
@@ -54,21 +67,22 @@ impl Map {
     /// Sets a member; `true` if that changed anything.
     pub fn set(&mut self, key: impl Into<Key>, value: impl Into<Value>) -> bool {
         let (key, value) = (key.into(), value.into());
-        match self.entries.binary_search_by(|(known, _)| known.as_ref().cmp(key.as_ref())) {
-            Ok(at) => match self.entries.get_mut(at) {
-                Some((_, old)) if *old == value => false,
-                Some((_, old)) => {
+        match self.names.find(&key) {
+            Ok(at) => match self.values.get_mut(at) {
+                Some(old) if *old == value => false,
+                Some(old) => {
                     *old = value;
                     true
                 }
                 None => false,
             },
             Err(at) => {
-                if self.entries.len() == self.entries.capacity() {
-                    // Maps live long and grow rarely: doubling would waste half of them.
-                    self.entries.reserve_exact(4);
-                }
-                self.entries.insert(at, (key, value));
+                self.names.insert(at, key);
+                // Maps live long and grow rarely: there is no room for more than there is.
+                let mut values = std::mem::take(&mut self.values).into_vec();
+                values.reserve_exact(1);
+                values.insert(at, value);
+                self.values = values.into();
                 true
             }
         }
@@ -83,22 +97,25 @@ impl Map {
         }
     }
 
-    /// Gives back memory that no member needs.
+    /// Gives back memory that no member needs: for a map that is not going to change.
     pub fn trim(&mut self) {
-        self.entries.shrink_to_fit();
+        self.names.share();
     }
 
     /// Takes a member out.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
-        let at = self.entries.binary_search_by(|(known, _)| known.as_ref().cmp(key)).ok()?;
-        Some(self.entries.remove(at).1)
+        let at = self.names.find(key).ok()?;
+        self.names.remove(at);
+        let mut values = std::mem::take(&mut self.values).into_vec();
+        let value = values.remove(at);
+        self.values = values.into();
+        Some(value)
     }
 
     /// The member of that name.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
-        let at = self.entries.binary_search_by(|(known, _)| known.as_ref().cmp(key)).ok()?;
-        self.entries.get(at).map(|(_, value)| value)
+        self.values.get(self.names.find(key).ok()?)
     }
 
     /// The text of that name.
@@ -159,19 +176,19 @@ impl Map {
 
     /// Names and values in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.entries.iter().map(|(key, value)| (key.as_ref(), value))
+        self.names.as_slice().iter().map(AsRef::as_ref).zip(&self.values)
     }
 
     /// Members.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.entries.len()
+        self.values.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.values.is_empty()
     }
 
     /// Appends the map as a JSON object.
@@ -191,7 +208,7 @@ impl Map {
     /// Bytes of memory, roughly, that this map takes beside a `newer` one it shares values with.
     #[must_use]
     pub fn weight_beside(&self, newer: &Self) -> usize {
-        let own = self.entries.capacity().saturating_mul(size_of::<(Key, Value)>());
+        let own = size_of_val(&*self.values).saturating_add(self.names.weight_beside(&newer.names));
         let values = self.iter().map(|(key, value)| match newer.get(key) {
             Some(other) => value.weight_beside(other),
             None => value.weight(),
@@ -202,7 +219,7 @@ impl Map {
     /// Bytes of memory, roughly; what is shared counts each time.
     #[must_use]
     pub fn weight(&self) -> usize {
-        let own = self.entries.capacity().saturating_mul(size_of::<(Key, Value)>());
+        let own = size_of_val(&*self.values).saturating_add(self.names.weight());
         self.iter().map(|(_, value)| value.weight()).fold(own, usize::saturating_add)
     }
 }
@@ -312,26 +329,64 @@ impl Value {
         }
     }
 
-    /// Lists share items; maps and texts are shared as a whole or not at all.
+    /// The same value, made of pieces of an older one where they are the same: two versions cost
+    /// no more than one of them and what is different.
+    #[must_use]
+    pub fn sharing(self, older: &Self) -> Self {
+        if self == *older {
+            return older.clone();
+        }
+        match (self, older) {
+            (Self::Map(map), Self::Map(older)) => {
+                let mut map = Rc::unwrap_or_clone(map);
+                for (name, value) in map.names.as_slice().iter().zip(&mut map.values) {
+                    if let Some(older) = older.get(name) {
+                        *value = std::mem::replace(value, Self::Null).sharing(older);
+                    }
+                }
+                Self::from(map)
+            }
+            (Self::List(items), Self::List(older)) => {
+                let mut rest = older.iter();
+                let items = items.iter().map(|item| {
+                    let mut ahead = rest.clone();
+                    if let Some(same) = ahead.by_ref().take(NEAR).find(|older| *older == item) {
+                        rest = ahead;
+                        return same.clone();
+                    }
+                    match rest.as_slice().first() {
+                        Some(older) => item.clone().sharing(older),
+                        None => item.clone(),
+                    }
+                });
+                Self::List(items.collect())
+            }
+            (value, _) => value,
+        }
+    }
+
     fn weight_beside(&self, newer: &Self) -> usize {
         match (self, newer) {
-            (Self::Text(old), Self::Text(new)) if Rc::ptr_eq(old, new) => 0,
-            (Self::Map(old), Self::Map(new)) if Rc::ptr_eq(old, new) => 0,
+            (Self::Text(old), Self::Text(new)) if old.is_shared_with(new) => 0,
+            (Self::Map(old), Self::Map(new)) => {
+                if Rc::ptr_eq(old, new) {
+                    return 0;
+                }
+                old.weight_beside(new).saturating_add(SHARED_MAP)
+            }
             (Self::List(old), Self::List(new)) => {
                 if Rc::ptr_eq(old, new) {
                     return 0;
                 }
-                let own = old.len().saturating_mul(size_of::<Self>()).saturating_add(16);
-                // Both are in the same order, so that what stays is never far.
+                let own = size_of_val(&**old).saturating_add(COUNTERS);
                 let mut rest = new.iter();
                 let items = old.iter().map(|item| {
                     let mut ahead = rest.clone();
-                    if ahead.by_ref().take(8).any(|other| item.weight_beside(other) == 0) {
+                    if ahead.by_ref().take(NEAR).any(|other| item.weight_beside(other) == 0) {
                         rest = ahead;
-                        0
-                    } else {
-                        item.weight()
+                        return 0;
                     }
+                    rest.as_slice().first().map_or_else(|| item.weight(), |o| item.weight_beside(o))
                 });
                 items.fold(own, usize::saturating_add)
             }
@@ -342,12 +397,12 @@ impl Value {
     fn weight(&self) -> usize {
         match self {
             Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) => 0,
-            Self::Text(text) => text.len().saturating_add(16),
+            Self::Text(text) => text.weight(),
             Self::List(items) => {
-                let own = items.len().saturating_mul(size_of::<Self>()).saturating_add(16);
+                let own = size_of_val(&**items).saturating_add(COUNTERS);
                 items.iter().map(Self::weight).fold(own, usize::saturating_add)
             }
-            Self::Map(map) => map.weight().saturating_add(40),
+            Self::Map(map) => map.weight().saturating_add(SHARED_MAP),
         }
     }
 }
@@ -397,12 +452,18 @@ impl From<&str> for Value {
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        Self::Text(text.into())
+        Self::from(text.as_str())
     }
 }
 
 impl From<Rc<str>> for Value {
     fn from(text: Rc<str>) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<Text> for Value {
+    fn from(text: Text) -> Self {
         Self::Text(text)
     }
 }
@@ -478,7 +539,7 @@ mod tests {
         let old = Map::new().with("A", list(100)).with("B", "text");
         let bare = Map::new().with("A", 1_i64).with("B", 2_i64).weight();
         assert_eq!(old.weight_beside(&old.clone()), bare);
-        assert!(old.weight() > 100 * 100);
+        assert!(old.weight() > 100 * 80);
         // One item of the list gives way to another.
         let mut items = old.get("A").unwrap().items().to_vec();
         items[50] = Value::from(Map::new().with("Name", "new"));
@@ -486,6 +547,34 @@ mod tests {
         let weight = old.weight_beside(&newer);
         assert!(weight > bare + 90 && weight < bare + 100 * 24 + 400, "{weight}");
         assert_eq!(old.weight_beside(&Map::new()), old.weight());
+    }
+
+    #[test]
+    fn a_new_version_is_made_of_what_stays() {
+        let route = |prefix: &str| {
+            let hop = Map::new().with("IfIndex", 7_i64).with("Priority", 256_i64);
+            let hops = Vec::from([Value::from(hop)]);
+            Value::from(Map::new().with("NextHops", hops).with("Prefix", prefix))
+        };
+        let table = |routes: &[&str]| {
+            let routes: Vec<Value> = routes.iter().map(|prefix| route(prefix)).collect();
+            Map::new().with("T", Vec::from([Value::from(Map::new().with("Routes", routes))]))
+        };
+        let (old, new) = (table(&["a", "b", "c"]), table(&["a", "n", "b", "d", "c"]));
+        let shared = new.get("T").unwrap().clone().sharing(old.get("T").unwrap());
+        assert_eq!(Some(&shared), new.get("T"));
+        let shared = Map::new().with("T", shared);
+        // The list of routes, what holds it, and no route.
+        let own = old.weight_beside(&shared);
+        let lists = 3 * 24 + 16 + 24 + 16 + 24 + 40 + 24;
+        assert_eq!(own, lists);
+        assert!(shared.weight_beside(&old) < new.weight() / 2 + lists);
+    }
+
+    #[test]
+    fn a_member_costs_one_word_for_its_kind_and_two_for_its_value() {
+        let map = Map::new().with("MAC", "02:00:00:00:00:01").with("MTU", 1_500_i64);
+        assert_eq!((size_of::<Value>(), map.weight()), (24, 48));
     }
 
     #[test]

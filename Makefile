@@ -40,7 +40,7 @@ lint:
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
 unit:
-	$(CARGO) test --locked --lib --bins --test layers --test flow_alloc --test unix_api --test groups_on_flash
+	$(CARGO) test --locked --lib --bins --test layers --test flow_alloc --test unix_api --test groups_on_flash --test gremlin --test http_api --test http_socket --test query_api --test capture_alloc
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
@@ -59,6 +59,8 @@ bench: ## speed, memory and size beside peers, as ratios
 	@$(MAKE) --no-print-directory build
 	$(SUDO) tests/bench/run.py
 	$(SUDO) tests/bench/map.py $(PORTOLAN)
+	$(SUDO) tests/bench/topology.py --program $(PORTOLAN)
+	$(CARGO) run --release --locked --example gremlin
 
 fuzz: ## thirty seconds of each fuzz target (needs a nightly toolchain and cargo-fuzz)
 	for t in $$($(CARGO) fuzz list --fuzz-dir tests/fuzz); do $(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$t tests/fuzz/corpus/$$t tests/fuzz/seeds/$$t -- -max_total_time=30 || exit 1; done

@@ -105,6 +105,10 @@ struct Slot {
 pub struct Attachments {
     slots: Vec<Slot>,
     told: Tick,
+    /// On how many nodes each capture was active when those who listen were told of it last.
+    counts: Vec<(Rc<str>, usize)>,
+    /// That may have changed.
+    recount: bool,
     /// Nodes that were left out because there were too many.
     pub refused: u64,
 }
@@ -159,6 +163,7 @@ impl Attachments {
 
     fn take(&mut self, place: Place) -> Option<Attachment> {
         self.get(place)?;
+        self.recount = true;
         self.slots.get_mut(usize::from(place.slot))?.attachment.take()
     }
 }
@@ -362,11 +367,11 @@ impl Agent {
         rows
     }
 
-    /// Tells those who listen that a capture came or went.
+    /// Tells those who listen that a capture came or went, or is active on more nodes or fewer.
     pub(super) fn tell_capture(&mut self, kind: &'static str, id: &str) {
         if let Some(known) = self.orders.resources.get(Kind::Capture, id) {
             let mut json = Vec::new();
-            known.members().write(&mut json);
+            self.resource_shown(known).write(&mut json);
             self.feed.publish(Message::Capture { kind, json: json.into() });
         }
     }
@@ -456,6 +461,7 @@ impl Agent {
         attachment.state = State::Active;
         attachment.since = now;
         let node = Rc::clone(&attachment.node);
+        self.attachments.recount = true;
         self.tell_node(&node);
         true
     }
@@ -466,6 +472,7 @@ impl Agent {
         if let Some(attachment) = self.attachments.get_mut(place) {
             attachment.state = State::Failed(why);
             let node = Rc::clone(&attachment.node);
+            self.attachments.recount = true;
             self.tell_node(&node);
         }
     }
@@ -494,6 +501,9 @@ impl Agent {
 
     /// Publishes the counters of captures on their nodes, where they have changed.
     pub(super) fn tell_captures(&mut self, now: Tick) {
+        if std::mem::take(&mut self.attachments.recount) {
+            self.tell_counts();
+        }
         if now.since(self.attachments.told) < TELL_EVERY {
             return;
         }
@@ -503,6 +513,20 @@ impl Agent {
         nodes.dedup();
         for node in nodes {
             self.tell_node(&node);
+        }
+    }
+
+    /// Tells of captures that are active on more nodes than before, or on fewer.
+    fn tell_counts(&mut self) {
+        let captures = self.orders.resources.captures();
+        let counts: Vec<(Rc<str>, usize)> =
+            captures.map(|(id, _)| (Rc::clone(id), self.attachments.active(id))).collect();
+        let before = std::mem::replace(&mut self.attachments.counts, counts.clone());
+        for (id, count) in counts {
+            let known = before.iter().find(|(known, _)| *known == id);
+            if known.map_or(0, |(_, count)| *count) != count {
+                self.tell_capture("NodeUpdated", &id);
+            }
         }
     }
 

@@ -320,7 +320,7 @@ impl Agent {
         }
     }
 
-    fn resource_shown(&self, resource: &Resource) -> Map {
+    pub(super) fn resource_shown(&self, resource: &Resource) -> Map {
         let mut members = resource.members();
         if let Body::Capture(_) = &resource.body {
             members.set("Count", self.attachments.active(&resource.id) as u64);

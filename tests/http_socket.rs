@@ -274,8 +274,7 @@ fn a_publisher_brings_alters_and_takes_away() {
     let mut watching = open("/ws/subscriber", "X-Host-ID: w\n", &mut agent);
     let fields = "X-Host-ID: py\nX-Client-Type: test\nX-Persistence-Policy: DeleteOnDisconnect\n";
     let mut web = open("/ws/publisher", fields, &mut agent);
-    let node =
-        |id: &str, mtu: i64| json!({"ID": id, "Host": "h", "Metadata": {"Name": id, "MTU": mtu}});
+    let node = |id: &str, mtu: i64| json!({"ID": id, "Host": "h", "Metadata": {"Name": id, "Type": "t", "MTU": mtu}});
     web.say(&ask("NodeAdded", node("a", 1)), &mut agent);
     web.say(&ask("NodeAdded", node("b", 1)), &mut agent);
     let edge =
@@ -287,7 +286,7 @@ fn a_publisher_brings_alters_and_takes_away() {
     let messages = told(&mut watching, &mut agent);
     let expected = ["NodeAdded a", "NodeAdded b", "EdgeAdded e", "NodeUpdated a", "NodeUpdated a"];
     assert_eq!(kinds(&messages), expected);
-    assert_eq!(messages[4]["Obj"]["Metadata"], json!({"Name": "a", "x": {"y": "z"}}));
+    assert_eq!(messages[4]["Obj"]["Metadata"], json!({"Name": "a", "Type": "t", "x": {"y": "z"}}));
     assert_eq!(messages[0]["Obj"]["Origin"], "test.py");
     assert_eq!(messages[0]["Obj"]["Host"], "h");
     web.say(&ask("Sync", json!({"Nodes": [node("b", 1), node("c", 1)], "Edges": []})), &mut agent);
@@ -471,7 +470,8 @@ fn a_client_that_does_not_answer_pings_is_let_go() {
 fn a_publisher_that_only_sends_and_leaves_is_heard() {
     let mut agent = agent();
     let mut web = open("/ws/publisher", "", &mut agent);
-    let text = ask("NodeAdded", json!({"ID": "a", "Host": "h", "Metadata": {}}));
+    let text =
+        ask("NodeAdded", json!({"ID": "a", "Host": "h", "Metadata": {"Name": "a", "Type": "t"}}));
     web.send(&frame(0x81, text.as_bytes()), &mut agent);
     web.finish(&mut agent);
     assert!(web.closed && agent.graph.node("a").is_some());

@@ -436,6 +436,11 @@ listener = Listener("listener", "/ws/subscriber", sync=True)
 reply = until("a sync request is answered", lambda: listener.got(lambda m: m["Type"] == "SyncReply"))[0]
 check("with the whole graph", {n["ID"] for n in reply["Obj"]["Nodes"]} >= {one.id, eth0.id}
       and reply["Namespace"] == "Graph" and reply["Status"] == 200)
+watched = rest.capture_create(inside_vm1, name="watched", bpf_filter="udp port 9")
+until("those who listen learn that a capture became active", lambda: listener.got(
+    lambda m: m.get("Namespace") == "OnDemandCaptureNotification" and m["Type"] == "NodeUpdated"
+    and m["Obj"]["UUID"] == watched.uuid and m["Obj"]["Count"] == 1))
+rest.capture_delete(watched.uuid)
 alert = rest.alert_create("", "G.V().Has('Name', 'alarm')")
 check("alerts are listed", [a.uuid for a in rest.alert_list()] == [alert.uuid])
 ip("link", "add", "alarm", "type", "veth", "peer", "name", "alarm1")

@@ -105,6 +105,10 @@ struct Slot {
 pub struct Attachments {
     slots: Vec<Slot>,
     told: Tick,
+    /// On how many nodes each capture was active when those who listen were told of it last.
+    counts: Vec<(Rc<str>, usize)>,
+    /// That may have changed.
+    recount: bool,
     /// Nodes that were left out because there were too many.
     pub refused: u64,
 }
@@ -159,6 +163,7 @@ impl Attachments {
 
     fn take(&mut self, place: Place) -> Option<Attachment> {
         self.get(place)?;
+        self.recount = true;
         self.slots.get_mut(usize::from(place.slot))?.attachment.take()
     }
 }
@@ -362,7 +367,7 @@ impl Agent {
         rows
     }
 
-    /// Tells those who listen that a capture came, changed or went.
+    /// Tells those who listen that a capture came or went, or is active on more nodes or fewer.
     pub(super) fn tell_capture(&mut self, kind: &'static str, id: &str) {
         if let Some(known) = self.orders.resources.get(Kind::Capture, id)
             && self.feed.wants(CAPTURE)
@@ -457,9 +462,9 @@ impl Agent {
         attachment.table = Some(table);
         attachment.state = State::Active;
         attachment.since = now;
-        let (node, capture) = (Rc::clone(&attachment.node), Rc::clone(&attachment.capture));
+        let node = Rc::clone(&attachment.node);
+        self.attachments.recount = true;
         self.tell_node(&node);
-        self.tell_capture("NodeUpdated", &capture);
         true
     }
 
@@ -468,9 +473,9 @@ impl Agent {
         self.close_table(place);
         if let Some(attachment) = self.attachments.get_mut(place) {
             attachment.state = State::Failed(why);
-            let (node, capture) = (Rc::clone(&attachment.node), Rc::clone(&attachment.capture));
+            let node = Rc::clone(&attachment.node);
+            self.attachments.recount = true;
             self.tell_node(&node);
-            self.tell_capture("NodeUpdated", &capture);
         }
     }
 
@@ -498,6 +503,9 @@ impl Agent {
 
     /// Publishes the counters of captures on their nodes, where they have changed.
     pub(super) fn tell_captures(&mut self, now: Tick) {
+        if std::mem::take(&mut self.attachments.recount) {
+            self.tell_counts();
+        }
         if now.since(self.attachments.told) < TELL_EVERY {
             return;
         }
@@ -507,6 +515,20 @@ impl Agent {
         nodes.dedup();
         for node in nodes {
             self.tell_node(&node);
+        }
+    }
+
+    /// Tells of captures that are active on more nodes than before, or on fewer.
+    fn tell_counts(&mut self) {
+        let captures = self.orders.resources.captures();
+        let counts: Vec<(Rc<str>, usize)> =
+            captures.map(|(id, _)| (Rc::clone(id), self.attachments.active(id))).collect();
+        let before = std::mem::replace(&mut self.attachments.counts, counts.clone());
+        for (id, count) in counts {
+            let known = before.iter().find(|(known, _)| *known == id);
+            if known.map_or(0, |(_, count)| *count) != count {
+                self.tell_capture("NodeUpdated", &id);
+            }
         }
     }
 

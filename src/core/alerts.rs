@@ -2,10 +2,11 @@
 //! when its expression holds for something that it did not hold for before.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use crate::query::{MAX_VISITS, Query, Run, World};
+use crate::query::{Query, Run, World};
 use crate::wire::json;
 
 use super::Agent;
@@ -19,6 +20,12 @@ pub const MAX_RESULT: usize = 256 * 1024;
 
 /// Messages that wait to be posted; further ones are dropped and counted.
 pub const MAX_POSTS: usize = 32;
+
+/// Alerts looked at in one turn: each may cost a few milliseconds.
+const TURN: usize = 2;
+
+/// The longest period of an alert, milliseconds: a clock that was set back must not stop one.
+const LONGEST: i64 = 366 * 86_400_000;
 
 /// A message for an HTTP server.
 #[derive(Clone, Debug)]
@@ -38,16 +45,25 @@ pub struct Post {
 pub struct Alerts {
     states: HashMap<Rc<str>, State>,
     posts: VecDeque<Post>,
+    /// Tells results apart without keeping them.
+    random: RandomState,
     /// Messages that were not posted because too many waited.
     pub dropped: u64,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// What it fired for last; `None` while it holds for nothing.
-    fired: Option<Vec<u8>>,
-    /// When it is looked at next, milliseconds since 1970.
+    /// A print of what it fired for last; `None` while it holds for nothing.
+    fired: Option<u64>,
+    /// When it is looked at next, milliseconds since 1970; far away if only a change of the graph
+    /// makes it look.
     due: i64,
+}
+
+impl State {
+    fn when((id, state): (&Rc<str>, &Self)) -> (i64, Rc<str>) {
+        (state.due, Rc::clone(id))
+    }
 }
 
 impl Alerts {
@@ -58,36 +74,44 @@ impl Alerts {
 }
 
 impl Agent {
-    /// Looks at those alerts whose turn it is: all that follow the graph if it has `changed`.
+    /// Looks at alerts whose turn it is, a few at a time: all that follow the graph have their
+    /// turn when it has `changed`.
     pub(super) fn check_alerts(&mut self, changed: bool) {
         let now = self.now();
-        let due: Vec<(Rc<str>, Alert)> = self
-            .orders
-            .resources
-            .of(Kind::Alert)
-            .filter_map(|known| match &known.body {
-                Body::Alert(alert) => Some((&known.id, alert)),
-                _ => None,
-            })
-            .filter(|(id, alert)| match alert.trigger {
-                Trigger::Graph => changed,
-                Trigger::Period(_) => {
-                    self.alerts.states.get(*id).is_none_or(|state| state.due <= now)
-                }
-            })
-            .map(|(id, alert)| (Rc::clone(id), alert.clone()))
-            .collect();
-        for (id, alert) in due {
-            let result = self.result(&alert.query);
-            let state = self.alerts.states.entry(Rc::clone(&id)).or_default();
-            if let Trigger::Period(period) = alert.trigger {
-                state.due = now.saturating_add(i64::try_from(period).unwrap_or(i64::MAX));
+        let alerts = self.orders.resources.of(Kind::Alert).filter_map(|known| match &known.body {
+            Body::Alert(alert) => Some((&known.id, alert)),
+            _ => None,
+        });
+        for (id, alert) in alerts {
+            let state = self.alerts.states.entry(Rc::clone(id)).or_default();
+            match alert.trigger {
+                Trigger::Graph if changed => state.due = now,
+                Trigger::Graph => {}
+                Trigger::Period(_) => state.due = state.due.min(now.saturating_add(LONGEST)),
             }
+        }
+        let mut due: Vec<(i64, Rc<str>)> = self.alerts.states.iter().map(State::when).collect();
+        due.retain(|(at, _)| *at <= now);
+        // Who has waited longest comes first.
+        due.sort_unstable();
+        for (_, id) in due.into_iter().take(TURN) {
+            let known = self.orders.resources.get(Kind::Alert, &id).map(|known| &known.body);
+            let Some(Body::Alert(alert)) = known else {
+                self.forget_alert(&id);
+                continue;
+            };
+            let alert = alert.clone();
+            let result = self.result(&alert.query);
+            let Some(state) = self.alerts.states.get_mut(&id) else { continue };
+            state.due = match alert.trigger {
+                Trigger::Graph => i64::MAX,
+                Trigger::Period(period) => now.saturating_add(period.cast_signed().max(0)),
+            };
             let Some(result) = result else { continue };
-            if is_empty(&result) {
-                state.fired = None;
-            } else if state.fired.as_ref() != Some(&result) {
-                state.fired = Some(result.clone());
+            let print = (!is_empty(&result)).then(|| self.alerts.random.hash_one(&result));
+            let is_news = print.is_some() && state.fired != print;
+            state.fired = print;
+            if is_news {
                 self.fire(&id, &alert, &result);
             }
         }
@@ -95,12 +119,8 @@ impl Agent {
 
     /// When the next alert is due, milliseconds since 1970.
     pub(super) fn next_alert(&self) -> Option<i64> {
-        let periodic =
-            self.orders.resources.of(Kind::Alert).filter_map(|known| match &known.body {
-                Body::Alert(Alert { trigger: Trigger::Period(_), .. }) => Some(&known.id),
-                _ => None,
-            });
-        periodic.map(|id| self.alerts.states.get(id).map_or(0, |state| state.due)).min()
+        let due = self.alerts.states.values().map(|state| state.due).min();
+        due.filter(|due| *due < i64::MAX)
     }
 
     /// Forgets how an alert stood.
@@ -112,20 +132,15 @@ impl Agent {
     fn result(&self, query: &Query) -> Option<Vec<u8>> {
         let world = World { graph: &self.graph, flows: &self.captured, now: self.clock() };
         let mut run = Run::new(query.clone());
-        let rounds = MAX_VISITS.checked_div(LOOK_VISITS).unwrap_or(1);
-        let mut ready = false;
-        for _ in 0..rounds {
-            match run.advance(&world, LOOK_VISITS) {
-                Ok(true) => {
-                    ready = true;
-                    break;
-                }
-                Ok(false) => {}
-                Err(error) => {
-                    log::debug!("alert: {error}");
-                    return None;
-                }
+        let ready = match run.advance(&world, LOOK_VISITS) {
+            Ok(ready) => ready,
+            Err(error) => {
+                log::debug!("alert: {error}");
+                return None;
             }
+        };
+        if !ready {
+            log::debug!("alert: its expression looks at too much: {}", query.text());
         }
         let mut out = Vec::new();
         while ready && run.write(&world, &mut out, MAX_RESULT) {

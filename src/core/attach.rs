@@ -129,6 +129,12 @@ impl Attachments {
         })
     }
 
+    /// Whether sockets are wanted that are not open yet.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.iter().any(|(_, attachment)| attachment.state == State::Wanted)
+    }
+
     /// On how many nodes a capture is active.
     #[must_use]
     pub fn active(&self, capture: &str) -> usize {

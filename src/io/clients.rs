@@ -344,6 +344,7 @@ impl Client {
             (self.ended, self.gone) = (true, true);
         }
         let revision = agent.revision();
+        let was_opening = agent.attachments.is_waiting();
         let mut again = !self.closing && self.understand(agent, now);
         let room = self.input.len() < self.connection.max_input();
         again |= !self.closing && self.readable && !self.ended && room;
@@ -354,8 +355,10 @@ impl Client {
             Progress::More => more = true,
             Progress::Done => self.closing = true,
         }
-        if agent.revision() != revision {
-            // The answer to a change of settings goes out once they are in force.
+        let opens = !was_opening && agent.attachments.is_waiting();
+        if agent.revision() != revision || opens {
+            // The answer to a change of settings goes out once they are in force, that to a new
+            // capture once its sockets are open.
             return Served::Again;
         }
         let grew = self.out.pending().len() > waiting;

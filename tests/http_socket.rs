@@ -361,6 +361,12 @@ fn flows_come_as_lists_and_statistics_when_asked_for() {
     bodies.settle(&mut agent);
     let frames = bodies.frames();
     assert!(frames[0].1.ends_with(b"\x20\xc8\x01\x28\x01\x32\x05\x0a\x03\x0a\x011"));
+    // What was not made as protobuf comes as JSON, in the envelope that was asked for.
+    let json = b"[]"[..].into();
+    agent.feed.publish(Message::Flows { namespace: "flow".into(), json, protobuf: None });
+    bodies.settle(&mut agent);
+    let frames = bodies.frames();
+    assert!(frames[0].1.starts_with(b"\x0a\x04flow") && frames[0].1.ends_with(b"\x32\x02[]"));
 }
 
 #[test]

@@ -197,7 +197,7 @@ for number, space in ((1, vm1), (2, vm2)):
 
 config = os.path.join(folder, "quick.conf")
 with open(config, "w") as file:
-    file.write("[flow]\nupdate = 1\n")
+    file.write("[flow]\nupdate = 1\napplication_ports_udp = 5555:PHONE\n")
 agent = Agent("-c", config)
 rest = RESTClient(ADDRESS)
 lookup = rest.lookup
@@ -367,6 +367,8 @@ sent = subprocess.run(["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "
 check("a capture file is taken", sent == b"202", sent)
 check("its packets are flows", lookup("G.Flows().Has('Network.A', '192.0.2.1').Values('Transport.A')")
       == [5555])
+check("a port has the name that the user gave it",
+      lookup("G.Flows().Has('Network.A', '192.0.2.1').Values('Application')") == ["PHONE"])
 status, _, body = curl("-X", "POST", f"http://{ADDRESS}/api/pcap", "-H",
                        "Content-Type: application/octet-stream", data="no capture file")
 check("what is none is refused", status in (400, 415), body)
@@ -583,9 +585,14 @@ check("and so is a stretch of it",
 
 # --- A restart ----------------------------------------------------------------------------------
 agent.stop()
-agent = Agent()
-captures = until("captures are back", rest.capture_list)
-check("with their ids and names", [(c.uuid, c.name) for c in captures] == [(capture.uuid, "one")])
+startup = "G.V().Has('Name', 'veth2')"
+with open(config, "a") as file:
+    file.write(f"[startup]\ncapture_gremlin = {startup}\ncapture_bpf = udp\n")
+agent = Agent("-c", config)
+captures = {c.uuid: c for c in until("captures are back", rest.capture_list)}
+check("with their ids and names", captures.pop(capture.uuid).name == "one", captures)
+check("beside the one to start with", [(c.query, c.bpf_filter) for c in captures.values()] ==
+      [(startup, "udp")], captures)
 until("and active", lambda: lookup(f"G.V().Has('Captures.ID', '{capture.uuid}').Count()") == 1)
 check("rules are back", [r.uuid for r in rest.noderule_list()] == [rule.uuid])
 until("nodes of clients are back", lambda: lookup("G.V().Has('Room', 7).Values('Name')") == ["one"])

@@ -320,7 +320,8 @@ impl Store {
     }
 
     /// The flows of a table.
-    pub fn flows_of(&self, table: TableId) -> impl Iterator<Item = (FlowRef, &Flow)> {
+    #[cfg(test)]
+    pub(super) fn flows_of(&self, table: TableId) -> impl Iterator<Item = (FlowRef, &Flow)> {
         let open = self.settings(table).is_some();
         self.iter().filter(move |(flow, _)| {
             let key = self.slots.get(flow.slot as usize).and_then(Slot::key);

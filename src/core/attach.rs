@@ -27,7 +27,7 @@ use super::row::Row;
 /// Captures attached to nodes at once; further nodes are left out and counted.
 pub const MAX_ATTACHMENTS: usize = 1_024;
 
-/// Elements that the expressions of all captures may look at in one look.
+/// Elements that one expression of a capture, a rule or an alert may look at in one look.
 pub(super) const LOOK_VISITS: usize = 200_000;
 
 /// Microseconds between two publications of the counters of a node's captures.
@@ -609,6 +609,17 @@ fn link_of(node: &Node) -> LinkType {
     }
 }
 
+/// The capture's filter once more, for datagrams that are put together: what the kernel looked at
+/// were their fragments.
+fn whole_filter(capture: &Capture, node: &Node) -> Option<Program> {
+    if !capture.defrag || capture.filter.trim().is_empty() {
+        return None;
+    }
+    let options = filter::Options { accept: capture.header_size, live: true, names: &BuiltIn };
+    // The socket has the same filter: one that cannot be compiled has failed there.
+    filter::compile(&capture.filter, link_of(node), &options).ok()
+}
+
 fn table_settings(attachment: &Attachment, capture: &Capture, node: &Node) -> Settings {
     Settings {
         capture: Rc::clone(&attachment.capture),
@@ -621,6 +632,6 @@ fn table_settings(attachment: &Attachment, capture: &Capture, node: &Node) -> Se
         reassemble: capture.reassemble,
         extra_layers: capture.extra_layers,
         away: capture.target != Target::Local,
-        filter: None,
+        filter: whole_filter(capture, node),
     }
 }

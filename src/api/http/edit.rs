@@ -175,7 +175,7 @@ pub(super) const fn form(client: &Opened) -> Form {
 }
 
 const fn is_protobuf(form: Form) -> bool {
-    matches!(form, Form::Protobuf | Form::PartialProtobuf)
+    matches!(form, Form::Protobuf | Form::PartialProtobuf | Form::ProtobufBody)
 }
 
 fn operations(out: &mut Vec<u8>, element: &Element, old: &Element) {

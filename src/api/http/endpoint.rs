@@ -105,7 +105,8 @@ pub(super) fn upgrade(
     };
     let origin = format!("{service}.{host}");
     let namespaces = named(request, "x-websocket-namespace").ok_or_else(bad)?;
-    let bodies = protobuf && said(request, "x-flow-format") == Some("protobuf");
+    let bodies = protobuf && endpoint == Endpoint::Flows;
+    let bodies = bodies && said(request, "x-flow-format") == Some("protobuf");
     let wants = Wants { namespaces, graph_apart: filter.is_some(), bodies };
     let member = agent.feed.join(peer, wants).map_err(|refused| match refused {
         Refused::Full => Response::text(429, "Too many WebSocket clients"),

@@ -8,8 +8,8 @@ use std::os::fd::{AsRawFd, RawFd};
 use crate::sys::plain::Plain;
 use crate::sys::ring::Ring;
 use crate::sys::socket;
-use crate::time::Wall;
-use crate::wire::link::VlanTag;
+
+pub use crate::wire::raw::{Kind, RawFrame};
 
 /// The longest snap length: what libpcap asks for, larger than any offloaded frame.
 pub const MAX_SNAPLEN: u32 = 262_144;
@@ -53,55 +53,6 @@ pub enum Method {
 
 /// Frames handed out together at most.
 pub const BATCH: usize = 16;
-
-/// One frame as the kernel gave it, borrowed from the ring or the batch.
-#[derive(Clone, Copy, Debug)]
-pub struct RawFrame<'a> {
-    /// When the kernel saw it.
-    pub wall: Wall,
-    /// Nanoseconds of that stamp within its second.
-    pub nanos: u32,
-    /// The captured bytes.
-    pub data: &'a [u8],
-    /// Bytes on the wire, without a tag that was taken off.
-    pub wire_len: u32,
-    /// The tag that the card or the kernel took off.
-    pub vlan: Option<VlanTag>,
-    /// EtherType, the only hint at the content when the link header is cut off.
-    pub protocol: u16,
-    /// Where it was going.
-    pub kind: Kind,
-}
-
-impl RawFrame<'_> {
-    /// A frame of nothing, to fill an array of frames with.
-    pub(super) const EMPTY: Self = Self {
-        wall: Wall(0),
-        nanos: 0,
-        data: &[],
-        wire_len: 0,
-        vlan: None,
-        protocol: 0,
-        kind: Kind::HOST,
-    };
-}
-
-/// The packet type of a frame (`PACKET_HOST` and the rest, linux/if_packet.h).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Kind(pub u8);
-
-impl Kind {
-    /// Addressed to this machine.
-    pub const HOST: Self = Self(0);
-    /// Link-layer broadcast.
-    pub const BROADCAST: Self = Self(1);
-    /// Link-layer multicast.
-    pub const MULTICAST: Self = Self(2);
-    /// Addressed to another machine: bridged, or seen by promiscuous mode.
-    pub const OTHER_HOST: Self = Self(3);
-    /// Sent by this machine.
-    pub const OUTGOING: Self = Self(4);
-}
 
 /// What one call of `drain` did.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

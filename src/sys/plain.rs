@@ -44,6 +44,7 @@ struct Meta {
     vlan: Option<VlanTag>,
     protocol: u16,
     kind: u8,
+    status: u32,
 }
 
 impl Plain {
@@ -98,6 +99,8 @@ impl Plain {
                     vlan: meta.vlan,
                     protocol: meta.protocol,
                     kind: Kind(meta.kind),
+                    checksum: ring::checksum(meta.status),
+                    losing: false,
                 };
                 count = count.saturating_add(1);
             }
@@ -217,6 +220,7 @@ fn read_control(header: &libc::msghdr, meta: &mut Meta) {
                 // SAFETY: the message holds at least one such structure of integers.
                 let aux = unsafe { data.cast::<libc::tpacket_auxdata>().read_unaligned() };
                 meta.wire_len = aux.tp_len;
+                meta.status = aux.tp_status;
                 let tci = u32::from(aux.tp_vlan_tci);
                 meta.vlan = ring::vlan(aux.tp_status, tci, aux.tp_vlan_tpid);
             }

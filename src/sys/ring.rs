@@ -16,6 +16,7 @@ use crate::sys::capture::{BATCH, Config, Drained, Error, Kind, MAX_SNAPLEN, RawF
 use crate::sys::socket;
 use crate::time::Wall;
 use crate::wire::link::VlanTag;
+use crate::wire::raw::Checksum;
 
 /// Nominal frame size told to the kernel: V3 packs frames densely and only checks the arithmetic.
 const FRAME_SIZE: u32 = 2048;
@@ -23,8 +24,11 @@ const FRAME_SIZE: u32 = 2048;
 /// TP_STATUS bits, of a block or of a frame.
 const STATUS_KERNEL: u32 = 0;
 const STATUS_USER: u32 = 1;
+const STATUS_LOSING: u32 = 1 << 2;
+const STATUS_CHECKSUM_NOT_READY: u32 = 1 << 3;
 const STATUS_VLAN_VALID: u32 = 1 << 4;
 const STATUS_VLAN_TPID_VALID: u32 = 1 << 6;
+const STATUS_CHECKSUM_VALID: u32 = 1 << 7;
 
 /// Start of `struct tpacket_block_desc` with the V1 block header inside it.
 #[derive(Clone, Copy)]
@@ -233,6 +237,8 @@ impl Ring {
             vlan: vlan(header.status, header.vlan_tci, header.vlan_tpid),
             protocol: u16::from_be_bytes(header.protocol),
             kind: Kind(header.pkttype),
+            checksum: checksum(header.status),
+            losing: header.status & STATUS_LOSING != 0,
         })
     }
 
@@ -385,6 +391,18 @@ pub(super) fn vlan(status: u32, tci: u32, tpid: u16) -> Option<VlanTag> {
         tci: u16::try_from(tci & 0xffff).unwrap_or(0),
         tpid: if told { tpid } else { 0x8100 },
     })
+}
+
+/// What a status word says of the checksum.
+#[inline]
+pub(super) const fn checksum(status: u32) -> Checksum {
+    if status & STATUS_CHECKSUM_NOT_READY != 0 {
+        Checksum::NotReady
+    } else if status & STATUS_CHECKSUM_VALID != 0 {
+        Checksum::Valid
+    } else {
+        Checksum::Unknown
+    }
 }
 
 /// The socket kind: with the link header or without.

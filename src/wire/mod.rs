@@ -17,4 +17,5 @@ pub mod pcap;
 pub mod pcapng;
 pub mod proto;
 pub mod protobuf;
+pub mod raw;
 pub mod uuid;

@@ -4,6 +4,8 @@
 use super::link::LinkType;
 use super::order::Order;
 
+pub mod write;
+
 /// Block types.
 pub mod block {
     /// Interface description.

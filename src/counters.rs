@@ -62,6 +62,12 @@ counters! {
     capture_datagrams_lost,
     /// Frames of such captures in which no layer was found.
     capture_frames_unread,
+    /// Packet sessions that were begun.
+    packet_sessions,
+    /// Packet sessions that were refused, for whatever reason.
+    packet_sessions_refused,
+    /// Packets that the kernel lost for packet sessions.
+    packet_session_drops,
     /// Full dumps made because netlink messages were lost.
     netlink_resyncs,
     /// Nodes, edges and changes of them that the graph had no room for.

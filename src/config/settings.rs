@@ -57,6 +57,10 @@ pub struct Settings {
     pub http_per_address: usize,
     /// Seconds between pings of WebSocket clients.
     pub http_ping: u32,
+    /// Sessions of live packets at once.
+    pub packet_sessions: usize,
+    /// KiB of rings of one such session.
+    pub packet_ring_kib: u32,
     /// Folder of state that survives a restart of the machine.
     pub state_dir: PathBuf,
     /// Flows at once; 0 fits it to the memory of the machine.
@@ -122,6 +126,8 @@ impl Default for Settings {
             http_origins: Vec::new(),
             http_per_address: 16,
             http_ping: 2,
+            packet_sessions: 8,
+            packet_ring_kib: 2_048,
             state_dir: PathBuf::from("/etc/portolan"),
             max_flows: 0,
             idle: 30,
@@ -197,6 +203,8 @@ pub const KEYS: &[Key] = &[
     live("http_origins", "origins such as https://ui.lan", "web pages elsewhere that may use HTTP"),
     live("http_per_address", "a number from 1 to 1024", "HTTP clients of one remote address"),
     live("http_ping", "seconds from 1 to 60", "seconds between pings of WebSocket clients"),
+    live("packet_sessions", "a number from 0 to 64", "sessions of live packets at once"),
+    live("packet_ring_kib", "KiB from 128 to 65536", "ring memory of one such session"),
     key("state_dir", "an absolute path", "state that survives a restart"),
     live("flows_max", "0 or a number from 64 to 2000000", "flows at once; 0 fits the memory"),
     live("flows_idle", SECONDS, "silence that ends a flow"),
@@ -368,6 +376,12 @@ impl Settings {
                 self.http_per_address = number(value).filter(|n| (1..=1_024).contains(n))? as usize;
             }
             "http_ping" => self.http_ping = number(value).filter(|n| (1..=60).contains(n))?,
+            "packet_sessions" => {
+                self.packet_sessions = number(value).filter(|n| *n <= 64)? as usize;
+            }
+            "packet_ring_kib" => {
+                self.packet_ring_kib = number(value).filter(|n| (128..=65_536).contains(n))?;
+            }
             "state_dir" => self.state_dir = paths(value)?.into_iter().next()?,
             "flows_max" => {
                 let fits = |n: &u32| *n == 0 || (64..=2_000_000).contains(n);
@@ -425,6 +439,8 @@ impl Settings {
             "http_hosts" => self.http_hosts.join(" "),
             "http_origins" => self.http_origins.join(" "),
             "http_per_address" => self.http_per_address.to_string(),
+            "packet_sessions" => self.packet_sessions.to_string(),
+            "packet_ring_kib" => self.packet_ring_kib.to_string(),
             "http_ping" => self.http_ping.to_string(),
             "state_dir" => self.state_dir.display().to_string(),
             "flows_max" => self.max_flows.to_string(),

@@ -7,6 +7,7 @@ use crate::capture;
 use crate::capture::store::Times;
 use crate::config::Settings;
 use crate::counters::Counters;
+use crate::filter::names::BuiltIn;
 use crate::flow::{
     EndReason, Flow, FlowId, Limits, Locality, Network, Observer, Query, Record, Role, Seed,
     Timeouts, Totals,
@@ -33,6 +34,7 @@ use super::feed::Feed;
 use super::flow_news::{FlowNews, News};
 use super::inject::Jobs;
 use super::orders::Orders;
+use super::packets::{Order as PacketOrder, Packets, Refused, SessionId, Why};
 use super::resources::Kind;
 use super::row::Row;
 use super::rules::Applied;
@@ -181,6 +183,8 @@ pub struct Agent {
     pub jobs: Jobs,
     /// What captures send to other machines.
     pub exports: Exports,
+    /// Live packets.
+    pub packets: Packets,
     pub(super) applied: Applied,
     /// Where packets of capture files go.
     pub(super) imports: Option<capture::store::TableId>,
@@ -248,6 +252,7 @@ impl Agent {
             alerts: Alerts::default(),
             jobs: Jobs::default(),
             exports: Exports::default(),
+            packets: Packets::default(),
             applied: Applied::default(),
             imports: None,
             flow_news: FlowNews::default(),
@@ -332,6 +337,22 @@ impl Agent {
                 Ok(Reply::Row(Row::new().with("traceLevel", self.settings.log_level)))
             }
         }
+    }
+
+    /// Begins a session of live packets.
+    ///
+    /// # Errors
+    /// Why not, for whoever asked.
+    pub fn watch_packets(
+        &mut self,
+        order: PacketOrder,
+        caller: &Caller,
+    ) -> Result<SessionId, Refused> {
+        if caller.right < Right::Capture {
+            return Err(Refused::new(Why::Denied, "packets need the right 'capture'"));
+        }
+        let most = self.settings.packet_sessions;
+        self.packets.begin(order, most, &BuiltIn, self.clock, &mut self.counters)
     }
 
     /// Subscribes to events; `selection` holds back those of other flows.

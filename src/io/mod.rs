@@ -7,6 +7,7 @@ pub mod frames;
 pub mod host;
 pub mod http;
 pub mod injector;
+pub mod locate;
 pub mod logger;
 pub mod management;
 pub mod poster;

@@ -287,6 +287,7 @@ impl Loop {
                 }
             }
             Source::Folders => self.spaces.folders_changed(now),
+            Source::Session(_) | Source::SessionSpace(_) => {}
             Source::Space(slot) => self.spaces.event(slot),
             Source::Signals => self.take_signals(),
             Source::UnixListener(index) => {

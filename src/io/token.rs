@@ -29,6 +29,10 @@ pub enum Source {
     Post(Slot),
     /// The packet socket of an on-demand capture.
     Probe(Slot),
+    /// The packet socket of a session of live packets.
+    Session(Slot),
+    /// The netlink socket of a namespace that such a session looks into.
+    SessionSpace(Slot),
     /// Signals.
     Signals,
     /// The netlink socket of a namespace.
@@ -80,6 +84,8 @@ impl From<Source> for Token {
             Source::Probe(slot) => (7, slot),
             Source::Post(slot) => (8, slot),
             Source::HttpListener(index) => (9, Slot { index, generation: 0 }),
+            Source::Session(slot) => (10, slot),
+            Source::SessionSpace(slot) => (11, slot),
         };
         let generation = usize::from(slot.generation & GENERATION_MASK);
         // 4 + 12 + 16 bits: fits the usize of a 32-bit machine.
@@ -108,6 +114,8 @@ pub fn source_of(token: Token) -> Option<Source> {
         7 => Source::Probe(slot),
         8 => Source::Post(slot),
         9 => Source::HttpListener(index),
+        10 => Source::Session(slot),
+        11 => Source::SessionSpace(slot),
         _ => return None,
     })
 }
@@ -126,6 +134,8 @@ mod tests {
             Source::Folders,
             Source::Post(slot),
             Source::Probe(slot),
+            Source::Session(slot),
+            Source::SessionSpace(slot),
             Source::Space(slot),
             Source::Signals,
             Source::UnixListener(7),

@@ -3,6 +3,8 @@
 use super::link::LinkType;
 use super::order::Order;
 
+pub mod write;
+
 /// Length of the file header.
 pub const FILE_HEADER_LEN: usize = 24;
 

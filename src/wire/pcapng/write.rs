@@ -347,10 +347,7 @@ mod tests {
         let mut out = Vec::new();
         section(&mut out, &Section::default());
         // As in the document, but for the end of the options.
-        assert_eq!(
-            words(&out),
-            [0x0a0d_0d0a, 32, 0x1a2b_3c4d, 1, u32::MAX, u32::MAX, 0, 32]
-        );
+        assert_eq!(words(&out), [0x0a0d_0d0a, 32, 0x1a2b_3c4d, 1, u32::MAX, u32::MAX, 0, 32]);
         out.clear();
         let a0 = Interface { snaplen: 262_144, name: "a0", ..Interface::default() };
         interface(&mut out, &a0);

@@ -8,7 +8,9 @@
 
 mod document;
 mod order;
+pub mod parameters;
 mod session;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -19,8 +21,8 @@ use crate::time::{Clock, Tick};
 use crate::wire::raw::RawFrame;
 
 pub use order::{
-    Format, Limits, MAX_PORTS, MAX_TARGETS, Order, Refused, SNAPLEN, Selection, Target, Thinning,
-    Why,
+    Format, Limits, MAX_PORTS, MAX_TARGETS, Order, Recording, Refused, SNAPLEN, Selection, Target,
+    Thinning, Why,
 };
 pub use session::{End, Ending, Machine, NewPort, Port, PortId, Session, State};
 

@@ -10,6 +10,7 @@ mod document;
 mod order;
 pub mod parameters;
 mod session;
+mod sessions;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub use order::{
     Thinning, Why,
 };
 pub use session::{End, Ending, Machine, NewPort, Port, PortId, Session, State};
+pub use sessions::failure;
 
 /// Sessions at once, whatever the settings say.
 pub const MAX_SESSIONS: usize = 64;

@@ -15,7 +15,6 @@ mod web;
 
 use portolan::core::Agent;
 use portolan::core::packets::{End, Ending, NewPort, Order, PortId, Refused, SessionId, Why};
-use portolan::time::Tick;
 use portolan::wire::raw::RawFrame;
 use web::{UPGRADE, Web, frame};
 
@@ -347,7 +346,7 @@ fn heads_of_forty_kib_are_taken_and_endless_ones_are_not() {
     let json = format!(
         "{{\"netns\":5,\"network-interfaces\":[{}],\"labels\":\"{}\"}}",
         names.join(","),
-        "x".repeat(25_000)
+        "x".repeat(27_000)
     );
     assert!(json.len() > 40_000);
     let query = json.replace('"', "%22").replace(',', "%2C");
@@ -502,9 +501,9 @@ fn a_client_that_misses_two_pings_is_let_go() {
         assert!(!pings.is_empty() && pings.iter().all(|(first, _)| *first == 0x89), "{pings:?}");
         web.send(&frame(0x8a, b""), &mut agent);
     }
-    web.wait(60, &mut agent);
+    web.wait(45, &mut agent);
     assert!(!web.closed, "one missed answer is forgiven");
-    web.wait(30, &mut agent);
+    web.wait(40, &mut agent);
     assert!(web.closed && none(&agent));
 }
 
@@ -638,14 +637,4 @@ impl NextStatus for Web {
     fn next_status(&mut self) -> u16 {
         self.next("GET").status
     }
-}
-
-#[test]
-fn time_passes_only_where_it_should() {
-    let mut agent = agent();
-    let (mut web, _) = opened(&mut agent);
-    // Pongs were never asked for before the first ping.
-    web.now = Tick(web.now.0);
-    web.wait(20, &mut agent);
-    assert!(!web.closed);
 }

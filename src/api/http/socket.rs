@@ -87,7 +87,7 @@ impl Socket {
         Self {
             context: WebSocketContext::new(Role::Server, Some(config)),
             asked: None,
-            pinged: Tick::default(),
+            pinged: now,
             heard: now,
             pings: (now, 0),
             part: 0,
@@ -114,7 +114,8 @@ impl Socket {
             }
             let before = input.len();
             let read = self.context.read(&mut Pipe { input, out });
-            if self.part == 0 {
+            let between = self.part == 0;
+            if between {
                 self.part_since = now;
             }
             self.part = self.part.saturating_add(before.saturating_sub(input.len()));
@@ -135,10 +136,13 @@ impl Socket {
                     if self.pings.1 > MAX_PINGS {
                         self.fail(code::POLICY, "too many pings", out);
                     }
+                    // A control frame between messages begins none.
+                    self.part = if between { 0 } else { self.part };
                 }
                 Ok(Message::Pong(_)) => {
                     self.asked = None;
                     self.heard = now;
+                    self.part = if between { 0 } else { self.part };
                 }
                 Ok(Message::Close(frame)) => match self.farewell {
                     Some(word) => {

@@ -68,6 +68,8 @@ counters! {
     packet_sessions_refused,
     /// Packets that the kernel lost for packet sessions.
     packet_session_drops,
+    /// Recordings of packets that broke off because a file could not be written.
+    packet_files_failed,
     /// Full dumps made because netlink messages were lost.
     netlink_resyncs,
     /// Nodes, edges and changes of them that the graph had no room for.

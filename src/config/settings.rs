@@ -562,6 +562,21 @@ impl Settings {
         Ok(())
     }
 
+    /// Whether packets are streamed to whoever connects from there.
+    #[must_use]
+    pub fn may_stream(&self, from: IpAddr) -> bool {
+        let from = from.to_canonical();
+        let bits = |address: IpAddr| match address {
+            IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, true),
+            IpAddr::V6(address) => (address.to_bits(), false),
+        };
+        let near = |(network, length): &(IpAddr, u8)| {
+            let ((a, a4), (b, b4)) = (bits(from), bits(*network));
+            a4 == b4 && (a ^ b).leading_zeros() >= u32::from(*length)
+        };
+        from.is_loopback() || self.pcap_over_ip_from.iter().any(near)
+    }
+
     /// Whether HTTP clients have to say who they are.
     #[must_use]
     pub const fn has_http_login(&self) -> bool {
@@ -806,6 +821,35 @@ mod tests {
         }
         for wrong in ["*", "ui.lan", "http://*", "http://a/b", "null"] {
             assert!(s.set("http_origins", wrong, &mut no_secrets).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn streams_of_packets_are_for_those_who_are_listed() {
+        let mut s = Settings::default();
+        let text = "pcap_over_ip = 127.0.0.1:57012 nif=br-lan&filter=port 53\n\
+                    pcap_over_ip = [::1]:57013\n\
+                    pcap_over_ip_from = 192.0.2.0/24 2001:db8::/32 203.0.113.9\n";
+        assert_eq!(s.apply_file(text, &mut no_secrets), Ok(vec![]));
+        assert_eq!(s.pcap_over_ip.len(), 2);
+        assert_eq!(s.pcap_over_ip[0].parameters, "nif=br-lan&filter=port 53");
+        for (address, expected) in [
+            ("127.0.0.1", true),
+            ("::1", true),
+            ("::ffff:192.0.2.7", true),
+            ("192.0.3.1", false),
+            ("203.0.113.9", true),
+            ("203.0.113.8", false),
+            ("2001:db8:1::1", true),
+            ("2001:db9::1", false),
+        ] {
+            assert_eq!(s.may_stream(address.parse().unwrap()), expected, "{address}");
+        }
+        let mut copy = Settings::default();
+        copy.set("pcap_over_ip", &s.show("pcap_over_ip").unwrap(), &mut no_secrets).unwrap();
+        assert_eq!(copy.pcap_over_ip, s.pcap_over_ip);
+        for wrong in ["57012", "localhost:1", "127.0.0.1"] {
+            assert!(s.set("pcap_over_ip", wrong, &mut no_secrets).is_err(), "{wrong}");
         }
     }
 

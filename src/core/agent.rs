@@ -34,7 +34,8 @@ use super::feed::Feed;
 use super::flow_news::{FlowNews, News};
 use super::inject::Jobs;
 use super::orders::Orders;
-use super::packets::{Order as PacketOrder, Packets, Refused, SessionId, Why};
+use super::packets::parameters::{Fallback, parse as parse_packets};
+use super::packets::{Order as PacketOrder, Packets, Refused, SessionId, Why, failure};
 use super::resources::Kind;
 use super::row::Row;
 use super::rules::Applied;
@@ -327,6 +328,12 @@ impl Agent {
                 self.ending = Some(Ending::Restart);
                 Ok(Reply::Row(Row::new()))
             }
+            Command::SessionStart { pairs } => {
+                let wish = parse_packets(&pairs, Fallback::Own).map_err(failure)?;
+                self.record_packets(wish, caller).map(Reply::Row)
+            }
+            Command::SessionStop { id } => self.stop_session(id),
+            Command::Sessions { page } => Ok(self.list_sessions(page)),
             Command::Set { key, value } => self.set(&key, &value),
             Command::Status => Ok(Reply::Status(Box::new(self.status()))),
             Command::Stop { now } => {
@@ -711,6 +718,8 @@ const fn right(command: &Command) -> Right {
         | Command::ResourceDelete { kind: Kind::Capture | Kind::Injection, .. }
         | Command::CaptureStart { .. }
         | Command::Import { .. }
+        | Command::SessionStart { .. }
+        | Command::SessionStop { .. }
         | Command::CaptureStop { .. } => Right::Capture,
         Command::ResourceCreate { .. }
         | Command::ResourceDelete { .. }

@@ -12,6 +12,7 @@ pub mod logger;
 pub mod management;
 pub mod poster;
 pub mod probes;
+pub mod recorder;
 pub mod run;
 pub mod sessions;
 pub mod sockets;

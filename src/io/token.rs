@@ -33,6 +33,8 @@ pub enum Source {
     Session(Slot),
     /// The netlink socket of a namespace that such a session looks into.
     SessionSpace(Slot),
+    /// A listener that streams packets, by its number.
+    StreamListener(u16),
     /// Signals.
     Signals,
     /// The netlink socket of a namespace.
@@ -86,6 +88,7 @@ impl From<Source> for Token {
             Source::HttpListener(index) => (9, Slot { index, generation: 0 }),
             Source::Session(slot) => (10, slot),
             Source::SessionSpace(slot) => (11, slot),
+            Source::StreamListener(index) => (12, Slot { index, generation: 0 }),
         };
         let generation = usize::from(slot.generation & GENERATION_MASK);
         // 4 + 12 + 16 bits: fits the usize of a 32-bit machine.
@@ -116,6 +119,7 @@ pub fn source_of(token: Token) -> Option<Source> {
         9 => Source::HttpListener(index),
         10 => Source::Session(slot),
         11 => Source::SessionSpace(slot),
+        12 => Source::StreamListener(index),
         _ => return None,
     })
 }
@@ -140,6 +144,7 @@ mod tests {
             Source::Signals,
             Source::UnixListener(7),
             Source::HttpListener(9),
+            Source::StreamListener(9),
         ] {
             let token = Token::from(source);
             assert_eq!(source_of(token), Some(source));

@@ -23,3 +23,4 @@ mod socket;
 mod watch;
 
 pub use connection::Http;
+pub(in crate::api) use watch::doors;

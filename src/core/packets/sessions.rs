@@ -99,15 +99,14 @@ impl Agent {
     }
 
     /// Begins a session that goes into files.
-    pub(in crate::core) fn record_packets(
-        &mut self,
-        wish: Wish,
-        caller: &Caller,
-    ) -> Result<Reply, Failure> {
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn record_packets(&mut self, wish: Wish, caller: &Caller) -> Result<Row, Failure> {
         let id = self.order_packets(wish, "a file".to_owned(), caller).map_err(failure)?;
         let file = self.packets.get(id).and_then(|session| session.order().recording.as_ref());
         let file = file.map_or_else(String::new, |file| format!("{}/{}", file.folder, file.name));
-        Ok(Reply::Row(Row::new().with("id", id.number()).with("file", file)))
+        Ok(Row::new().with("id", id.number()).with("file", file))
     }
 
     /// Ends every session: the process is about to leave.

@@ -97,6 +97,14 @@ pub trait Host {
     fn configure(&mut self) -> Result<Settings, String>;
     /// Changes how much is logged.
     fn set_log_level(&mut self, level: u8);
+    /// Makes an empty file in a folder anywhere; there must be none of that name.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn create(&mut self, folder: &str, name: &str) -> Result<(), String> {
+        let _ = (folder, name);
+        Err("not possible here".to_owned())
+    }
     /// Fills `bytes` with what nobody can guess.
     fn random(&mut self, bytes: &mut [u8]) {
         use std::hash::{BuildHasher as _, RandomState};
@@ -509,6 +517,7 @@ impl Agent {
     /// Ends every flow and tells subscribers: the process is about to leave.
     pub fn finish(&mut self) {
         self.save_orders();
+        self.end_sessions();
         let captures: Vec<Rc<str>> =
             self.orders.resources.captures().map(|(id, _)| Rc::clone(id)).collect();
         for capture in captures {

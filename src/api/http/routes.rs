@@ -173,6 +173,19 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         method: Method::Get,
+        path: "/version",
+        object: "api",
+        action: Action::Read,
+        needs: GUEST,
+        handler: handlers::version,
+        about: About {
+            summary: "Name and version, for capture clients",
+            body: None,
+            answers: &[(200, JSON, "Any")],
+        },
+    },
+    Route {
+        method: Method::Get,
         path: "/login",
         object: "login",
         action: Action::Read,

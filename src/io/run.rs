@@ -33,6 +33,7 @@ use crate::topology::pick::Selection;
 
 use super::capture::{self, Captures};
 use super::clients::{Clients, Limits, Stream};
+use super::discovery::Discovery;
 use super::exporter::Sender;
 use super::host::{Configure, Machine};
 use super::http::Doors;
@@ -98,6 +99,7 @@ pub struct Loop {
     /// On-demand captures with frames to take, in turn.
     probes_ready: VecDeque<Place>,
     injector: Injector,
+    discovery: Discovery,
     poster: Poster,
     sender: Sender,
     changes: Vec<LinkChange>,
@@ -154,6 +156,7 @@ impl Loop {
             probes: Probes::default(),
             probes_ready: VecDeque::new(),
             injector: Injector::default(),
+            discovery: Discovery::default(),
             poster: Poster::default(),
             sender: Sender::default(),
             changes: Vec::new(),
@@ -185,8 +188,9 @@ impl Loop {
             (C::NET_ADMIN, true),
             (C::CHOWN, true),
             (C::SYS_ADMIN, settings.netns_discovery),
-            (C::SYS_PTRACE, settings.sockets_shown),
-            (C::DAC_READ_SEARCH, settings.sockets_shown),
+            // Whoever lives in which namespace is told by files of processes of all users.
+            (C::SYS_PTRACE, settings.sockets_shown || settings.netns_discovery),
+            (C::DAC_READ_SEARCH, settings.sockets_shown || settings.netns_discovery),
         ] {
             if needed && held.has(wanted) {
                 kept = kept.with(wanted);
@@ -312,13 +316,15 @@ impl Loop {
         more |= self.take_frames(now);
         more |= self.follow_links(now);
         more |= self.carry_out(tick);
+        more |= self.discovery.turn(&mut self.agent, now);
         if tick >= self.next_second {
             self.each_second(tick);
         }
         self.apply_settings(tick);
         // What frames, links and commands of this turn have changed.
         more |= self.agent.tell_graph();
-        if self.agent.feed.take_fresh() || !self.agent.bus.is_empty() {
+        let found = self.agent.discovery.take_fresh();
+        if found || self.agent.feed.take_fresh() || !self.agent.bus.is_empty() {
             self.clients.wake_streams(&self.agent);
             more |= self.clients.serve(self.poll.registry(), &mut self.agent, tick);
             if let Some(port) = &mut self.management {

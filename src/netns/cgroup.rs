@@ -108,7 +108,9 @@ fn of_segment(segment: &[u8], parent: &[u8], pods: bool) -> Option<Id> {
     if parent == b"lxc" {
         return id(Engine::Lxc, segment);
     }
-    if let Some(name) = named(b"machine-", b".scope").or_else(|| named(b"systemd-nspawn@", b".service")) {
+    if let Some(name) =
+        named(b"machine-", b".scope").or_else(|| named(b"systemd-nspawn@", b".service"))
+    {
         // systemd writes what is no letter as \xNN; a hyphen is the common case.
         let plain = String::from_utf8_lossy(name).replace("\\x2d", "-");
         return id(Engine::Nspawn, plain.as_bytes());

@@ -323,7 +323,8 @@ fn write_tenant(
     pods: &[(&str, &str)],
     base: u64,
 ) {
-    let (Some(process), Some(title)) = (machine.process_of(tenant), machine.title_of(tenant)) else {
+    let (Some(process), Some(title)) = (machine.process_of(tenant), machine.title_of(tenant))
+    else {
         out.extend_from_slice(b"{}");
         return;
     };
@@ -604,7 +605,11 @@ fn write_route(out: &mut Vec<u8>, space: &Space, route: &Route) {
     if let Some(gateway) = route.gateway {
         text(out, "next-hop", &gateway.to_string());
     }
-    text(out, "preference", ["00", "01", "10", "11"].get(usize::from(route.preference)).unwrap_or(&"00"));
+    text(
+        out,
+        "preference",
+        ["00", "01", "10", "11"].get(usize::from(route.preference)).unwrap_or(&"00"),
+    );
     number(out, "priority", route.priority);
     number(out, "table", route.table);
     out.push(b'}');

@@ -183,13 +183,11 @@ mod tests {
 
     #[test]
     fn what_belongs_to_a_kind_is_read() {
-        let bytes = [
-            attribute(10, &[0x80, 0, 0xf0, 0]),
-            attribute(11, &[1]),
-            attribute(15, &[0x12, 0xb5]),
-        ];
+        let bytes =
+            [attribute(10, &[0x80, 0, 0xf0, 0]), attribute(11, &[1]), attribute(15, &[0x12, 0xb5])];
         let bytes = bytes.concat();
-        let link = Link { name: Some(b"vx"), kind: Some(b"vxlan"), data: &bytes, ..Link::default() };
+        let link =
+            Link { name: Some(b"vx"), kind: Some(b"vxlan"), data: &bytes, ..Link::default() };
         let Details::Vxlan(found) = Interface::of(&link).unwrap().details else { panic!() };
         assert_eq!((found.ports, found.port, found.proxy), ((32_768, 61_440), 4_789, true));
         let tap = attribute(3, &[2]);

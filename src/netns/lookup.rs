@@ -143,7 +143,9 @@ fn unknown(wanted: &Wanted<'_>) -> Missing {
     Missing::NotFound(match (netns, name) {
         (0, "") => format!("there is no process {pid} in any network namespace"),
         (0, name) => {
-            format!("could not locate network namespace: there is no target named {name:?}; /mobyshark lists those there are")
+            format!(
+                "could not locate network namespace: there is no target named {name:?}; /mobyshark lists those there are"
+            )
         }
         (netns, _) => format!(
             "could not locate network namespace {netns}: it is gone, or not one of this machine; \
@@ -171,8 +173,7 @@ mod tests {
             tenants: vec![Tenant { process, ..Tenant::default() }],
             ..Space::default()
         };
-        let mounted =
-            Space { inode: 9, mounts: vec!["/run/netns/vpn".into()], ..Space::default() };
+        let mounted = Space { inode: 9, mounts: vec!["/run/netns/vpn".into()], ..Space::default() };
         Machine {
             processes: vec![process(5, 7, "web"), process(6, 8, "db"), process(7, 0, "hidden")],
             spaces: vec![space(7, 0), space(8, 1), mounted],

@@ -168,7 +168,8 @@ mod tests {
         let processes = vec![process(1, 0, 1), inside(5, 0), inside(6, 1), inside(9, 1)];
         let machine = Machine { processes, containers, ..Machine::default() };
         let tenant = |process| Tenant { process, ..Tenant::default() };
-        let mut space = Space { tenants: vec![tenant(3), tenant(2), tenant(1)], ..Space::default() };
+        let mut space =
+            Space { tenants: vec![tenant(3), tenant(2), tenant(1)], ..Space::default() };
         machine.settle(&mut space);
         let titles = space.tenants.iter().map(|tenant| machine.title_of(tenant).unwrap());
         let titles: Vec<(String, &str, &str)> =

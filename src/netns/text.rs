@@ -42,11 +42,7 @@ pub(super) fn flag(out: &mut Vec<u8>, name: &str, value: bool) {
 }
 
 /// Appends a member that is a list of texts.
-pub(super) fn texts<'a>(
-    out: &mut Vec<u8>,
-    name: &str,
-    values: impl IntoIterator<Item = &'a str>,
-) {
+pub(super) fn texts<'a>(out: &mut Vec<u8>, name: &str, values: impl IntoIterator<Item = &'a str>) {
     key(out, name);
     out.push(b'[');
     for value in values {

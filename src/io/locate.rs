@@ -55,10 +55,7 @@ impl Locator {
         }
         let ticket = self.ticket.get_or_insert_with(|| agent.discovery.ask(Depth::Names));
         match ticket.answer() {
-            Some(machine) => {
-                self.ticket = None;
-                decide(&machine, target)
-            }
+            Some(machine) => decide(&machine, target),
             None => Search::Pending,
         }
     }

@@ -104,6 +104,8 @@ pub struct NewPort {
     pub mac: Option<[u8; 6]>,
     /// Its addresses with the lengths of their prefixes.
     pub addresses: Vec<(IpAddr, u8)>,
+    /// Packets that the card and its driver have dropped until now, if that is known.
+    pub dropped: Option<u64>,
 }
 
 /// An interface of a session.
@@ -119,8 +121,12 @@ pub struct Port {
     pub delivered: u64,
     /// Packets that the kernel lost.
     pub lost: u64,
+    /// Packets that the card and its driver dropped since the interface joined.
+    pub dropped: Option<u64>,
     /// It has left.
     pub gone: bool,
+    /// What the card had dropped when the interface joined.
+    dropped_before: u64,
     cooked: Option<[u8; 8]>,
     loopback: bool,
     ethernet: bool,
@@ -290,7 +296,9 @@ impl Session {
             accepted: 0,
             delivered: 0,
             lost: 0,
+            dropped: new.dropped.map(|_| 0),
             gone: false,
+            dropped_before: new.dropped.unwrap_or(0),
             cooked,
             loopback: new.loopback,
             ethernet: link == LinkType::ETHERNET,
@@ -340,6 +348,12 @@ impl Session {
             port.accepted = port.accepted.saturating_add(packets);
             port.lost = port.lost.saturating_add(lost);
             port.untold = port.untold.saturating_add(lost);
+        }
+    }
+
+    pub(super) fn dropped_by_card(&mut self, id: PortId, total: Option<u64>) {
+        if let (Some(port), Some(total)) = (self.port(id), total) {
+            port.dropped = Some(total.saturating_sub(port.dropped_before));
         }
     }
 
@@ -450,13 +464,15 @@ impl Session {
     fn tell(&mut self, id: PortId, clock: &Clock, last: bool) {
         let now = nanos_of(clock);
         let Some(port) = self.port(id) else { return };
+        // The kernel is asked once a second; by then more has come.
+        port.accepted = port.accepted.max(port.delivered.saturating_add(port.lost));
         port.told = (port.accepted, port.delivered, port.lost);
         port.told_at = clock.tick;
         let statistics = Statistics {
             start: port.since,
             end: last.then_some(now),
             received: Some(port.accepted),
-            lost_by_card: None,
+            lost_by_card: port.dropped,
             accepted: Some(port.accepted),
             lost_by_system: Some(port.lost),
             delivered: Some(port.delivered),

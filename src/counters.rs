@@ -76,6 +76,8 @@ counters! {
     topology_left_out,
     /// Network namespaces beyond those that are followed.
     namespaces_refused,
+    /// Things that scans for capture targets had no room or no permission for.
+    discovery_left_out,
     /// Nodes that were not captured because too many captures are on too many nodes.
     captures_refused,
     /// Edges that rules did not draw because there were too many.

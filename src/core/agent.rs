@@ -28,6 +28,7 @@ use super::attach::Attachments;
 use super::auth::{Caller, Right};
 use super::bus::{Bus, Event, Subscription, Topic, Topics};
 use super::command::{Command, Failure, Flush};
+use super::discovery::Discovery;
 use super::engine::Engine;
 use super::exports::Exports;
 use super::feed::Feed;
@@ -193,6 +194,8 @@ pub struct Agent {
     pub exports: Exports,
     /// Live packets.
     pub packets: Packets,
+    /// Who wants to know what there is on this machine.
+    pub discovery: Discovery,
     pub(super) applied: Applied,
     /// Where packets of capture files go.
     pub(super) imports: Option<capture::store::TableId>,
@@ -261,6 +264,7 @@ impl Agent {
             jobs: Jobs::default(),
             exports: Exports::default(),
             packets: Packets::default(),
+            discovery: Discovery::default(),
             applied: Applied::default(),
             imports: None,
             flow_news: FlowNews::default(),

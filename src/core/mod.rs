@@ -8,6 +8,7 @@ pub mod attach;
 pub mod auth;
 pub mod bus;
 pub mod command;
+pub mod discovery;
 pub mod engine;
 pub mod events;
 pub mod exports;

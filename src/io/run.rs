@@ -34,6 +34,7 @@ use crate::topology::pick::Selection;
 
 use super::capture::{self, Captures};
 use super::clients::{Clients, Limits, Stream};
+use super::discovery::Discovery;
 use super::exporter::Sender;
 use super::host::{Configure, Machine};
 use super::http::Doors;
@@ -100,6 +101,7 @@ pub struct Loop {
     /// On-demand captures with frames to take, in turn.
     probes_ready: VecDeque<Place>,
     injector: Injector,
+    discovery: Discovery,
     poster: Poster,
     sender: Sender,
     sessions: Sessions,
@@ -163,6 +165,7 @@ impl Loop {
             probes: Probes::default(),
             probes_ready: VecDeque::new(),
             injector: Injector::default(),
+            discovery: Discovery::default(),
             poster: Poster::default(),
             sender: Sender::default(),
             sessions: Sessions::default(),
@@ -195,6 +198,7 @@ impl Loop {
             (C::NET_ADMIN, true),
             (C::CHOWN, true),
             (C::SYS_ADMIN, settings.netns_discovery),
+            // Whoever lives in which namespace is told by files of processes of all users.
             (C::SYS_PTRACE, settings.sockets_shown || settings.netns_discovery),
             (C::DAC_READ_SEARCH, settings.sockets_shown || settings.netns_discovery),
         ] {
@@ -325,18 +329,20 @@ impl Loop {
         more |= self.take_frames(now);
         more |= self.follow_links(now);
         more |= self.carry_out(tick);
+        more |= self.discovery.turn(&mut self.agent, now);
         let (agent, registry) = (&mut self.agent, self.poll.registry());
         if agent.packets.deadline().is_some_and(|at| at <= tick) {
             agent.packets.expire(&now);
         }
-        more |= self.sessions.serve(agent, &mut self.spaces, registry, now);
+        more |= self.sessions.serve(agent, registry, now);
         if tick >= self.next_second {
             self.each_second(tick);
         }
         self.apply_settings(tick);
         // What frames, links and commands of this turn have changed.
         more |= self.agent.tell_graph();
-        let packets = self.agent.packets.take_fresh();
+        let found = self.agent.discovery.take_fresh();
+        let packets = self.agent.packets.take_fresh() || found;
         if packets || self.agent.feed.take_fresh() || !self.agent.bus.is_empty() {
             self.clients.wake_streams(&self.agent);
             more |= self.clients.serve(self.poll.registry(), &mut self.agent, tick);

@@ -20,6 +20,7 @@ pub mod inject;
 pub mod listing;
 mod map;
 pub mod orders;
+pub mod pace;
 pub mod packets;
 pub mod publish;
 pub mod report;

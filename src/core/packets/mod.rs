@@ -11,6 +11,7 @@ mod order;
 mod session;
 #[cfg(test)]
 mod tests;
+mod thin;
 
 use crate::counters::Counters;
 use crate::filter::names::Names;

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 
 use super::document::document;
 use super::order::{Format, Order, Refused};
+use super::thin::{self, Thin};
 use crate::time::{Clock, Tick};
+use crate::wire::decode;
 use crate::wire::link::LinkType;
 use crate::wire::pcap::write::{self as pcap, Unit};
 use crate::wire::pcapng::write::{self, Interface, Packet, Section, Statistics, flag};
@@ -124,6 +126,10 @@ pub struct Port {
     cooked: Option<[u8; 8]>,
     loopback: bool,
     ethernet: bool,
+    /// How its frames begin, if not by their protocol.
+    link: Option<LinkType>,
+    /// Frames since the last that was kept of a sample.
+    turn: u32,
     /// Nanoseconds since 1970 when it joined.
     since: u64,
     /// Lost and not told with a packet yet.
@@ -131,6 +137,19 @@ pub struct Port {
     /// Counters as they were written last, and when.
     told: (u64, u64, u64),
     told_at: Tick,
+}
+
+impl Port {
+    /// How a frame begins, before anything is put there.
+    #[inline]
+    pub(super) fn link_of(&self, raw: &RawFrame<'_>) -> LinkType {
+        self.link.unwrap_or(match raw.protocol {
+            0x0800 => LinkType::IPV4,
+            0x86dd => LinkType::IPV6,
+            // Not an IP datagram, whatever it begins with.
+            _ => LinkType::LINUX_SLL2,
+        })
+    }
 }
 
 /// One session.
@@ -150,11 +169,16 @@ pub struct Session {
     packets: u64,
     octets: u64,
     lost: u64,
+    thin: Thin,
+    /// The frame at hand, where it has to be read.
+    seen: Box<decode::Packet>,
 }
 
 impl Session {
     pub(super) fn new(order: Order, clock: Clock) -> Self {
         Self {
+            thin: Thin::new(order.thinning),
+            seen: Box::default(),
             order,
             state: State::Opening,
             since: clock,
@@ -294,6 +318,8 @@ impl Session {
             cooked,
             loopback: new.loopback,
             ethernet: link == LinkType::ETHERNET,
+            link: (!new.cooked).then_some(link),
+            turn: 0,
             since: nanos_of(clock),
             untold: 0,
             told: (0, 0, 0),
@@ -364,6 +390,16 @@ impl Session {
         if port.loopback && raw.kind == Kind::OUTGOING {
             return false;
         }
+        let nanos = nanos(raw);
+        if !self.thin.keeps(&mut port.turn, nanos) {
+            return false;
+        }
+        let mut kept = usize::MAX;
+        if self.thin.headers {
+            // Damage is no matter: what was read before it counts.
+            let _ = self.seen.decode(port.link_of(raw), raw.vlan, raw.data);
+            kept = thin::header_len(&self.seen);
+        }
         let mut cooked = [0_u8; COOKED];
         let prefix = match &port.cooked {
             None => &[][..],
@@ -374,11 +410,12 @@ impl Session {
         };
         let vlan = raw.vlan.filter(|_| port.ethernet);
         let extra = if vlan.is_some() { 4 } else { prefix.len() };
-        let snaplen = usize::try_from(self.order.snaplen).unwrap_or(usize::MAX);
-        let data = raw.data.get(..snaplen.saturating_sub(extra)).unwrap_or(raw.data);
+        let most = usize::try_from(self.order.snaplen).unwrap_or(usize::MAX);
+        let kept = kept.min(most.saturating_sub(extra));
+        let data = raw.data.get(..kept).unwrap_or(raw.data);
         let packet = Packet {
             interface: id.0,
-            nanos: nanos(raw),
+            nanos,
             prefix,
             data,
             vlan,

@@ -134,3 +134,95 @@ fn a_classic_file_holds_one_link_type() {
     assert_eq!(stream.len(), 24 + 16 + 60);
     assert_eq!(stream[..4], [0x4d, 0x3c, 0xb2, 0xa1]);
 }
+
+/// An Ethernet frame of a TCP segment with 100 octets of payload.
+fn segment() -> Vec<u8> {
+    let ip = [0x45, 0, 0, 140, 0, 1, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+    let tcp = [0, 80, 4, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0];
+    [&[2; 12][..], &[8, 0], &ip, &tcp, &[7; 100]].concat()
+}
+
+/// Captured and original length of each packet of a stream.
+fn lengths(mut bytes: &[u8]) -> Vec<(u32, u32)> {
+    let mut lengths = Vec::new();
+    while let Some((head, _)) = bytes.split_first_chunk::<8>() {
+        let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+        if head[0] == 6 {
+            lengths.push((word(20), word(24)));
+        }
+        bytes = &bytes[word(4) as usize..];
+    }
+    lengths
+}
+
+#[test]
+fn what_is_left_out_on_purpose_is_no_loss() {
+    let mut packets = Packets::default();
+    let thinning = Thinning { sample: Some(4), headers: true, rate: None };
+    let id = begin(&mut packets, Order { thinning, ..Order::default() }).unwrap();
+    let a = packets.add_port(id, NewPort::default(), &NOW).unwrap();
+    let b = packets.add_port(id, NewPort::default(), &NOW).unwrap();
+    packets.opened(id, &NOW);
+    let bytes = segment();
+    packets.counted(id, a, 6, 0, &mut Counters::default());
+    packets.frames(id, a, &[frame(&bytes); 6], &NOW);
+    // Each interface is sampled by itself.
+    packets.frames(id, b, &[frame(&bytes); 3], &NOW);
+    let ports = packets.get(id).unwrap().ports();
+    assert_eq!((ports[0].accepted, ports[0].delivered, ports[0].lost), (6, 2, 0));
+    assert_eq!(ports[1].delivered, 1);
+    assert_eq!(lengths(&stream(&mut packets, id)), [(54, 154); 3]);
+}
+
+#[test]
+fn a_tag_that_was_taken_off_is_kept_with_the_headers_and_within_the_snap_length() {
+    let tag = crate::wire::link::VlanTag { tci: 9, tpid: 0x8100 };
+    let bytes = segment();
+    for (snaplen, headers, expected) in [(SNAPLEN, true, 58), (40, true, 40), (56, false, 56)] {
+        let mut packets = Packets::default();
+        let thinning = Thinning { headers, ..Thinning::default() };
+        let id = begin(&mut packets, Order { thinning, snaplen, ..Order::default() }).unwrap();
+        let port = packets.add_port(id, NewPort::default(), &NOW).unwrap();
+        packets.opened(id, &NOW);
+        let raw = RawFrame { vlan: Some(tag), ..frame(&bytes) };
+        packets.frames(id, port, &[raw], &NOW);
+        assert_eq!(lengths(&stream(&mut packets, id)), [(expected, 158)]);
+    }
+}
+
+#[test]
+fn a_cooked_frame_is_cut_behind_its_headers_by_its_protocol() {
+    let mut packets = Packets::default();
+    let thinning = Thinning { headers: true, ..Thinning::default() };
+    let id = begin(&mut packets, Order { thinning, ..Order::default() }).unwrap();
+    let new = NewPort { cooked: true, ..NewPort::default() };
+    let port = packets.add_port(id, new, &NOW).unwrap();
+    packets.opened(id, &NOW);
+    let bytes = segment();
+    let ip = RawFrame { protocol: 0x0800, ..frame(&bytes[14..]) };
+    let other = RawFrame { protocol: 0x8899, ..ip };
+    packets.frames(id, port, &[ip, other], &NOW);
+    assert_eq!(lengths(&stream(&mut packets, id)), [(60, 160), (148, 160)]);
+}
+
+#[test]
+fn a_rate_holds_over_all_interfaces() {
+    let mut packets = Packets::default();
+    let thinning = Thinning { rate: Some(100), ..Thinning::default() };
+    let id = begin(&mut packets, Order { thinning, ..Order::default() }).unwrap();
+    let ports = [0; 2].map(|_| packets.add_port(id, NewPort::default(), &NOW).unwrap());
+    packets.opened(id, &NOW);
+    for n in 0..2_000 {
+        let wall = Wall(NOW.wall.0 + n * 1_000);
+        let nanos = u32::try_from(wall.0 % 1_000_000 * 1_000).unwrap();
+        packets.frames(
+            id,
+            ports[n as usize % 2],
+            &[RawFrame { wall, nanos, ..frame(&[0; 60]) }],
+            &NOW,
+        );
+    }
+    let (count, _, lost) = packets.get(id).unwrap().figures();
+    assert!((200..=220).contains(&count), "{count}");
+    assert_eq!(lost, 0);
+}

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::api::compat::netify;
 use crate::api::json;
-use crate::core::engine::Engine;
+use crate::core::engine::{Engine, Listener};
 use crate::counters::Counters;
 use crate::filter::names::Tables;
 use crate::filter::vm::Meta;
@@ -331,6 +331,8 @@ impl<W: Write> Report<W> {
         self.write(line.as_bytes());
     }
 }
+
+impl<W: Write> Listener for Report<W> {}
 
 impl<W: Write> Observer for Report<W> {
     fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason) {

@@ -61,6 +61,8 @@ pub struct Settings {
     pub packet_sessions: usize,
     /// KiB of rings of one such session.
     pub packet_ring_kib: u32,
+    /// Learn names of hosts from DNS and DHCP, and tell them in such sessions.
+    pub packet_names: bool,
     /// Folder of state that survives a restart of the machine.
     pub state_dir: PathBuf,
     /// Flows at once; 0 fits it to the memory of the machine.
@@ -128,6 +130,7 @@ impl Default for Settings {
             http_ping: 2,
             packet_sessions: 8,
             packet_ring_kib: 2_048,
+            packet_names: true,
             state_dir: PathBuf::from("/etc/portolan"),
             max_flows: 0,
             idle: 30,
@@ -205,6 +208,7 @@ pub const KEYS: &[Key] = &[
     live("http_ping", "seconds from 1 to 60", "seconds between pings of WebSocket clients"),
     live("packet_sessions", "a number from 0 to 64", "sessions of live packets at once"),
     live("packet_ring_kib", "KiB from 128 to 65536", "ring memory of one such session"),
+    live("packet_names", SWITCH, "learn names of hosts from DNS and DHCP for such sessions"),
     key("state_dir", "an absolute path", "state that survives a restart"),
     live("flows_max", "0 or a number from 64 to 2000000", "flows at once; 0 fits the memory"),
     live("flows_idle", SECONDS, "silence that ends a flow"),
@@ -382,6 +386,7 @@ impl Settings {
             "packet_ring_kib" => {
                 self.packet_ring_kib = number(value).filter(|n| (128..=65_536).contains(n))?;
             }
+            "packet_names" => self.packet_names = switch(value)?,
             "state_dir" => self.state_dir = paths(value)?.into_iter().next()?,
             "flows_max" => {
                 let fits = |n: &u32| *n == 0 || (64..=2_000_000).contains(n);
@@ -441,6 +446,7 @@ impl Settings {
             "http_per_address" => self.http_per_address.to_string(),
             "packet_sessions" => self.packet_sessions.to_string(),
             "packet_ring_kib" => self.packet_ring_kib.to_string(),
+            "packet_names" => switch(self.packet_names),
             "http_ping" => self.http_ping.to_string(),
             "state_dir" => self.state_dir.display().to_string(),
             "flows_max" => self.max_flows.to_string(),

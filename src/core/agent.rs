@@ -18,9 +18,10 @@ use crate::source::Frame;
 use crate::time::{Clock, Tick};
 use crate::topology::graph::Graph;
 use crate::topology::links::{self, Change, Links};
-use crate::topology::pick::Selection as Names;
+use crate::topology::pick::Selection as Patterns;
 use crate::topology::spaces::Spaces;
 use crate::topology::value::Value;
+use crate::wire::decode::Packet;
 
 use super::access::Access;
 use super::alerts::Alerts;
@@ -28,12 +29,14 @@ use super::attach::Attachments;
 use super::auth::{Caller, Right};
 use super::bus::{Bus, Event, Subscription, Topic, Topics};
 use super::command::{Command, Failure, Flush};
-use super::engine::Engine;
+use super::engine::{Engine, Listener};
 use super::exports::Exports;
 use super::feed::Feed;
 use super::flow_news::{FlowNews, News};
 use super::inject::Jobs;
+use super::names::{self, Names};
 use super::orders::Orders;
+use super::pace::Pace;
 use super::packets::{Order as PacketOrder, Packets, Refused, SessionId, Why};
 use super::resources::Kind;
 use super::row::Row;
@@ -185,6 +188,10 @@ pub struct Agent {
     pub exports: Exports,
     /// Live packets.
     pub packets: Packets,
+    /// Names of hosts.
+    pub names: Names,
+    /// Messages with names that frames of the engine may bring.
+    pace: Pace,
     pub(super) applied: Applied,
     /// Where packets of capture files go.
     pub(super) imports: Option<capture::store::TableId>,
@@ -253,6 +260,8 @@ impl Agent {
             jobs: Jobs::default(),
             exports: Exports::default(),
             packets: Packets::default(),
+            names: Names::default(),
+            pace: Pace::new(names::MESSAGES),
             applied: Applied::default(),
             imports: None,
             flow_news: FlowNews::default(),
@@ -374,8 +383,9 @@ impl Agent {
     /// Takes frames, in their order.
     #[inline]
     pub fn frames(&mut self, frames: &[Frame<'_>]) {
-        let mut publisher = Publisher { bus: &mut self.bus };
-        self.engine.frames(frames, &mut self.counters, &mut publisher);
+        let publisher = Publisher { bus: &mut self.bus };
+        let mut ear = Ear { publisher, names: &mut self.names, pace: &mut self.pace };
+        self.engine.frames(frames, &mut self.counters, &mut ear);
     }
 
     /// Moves time on: flows expire, intervals end. Call it once a turn; `true` if there is more
@@ -401,6 +411,7 @@ impl Agent {
         let more = self.captured.advance(wall, EXPIRE_BUDGET, &mut news);
         self.exports.flush(self.clock.wall);
         self.captured.count_into(&mut self.counters);
+        self.names.count_into(&mut self.counters);
         self.tell_captures(now);
         more | self.tell_flows(now)
     }
@@ -548,6 +559,7 @@ impl Agent {
             expire: i64::from(settings.flow_expire).saturating_mul(1_000),
             ..Times::default()
         });
+        self.names.set_enabled(settings.packet_names);
         self.captured.set_cap(settings.flow_max as usize);
         let named = |names: &[(u16, String)]| -> Vec<(u16, Rc<str>)> {
             names.iter().map(|(port, name)| (*port, name.as_str().into())).collect()
@@ -557,7 +569,7 @@ impl Agent {
             &named(&settings.udp_applications),
         );
         self.host.set_log_level(settings.log_level);
-        self.links.set_roles(Names::of(&settings.wan), Names::of(&settings.lan));
+        self.links.set_roles(Patterns::of(&settings.wan), Patterns::of(&settings.lan));
         self.orient();
     }
 
@@ -668,6 +680,30 @@ impl Agent {
 /// Hands what becomes of flows to the bus, if anybody listens.
 struct Publisher<'a> {
     bus: &'a mut Bus,
+}
+
+/// Listens to the frames of the engine, too.
+struct Ear<'a> {
+    publisher: Publisher<'a>,
+    names: &'a mut Names,
+    pace: &'a mut Pace,
+}
+
+impl Observer for Ear<'_> {
+    fn started(&mut self, flow: &Flow, id: FlowId) {
+        self.publisher.started(flow, id);
+    }
+
+    fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason) {
+        self.publisher.ended(flow, id, reason);
+    }
+}
+
+impl Listener for Ear<'_> {
+    fn tells(&mut self, packet: &Packet, frame: &Frame<'_>) {
+        let nanos = frame.ts.0.saturating_mul(1_000);
+        self.names.hear(packet, frame.data, nanos, self.pace);
+    }
 }
 
 impl Observer for Publisher<'_> {

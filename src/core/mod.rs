@@ -19,6 +19,7 @@ pub mod import;
 pub mod inject;
 pub mod listing;
 mod map;
+pub mod names;
 pub mod orders;
 pub mod pace;
 pub mod packets;

@@ -38,6 +38,7 @@ pub fn by_hardware(filters: &[(&[u16], &Program)]) -> Result<Program, Error> {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "places in a short program")]
 mod tests {
     use super::*;
     use crate::filter::{Options, compile};

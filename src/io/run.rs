@@ -455,7 +455,7 @@ impl Loop {
         self.next_second = now.plus(1).whole();
         self.captures.poll_statistics(now, &mut self.agent.counters);
         self.probes.poll_statistics(&mut self.agent);
-        self.sessions.poll_statistics(&mut self.agent);
+        self.sessions.poll_statistics(&mut self.agent, now);
         let clock = clock::now();
         self.agent.packets.expire(&clock);
         self.clients.expire(self.poll.registry(), &mut self.agent, now);

@@ -250,6 +250,13 @@ impl Packets {
         }
     }
 
+    /// Takes what a card and its driver have dropped in all, if they tell.
+    pub fn dropped_by_card(&mut self, id: SessionId, port: PortId, total: Option<u64>) {
+        if let Some(session) = self.get_mut(id) {
+            session.dropped_by_card(port, total);
+        }
+    }
+
     /// Looks at the time: call it once a second, and at [`Self::deadline`].
     pub fn expire(&mut self, clock: &Clock) {
         let mut fresh = false;

@@ -113,6 +113,8 @@ pub struct NewPort {
     pub mac: Option<[u8; 6]>,
     /// Its addresses with the lengths of their prefixes.
     pub addresses: Vec<(IpAddr, u8)>,
+    /// Packets that the card and its driver have dropped until now, if that is known.
+    pub dropped: Option<u64>,
 }
 
 /// An interface of a session.
@@ -128,8 +130,12 @@ pub struct Port {
     pub delivered: u64,
     /// Packets that the kernel lost.
     pub lost: u64,
+    /// Packets that the card and its driver dropped since the interface joined.
+    pub dropped: Option<u64>,
     /// It has left.
     pub gone: bool,
+    /// What the card had dropped when the interface joined.
+    dropped_before: u64,
     cooked: Option<[u8; 8]>,
     loopback: bool,
     ethernet: bool,
@@ -332,7 +338,9 @@ impl Session {
             accepted: 0,
             delivered: 0,
             lost: 0,
+            dropped: new.dropped.map(|_| 0),
             gone: false,
+            dropped_before: new.dropped.unwrap_or(0),
             cooked,
             loopback: new.loopback,
             ethernet: link == LinkType::ETHERNET,
@@ -384,6 +392,12 @@ impl Session {
             port.accepted = port.accepted.saturating_add(packets);
             port.lost = port.lost.saturating_add(lost);
             port.untold = port.untold.saturating_add(lost);
+        }
+    }
+
+    pub(super) fn dropped_by_card(&mut self, id: PortId, total: Option<u64>) {
+        if let (Some(port), Some(total)) = (self.port(id), total) {
+            port.dropped = Some(total.saturating_sub(port.dropped_before));
         }
     }
 
@@ -546,7 +560,7 @@ impl Session {
             start: port.since,
             end: last.then_some(now),
             received: Some(port.accepted),
-            lost_by_card: None,
+            lost_by_card: port.dropped,
             accepted: Some(port.accepted),
             lost_by_system: Some(port.lost),
             delivered: Some(port.delivered),

@@ -33,6 +33,9 @@ const BUDGET: u64 = 2_000;
 /// Microseconds between two looks whether namespaces are still there.
 const LOOK: u64 = 1_000_000;
 
+/// Microseconds between two readings of the counters of cards.
+const REFRESH: u64 = 5_000_000;
+
 /// Frames of which interfaces a socket hands out.
 #[derive(Debug)]
 enum Ports {
@@ -123,6 +126,7 @@ pub struct Sessions {
     home: Option<Namespace>,
     buffer: Buffer,
     looked: Tick,
+    refreshed: Tick,
 }
 
 impl Sessions {
@@ -218,9 +222,13 @@ impl Sessions {
     }
 
     /// Reads the kernel's loss counters: call it once a second.
-    pub fn poll_statistics(&self, agent: &mut Agent) {
+    pub fn poll_statistics(&mut self, agent: &mut Agent, now: Tick) {
         for (_, live) in self.live.iter() {
             live.count(agent);
+        }
+        if now.since(self.refreshed) >= REFRESH {
+            self.refreshed = now;
+            self.spaces.iter().for_each(|(_, watched)| watched.space.refresh());
         }
     }
 
@@ -437,6 +445,14 @@ impl Sessions {
         !self.told.is_empty()
     }
 
+    /// The socket, the session and the port that an interface of a namespace has.
+    fn find(&self, space: u16, ifindex: u32) -> Option<(u16, SessionId, PortId)> {
+        self.live.iter().find_map(|(at, live)| {
+            let port = live.ports.get(ifindex).filter(|_| live.space == space)?;
+            Some((at, live.session, port))
+        })
+    }
+
     /// Numbers of the interfaces of a namespace that a session has.
     fn ifindexes(&self, space: u16) -> Vec<u32> {
         let of_space = self.live.iter().filter(|(_, live)| live.space == space);
@@ -452,9 +468,11 @@ impl Sessions {
         registry: &Registry,
         now: &Clock,
     ) {
-        let known = self.ifindexes(index).contains(&device.ifindex);
+        if let Some((_, session, port)) = self.find(index, device.ifindex) {
+            return agent.packets.dropped_by_card(session, port, device.dropped);
+        }
         let Some(watched) = self.spaces.get_mut(index) else { return };
-        if known || !watched.space.wants(&device) {
+        if !watched.space.wants(&device) {
             return;
         }
         let (session, target, plan) = (watched.session, watched.space.target, watched.plan.clone());
@@ -492,11 +510,7 @@ impl Sessions {
         registry: &Registry,
         now: &Clock,
     ) {
-        let found = self.live.iter().find_map(|(at, live)| {
-            let port = live.ports.get(ifindex).filter(|_| live.space == index)?;
-            Some((at, live.session, port))
-        });
-        let Some((at, session, port)) = found else { return };
+        let Some((at, session, port)) = self.find(index, ifindex) else { return };
         if let Some(live) = self.live.get_mut(at) {
             // What it has still seen, as far as there is room.
             live.drain(agent, now);

@@ -189,6 +189,7 @@ pub(super) fn port_of(device: &Device, target: usize) -> NewPort {
         loopback: device.loopback,
         mac: device.mac,
         addresses: device.addresses.clone(),
+        dropped: device.dropped,
     }
 }
 

@@ -197,7 +197,8 @@ struct Filter<'a> {
 impl<'a> Filter<'a> {
     fn new(text: &'a str) -> Result<Self, String> {
         let table = |path| std::fs::read_to_string(path).unwrap_or_default();
-        let names = Tables::new(table("/etc/services"), table("/etc/protocols"));
+        let names = Tables::new(table("/etc/services"), table("/etc/protocols"))
+            .with_ethers(table("/etc/ethers"));
         let expression = Expression::parse(text, &names);
         let expression = expression.map_err(|error| pointed(text, &error))?;
         Ok(Self { text, expression, programs: Vec::new(), left_out: 0, failed: false })

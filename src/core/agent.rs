@@ -7,7 +7,7 @@ use crate::capture;
 use crate::capture::store::Times;
 use crate::config::Settings;
 use crate::counters::Counters;
-use crate::filter::names::BuiltIn;
+use crate::filter::names::Tables;
 use crate::flow::{
     EndReason, Flow, FlowId, Limits, Locality, Network, Observer, Query, Record, Role, Seed,
     Timeouts, Totals,
@@ -98,6 +98,10 @@ pub trait Host {
     /// # Errors
     /// Where and why they are refused.
     fn configure(&mut self) -> Result<Settings, String>;
+    /// The system's names of services, protocols and hardware addresses, for filters.
+    fn tables(&mut self) -> Tables {
+        Tables::default()
+    }
     /// Changes how much is logged.
     fn set_log_level(&mut self, level: u8);
     /// Fills `bytes` with what nobody can guess.
@@ -192,6 +196,8 @@ pub struct Agent {
     pub names: Names,
     /// Messages with names that frames of the engine may bring.
     pace: Pace,
+    /// The system's names, for filters.
+    pub tables: Rc<Tables>,
     pub(super) applied: Applied,
     /// Where packets of capture files go.
     pub(super) imports: Option<capture::store::TableId>,
@@ -262,6 +268,7 @@ impl Agent {
             packets: Packets::default(),
             names: Names::default(),
             pace: Pace::new(names::MESSAGES),
+            tables: Rc::default(),
             applied: Applied::default(),
             imports: None,
             flow_news: FlowNews::default(),
@@ -361,7 +368,7 @@ impl Agent {
             return Err(Refused::new(Why::Denied, "packets need the right 'capture'"));
         }
         let most = self.settings.packet_sessions;
-        self.packets.begin(order, most, &BuiltIn, self.clock, &mut self.counters)
+        self.packets.begin(order, most, &*self.tables, self.clock, &mut self.counters)
     }
 
     /// Subscribes to events; `selection` holds back those of other flows.
@@ -536,11 +543,17 @@ impl Agent {
     /// [`Failure::Configuration`] with the reason.
     pub fn reload(&mut self) -> Result<(), Failure> {
         let settings = self.host.configure().map_err(Failure::Configuration)?;
+        self.load_tables();
         self.apply(settings);
         for problem in self.load_groups().problems {
             log::warn!("{problem}");
         }
         Ok(())
+    }
+
+    /// Reads the system's names for filters anew.
+    pub fn load_tables(&mut self) {
+        self.tables = Rc::new(self.host.tables());
     }
 
     /// Applies other settings to everything that lives here.

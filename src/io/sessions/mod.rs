@@ -327,7 +327,7 @@ impl Sessions {
             return Err(Refused::new(Why::Bad, text));
         }
         let ring = usize::try_from(agent.settings().packet_ring_kib).unwrap_or(0);
-        let plan = Plan::new(&order, ring.saturating_mul(1_024), ports)?;
+        let plan = Plan::new(&order, ring.saturating_mul(1_024), ports, &agent.tables)?;
         for (space, devices) in found {
             let token = Slot { index: 0, generation: 0 };
             let fd = space.as_raw_fd();

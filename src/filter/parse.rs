@@ -523,6 +523,10 @@ impl<'a> Parser<'a> {
 
     fn name(&self, qualifiers: Qualifiers, name: &str) -> Result<Primitive, Problem> {
         match qualifiers.kind {
+            What::Host | What::Unsaid if qualifiers.proto == Some(Proto::Link) => {
+                let address = self.names.ether(name).ok_or(Problem::Unknown("hardware address"))?;
+                Ok(Primitive::Ether { direction: qualifiers.direction, address })
+            }
             What::Host | What::Unsaid => Err(Problem::Refused(
                 "neither a keyword nor an address (names of hosts are not looked up)",
             )),

@@ -9,12 +9,16 @@
 mod document;
 mod order;
 pub mod parameters;
+mod select;
 mod session;
 mod sessions;
 mod target;
 #[cfg(test)]
 mod tests;
+mod thin;
+mod told;
 
+use crate::core::names::Names as Hosts;
 use crate::counters::Counters;
 use crate::filter::names::Names;
 use crate::filter::{Expression, MAX_TEXT};
@@ -218,11 +222,19 @@ impl Packets {
         }
     }
 
-    /// Takes frames of an interface, in their order.
+    /// Takes frames of an interface, in their order; learns names of hosts from them, and tells
+    /// those that their hosts have.
     #[inline]
-    pub fn frames(&mut self, id: SessionId, port: PortId, raws: &[RawFrame<'_>], clock: &Clock) {
+    pub fn frames(
+        &mut self,
+        id: SessionId,
+        port: PortId,
+        raws: &[RawFrame<'_>],
+        hosts: &mut Hosts,
+        clock: &Clock,
+    ) {
         if let Some(session) = self.get_mut(id) {
-            session.frames(port, raws, clock);
+            session.frames(port, raws, hosts, clock);
             self.fresh = true;
         }
     }

@@ -26,21 +26,6 @@ impl SessionId {
 }
 
 impl Agent {
-    // TEMP
-    fn resolve_packets(
-        &mut self,
-        selection: &super::Selection,
-        order: &mut super::Order,
-    ) -> Result<(), Refused> {
-        let _ = (&mut self.clock, &order);
-        if *selection == super::Selection::default() {
-            Ok(())
-        } else {
-            Err(bad("no selection yet"))
-        }
-    }
-    // PMET
-
     /// Looks up what an order means and begins it, for `by`.
     ///
     /// # Errors

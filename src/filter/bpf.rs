@@ -71,6 +71,8 @@ pub mod ancillary {
     pub const PACKET_TYPE: u32 = BASE + 4;
     /// Interface index.
     pub const INTERFACE: u32 = BASE + 8;
+    /// ARPHRD_ number of the interface.
+    pub const HARDWARE: u32 = BASE + 28;
     /// Tag control information of the tag that was taken off.
     pub const VLAN_TAG: u32 = BASE + 44;
     /// 1 if a tag was taken off.

@@ -18,6 +18,7 @@ use crate::wire::link::LinkType;
 mod ast;
 pub mod bpf;
 mod codegen;
+pub mod dispatch;
 mod emit;
 mod graph;
 mod lex;

@@ -32,7 +32,7 @@ pub enum Search {
 }
 
 /// Looks for the namespace of a target; call it again while it is [`Search::Pending`].
-pub fn locate(target: &Target, _: &Spaces) -> Search {
+pub fn locate(target: &Target, _: &mut Spaces) -> Search {
     if target.is_own() {
         return Search::Found(Located { file: None, process: None, target: target.clone() });
     }
@@ -49,4 +49,17 @@ pub fn locate(target: &Target, _: &Spaces) -> Search {
         }
     }
     Search::Refused(Refused::new(Why::NotFound, "could not locate network namespace"))
+}
+
+/// Whether a namespace is still the one that was found, after sockets were opened in it: the
+/// process that it was found by still lives there.
+///
+/// # Errors
+/// What has changed.
+pub fn still(located: &Located) -> Result<(), Refused> {
+    let Some((path, identity)) = &located.file else { return Ok(()) };
+    match netns::identify(path) {
+        Ok(found) if found == *identity => Ok(()),
+        _ => Err(Refused::new(Why::Stale, "the network namespace has changed meanwhile")),
+    }
 }

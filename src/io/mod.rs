@@ -13,6 +13,7 @@ pub mod management;
 pub mod poster;
 pub mod probes;
 pub mod run;
+pub mod sessions;
 pub mod sockets;
 pub mod spaces;
 pub mod token;

@@ -22,6 +22,7 @@ use crate::core::Agent;
 use crate::core::agent::{Ending, Facts, Port};
 use crate::core::attach::Place;
 use crate::core::auth::{Caller, Right};
+use crate::core::packets::Machine as Described;
 use crate::source::Frame;
 use crate::sys::capture::Method;
 use crate::sys::signals::{Signal, Signals};
@@ -39,6 +40,7 @@ use super::http::Doors;
 use super::injector::Injector;
 use super::poster::Poster;
 use super::probes::Probes;
+use super::sessions::Sessions;
 use super::spaces::Spaces;
 use super::token::{Readiness, Slot, Source, source_of};
 use super::{logger, management};
@@ -100,6 +102,7 @@ pub struct Loop {
     injector: Injector,
     poster: Poster,
     sender: Sender,
+    sessions: Sessions,
     changes: Vec<LinkChange>,
     next_second: Tick,
     revision: u64,
@@ -137,6 +140,12 @@ impl Loop {
             return Err(StartError::Configuration(format!("startup_capture: {failure}")));
         }
         describe_machine(&mut agent);
+        let machine = process::machine();
+        agent.packets.set_machine(Described {
+            hardware: machine.hardware,
+            os: format!("{} {}", machine.system, machine.release),
+            application: format!("Portolan {}", crate::core::report::VERSION),
+        });
         let spaces = Spaces::open(&settings, poll.registry(), &mut agent, now);
         let mut new = Self {
             captures: Captures::new(capturing(&settings), process::total_ram()),
@@ -156,6 +165,7 @@ impl Loop {
             injector: Injector::default(),
             poster: Poster::default(),
             sender: Sender::default(),
+            sessions: Sessions::default(),
             changes: Vec::new(),
             next_second: now.tick,
             seconds: 0,
@@ -185,8 +195,8 @@ impl Loop {
             (C::NET_ADMIN, true),
             (C::CHOWN, true),
             (C::SYS_ADMIN, settings.netns_discovery),
-            (C::SYS_PTRACE, settings.sockets_shown),
-            (C::DAC_READ_SEARCH, settings.sockets_shown),
+            (C::SYS_PTRACE, settings.sockets_shown || settings.netns_discovery),
+            (C::DAC_READ_SEARCH, settings.sockets_shown || settings.netns_discovery),
         ] {
             if needed && held.has(wanted) {
                 kept = kept.with(wanted);
@@ -246,7 +256,8 @@ impl Loop {
         let now = clock::tick();
         let watched = self.captures.iter().any(|c| c.open)
             || !self.clients.is_empty()
-            || !self.probes.is_empty();
+            || !self.probes.is_empty()
+            || !self.sessions.is_empty();
         let second = (watched || self.seconds < TOLD).then_some(self.next_second);
         let deadlines = [
             Some(self.agent.deadline()),
@@ -254,6 +265,7 @@ impl Loop {
             self.captures.deadline(),
             self.injector.deadline(),
             self.poster.deadline(),
+            self.agent.packets.deadline(),
             self.paused,
             second,
         ];
@@ -287,7 +299,8 @@ impl Loop {
                 }
             }
             Source::Folders => self.spaces.folders_changed(now),
-            Source::Session(_) | Source::SessionSpace(_) => {}
+            Source::Session(slot) => self.sessions.event(slot, readiness.error),
+            Source::SessionSpace(slot) => self.sessions.space_event(slot),
             Source::Space(slot) => self.spaces.event(slot),
             Source::Signals => self.take_signals(),
             Source::UnixListener(index) => {
@@ -312,20 +325,26 @@ impl Loop {
         more |= self.take_frames(now);
         more |= self.follow_links(now);
         more |= self.carry_out(tick);
+        let (agent, registry) = (&mut self.agent, self.poll.registry());
+        if agent.packets.deadline().is_some_and(|at| at <= tick) {
+            agent.packets.expire(&now);
+        }
+        more |= self.sessions.serve(agent, &mut self.spaces, registry, now);
         if tick >= self.next_second {
             self.each_second(tick);
         }
         self.apply_settings(tick);
         // What frames, links and commands of this turn have changed.
         more |= self.agent.tell_graph();
-        if self.agent.feed.take_fresh() || !self.agent.bus.is_empty() {
+        let packets = self.agent.packets.take_fresh();
+        if packets || self.agent.feed.take_fresh() || !self.agent.bus.is_empty() {
             self.clients.wake_streams(&self.agent);
             more |= self.clients.serve(self.poll.registry(), &mut self.agent, tick);
             if let Some(port) = &mut self.management {
                 more |= port.serve(&mut self.agent, tick);
             }
         }
-        more
+        more || self.sessions.is_ready(&self.agent)
     }
 
     /// Takes frames of all interfaces that have some, in turn, for a bounded time.
@@ -352,7 +371,8 @@ impl Loop {
                 break;
             }
         }
-        !self.ready.is_empty() || !self.probes_ready.is_empty()
+        let more = self.sessions.drain(&mut self.agent, &now);
+        more || !self.ready.is_empty() || !self.probes_ready.is_empty()
     }
 
     /// Carries out what clients ordered: opens and closes sockets of captures, sends packets and
@@ -435,6 +455,9 @@ impl Loop {
         self.next_second = now.plus(1).whole();
         self.captures.poll_statistics(now, &mut self.agent.counters);
         self.probes.poll_statistics(&mut self.agent);
+        self.sessions.poll_statistics(&mut self.agent);
+        let clock = clock::now();
+        self.agent.packets.expire(&clock);
         self.clients.expire(self.poll.registry(), &mut self.agent, now);
         self.agent.facts.clients = self.clients.len();
         let suppressed = u64::from(logger::take_suppressed());

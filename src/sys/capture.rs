@@ -3,10 +3,10 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd, RawFd};
 
-use crate::sys::plain::Plain;
-use crate::sys::ring::Ring;
+use crate::sys::plain::{self, Plain};
+use crate::sys::ring::{self, Ring};
 use crate::sys::socket;
 
 pub use crate::wire::raw::{Kind, RawFrame};
@@ -17,7 +17,7 @@ pub const MAX_SNAPLEN: u32 = 262_144;
 /// How to open a packet socket.
 #[derive(Clone, Copy, Debug)]
 pub struct Config<'a> {
-    /// The interface by its index in the current network namespace.
+    /// The interface by its index in the current network namespace; 0 for all of them.
     pub ifindex: u32,
     /// Bytes of one ring block, a multiple of the page size.
     pub block_size: u32,
@@ -146,6 +146,33 @@ impl Socket {
         }
     }
 
+    /// What reads the loss counters while frames are being handed out.
+    ///
+    /// # Errors
+    ///
+    /// When there are no descriptors left.
+    pub fn losses(&self) -> io::Result<Losses> {
+        let (fd, ring) = match self {
+            Self::Plain(plain) => (plain.as_fd(), false),
+            Self::Ring(ring) => (ring.as_fd(), true),
+        };
+        Ok(Losses { fd: fd.try_clone_to_owned()?, ring })
+    }
+
+    /// Asks one more card for frames that aren't addressed to this machine: of a socket that is
+    /// bound to none.
+    ///
+    /// # Errors
+    ///
+    /// As setsockopt(2).
+    pub fn promiscuous(&self, ifindex: u32) -> io::Result<()> {
+        let fd = match self {
+            Self::Plain(plain) => plain.as_fd(),
+            Self::Ring(ring) => ring.as_fd(),
+        };
+        ring::promiscuous(fd, ifindex)
+    }
+
     /// The pending error of the socket; reading clears it.
     ///
     /// # Errors
@@ -165,6 +192,28 @@ impl Socket {
         match self {
             Self::Plain(plain) => plain.memory(),
             Self::Ring(ring) => ring.memory(),
+        }
+    }
+}
+
+/// Reads the loss counters of a socket.
+#[derive(Debug)]
+pub struct Losses {
+    fd: OwnedFd,
+    ring: bool,
+}
+
+impl Losses {
+    /// Reads them, which starts them again from zero.
+    ///
+    /// # Errors
+    ///
+    /// None that can be mended.
+    pub fn read(&self) -> io::Result<Statistics> {
+        if self.ring {
+            ring::statistics(self.fd.as_fd())
+        } else {
+            plain::statistics(self.fd.as_fd())
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::mem::{size_of, zeroed};
-use std::os::fd::{AsFd as _, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use crate::sys::capture::{Config, Drained, Error, Kind, RawFrame, Statistics};
 use crate::sys::{capture, ring, socket};
@@ -44,6 +44,7 @@ struct Meta {
     vlan: Option<VlanTag>,
     protocol: u16,
     kind: u8,
+    ifindex: u32,
     status: u32,
 }
 
@@ -99,6 +100,7 @@ impl Plain {
                     vlan: meta.vlan,
                     protocol: meta.protocol,
                     kind: Kind(meta.kind),
+                    ifindex: meta.ifindex,
                     checksum: ring::checksum(meta.status),
                     losing: false,
                 };
@@ -117,9 +119,7 @@ impl Plain {
     ///
     /// None that can be mended.
     pub fn statistics(&self) -> io::Result<Statistics> {
-        let read: libc::tpacket_stats =
-            socket::get(self.fd.as_fd(), libc::SOL_PACKET, libc::PACKET_STATISTICS)?;
-        Ok(Statistics { packets: read.tp_packets, drops: read.tp_drops, freezes: 0 })
+        statistics(self.fd.as_fd())
     }
 
     /// The pending error of the socket; reading clears it.
@@ -188,6 +188,7 @@ impl Plain {
                 wire_len: header.msg_len,
                 protocol: u16::from_be(sender.sll_protocol),
                 kind: sender.sll_pkttype,
+                ifindex: u32::try_from(sender.sll_ifindex).unwrap_or(0),
                 ..Meta::default()
             };
             read_control(&header.msg_hdr, meta);
@@ -196,10 +197,22 @@ impl Plain {
     }
 }
 
+impl AsFd for Plain {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
 impl AsRawFd for Plain {
     fn as_raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()
     }
+}
+
+/// The loss counters of a socket without a ring.
+pub(super) fn statistics(fd: BorrowedFd<'_>) -> io::Result<Statistics> {
+    let read: libc::tpacket_stats = socket::get(fd, libc::SOL_PACKET, libc::PACKET_STATISTICS)?;
+    Ok(Statistics { packets: read.tp_packets, drops: read.tp_drops, freezes: 0 })
 }
 
 /// Takes stamp, tag and original length from the control messages of one frame.

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::mem::size_of;
-use std::os::fd::{AsFd as _, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -179,13 +179,7 @@ impl Ring {
     ///
     /// None that can be mended.
     pub fn statistics(&self) -> io::Result<Statistics> {
-        let read: libc::tpacket_stats_v3 =
-            socket::get(self.fd.as_fd(), libc::SOL_PACKET, libc::PACKET_STATISTICS)?;
-        Ok(Statistics {
-            packets: read.tp_packets,
-            drops: read.tp_drops,
-            freezes: read.tp_freeze_q_cnt,
-        })
+        statistics(self.fd.as_fd())
     }
 
     /// The pending error of the socket; reading clears it.
@@ -237,6 +231,7 @@ impl Ring {
             vlan: vlan(header.status, header.vlan_tci, header.vlan_tpid),
             protocol: u16::from_be_bytes(header.protocol),
             kind: Kind(header.pkttype),
+            ifindex: u32::try_from(header.ifindex).unwrap_or(0),
             checksum: checksum(header.status),
             losing: header.status & STATUS_LOSING != 0,
         })
@@ -253,6 +248,12 @@ impl Ring {
         if self.current >= self.blocks {
             self.current = 0;
         }
+    }
+}
+
+impl AsFd for Ring {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 
@@ -373,6 +374,12 @@ impl Drop for Mapping {
     }
 }
 
+/// The loss counters of a socket with a ring.
+pub(super) fn statistics(fd: BorrowedFd<'_>) -> io::Result<Statistics> {
+    let read: libc::tpacket_stats_v3 = socket::get(fd, libc::SOL_PACKET, libc::PACKET_STATISTICS)?;
+    Ok(Statistics { packets: read.tp_packets, drops: read.tp_drops, freezes: read.tp_freeze_q_cnt })
+}
+
 /// Seconds and nanoseconds as microseconds.
 #[inline]
 pub(super) fn stamp(sec: u32, nsec: u32) -> Wall {
@@ -419,14 +426,7 @@ pub(super) fn finish(fd: &OwnedFd, config: &Config<'_>) -> Result<(), Error> {
     }
     let ifindex = libc::c_int::try_from(config.ifindex).unwrap_or(-1);
     if config.promiscuous {
-        let request = libc::packet_mreq {
-            mr_ifindex: ifindex,
-            mr_type: u16::try_from(libc::PACKET_MR_PROMISC).unwrap_or(1),
-            mr_alen: 0,
-            mr_address: [0; 8],
-        };
-        socket::set(fd.as_fd(), libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)
-            .map_err(Error::at("promiscuous"))?;
+        promiscuous(fd.as_fd(), config.ifindex).map_err(Error::at("promiscuous"))?;
     }
     let address = libc::sockaddr_ll {
         sll_family: u16::try_from(libc::AF_PACKET).unwrap_or(0),
@@ -438,6 +438,17 @@ pub(super) fn finish(fd: &OwnedFd, config: &Config<'_>) -> Result<(), Error> {
         sll_addr: [0; 8],
     };
     socket::bind(fd.as_fd(), &address).map_err(Error::at("bind"))
+}
+
+/// Asks a card for frames that aren't addressed to this machine, as long as the socket is open.
+pub(super) fn promiscuous(fd: BorrowedFd<'_>, ifindex: u32) -> io::Result<()> {
+    let request = libc::packet_mreq {
+        mr_ifindex: libc::c_int::try_from(ifindex).unwrap_or(-1),
+        mr_type: u16::try_from(libc::PACKET_MR_PROMISC).unwrap_or(1),
+        mr_alen: 0,
+        mr_address: [0; 8],
+    };
+    socket::set(fd, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)
 }
 
 /// Attaches the given filter, or one that only sets the snap length.

@@ -57,6 +57,22 @@ pub struct CaptureAs {
     pub cooked: bool,
 }
 
+impl CaptureAs {
+    /// How to capture interfaces of an ARPHRD_ type (linux/if_arp.h).
+    #[must_use]
+    pub const fn of(hardware: u16) -> Self {
+        let (link, cooked) = match hardware {
+            1 | 772 => (LinkType::ETHERNET, false),
+            519 | 768 | 769 | 776 | 778 | 65534 => (LinkType::RAW, false),
+            801 => (LinkType::IEEE802_11, false),
+            803 => (LinkType::RADIOTAP, false),
+            // PPP (512) and all others: what remains without the header is IP.
+            _ => (LinkType::RAW, true),
+        };
+        Self { link, cooked }
+    }
+}
+
 /// An address of an interface.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Address {
@@ -116,16 +132,7 @@ impl Link {
     /// How to capture it (the link types that libpcap uses for the same hardware).
     #[must_use]
     pub fn capture_as(&self) -> CaptureAs {
-        // ARPHRD_ numbers of linux/if_arp.h.
-        let (link, cooked) = match self.hardware {
-            1 | 772 => (LinkType::ETHERNET, false),
-            519 | 768 | 769 | 776 | 778 | 65534 => (LinkType::RAW, false),
-            801 => (LinkType::IEEE802_11, false),
-            803 => (LinkType::RADIOTAP, false),
-            // PPP (512) and all others: what remains without the header is IP.
-            _ => (LinkType::RAW, true),
-        };
-        CaptureAs { link, cooked }
+        CaptureAs::of(self.hardware)
     }
 
     /// Whether it is the loopback interface, whose packets pass twice.

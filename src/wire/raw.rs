@@ -20,6 +20,8 @@ pub struct RawFrame<'a> {
     pub protocol: u16,
     /// Where it was going.
     pub kind: Kind,
+    /// Number of the interface that it passed.
+    pub ifindex: u32,
     /// What is known of its checksum.
     pub checksum: Checksum,
     /// Frames were lost since the loss counters were last read.
@@ -36,6 +38,7 @@ impl RawFrame<'_> {
         vlan: None,
         protocol: 0,
         kind: Kind::HOST,
+        ifindex: 0,
         checksum: Checksum::Unknown,
         losing: false,
     };

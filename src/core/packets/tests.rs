@@ -27,7 +27,7 @@ fn stream(packets: &mut Packets, id: SessionId) -> Vec<u8> {
 fn blocks(mut bytes: &[u8]) -> Vec<u32> {
     let mut kinds = Vec::new();
     while let Some((head, _)) = bytes.split_first_chunk::<8>() {
-        let word = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().unwrap());
+        let word = |at: usize| u32::from_le_bytes(head[at..][..4].try_into().unwrap());
         kinds.push(word(0));
         bytes = &bytes[word(4) as usize..];
     }

@@ -331,7 +331,9 @@ fn end_of_options(out: &mut Vec<u8>) {
 }
 
 fn clip(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or(text)
+    // A character has at most four octets.
+    let ends = (0..4).map(|back| MAX_TEXT.saturating_sub(back));
+    ends.filter(|_| text.len() > MAX_TEXT).find_map(|end| text.get(..end)).unwrap_or(text)
 }
 
 #[cfg(test)]

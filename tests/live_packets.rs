@@ -375,7 +375,7 @@ fn what_a_slow_reader_loses_stands_in_the_stream() {
         });
         lab.send(5, &[7; 1_000]);
         rig.until(Some(id), |rig| {
-            rig.sessions.poll_statistics(&mut rig.agent);
+            rig.sessions.poll_statistics(&mut rig.agent, clock::tick());
             let session = rig.agent.packets.get(id).unwrap();
             let (packets, _, lost) = session.figures();
             packets + lost >= 30_005

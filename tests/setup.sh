@@ -23,6 +23,7 @@ if [ "$want" != run ]; then
     need python3 python3
     need ping iputils-ping
     need capinfos wireshark-common
+    need tshark tshark
     need ipset ipset
     need tcpdump tcpdump
     need ps procps

@@ -73,6 +73,8 @@ pub struct Settings {
     pub pcap_over_ip: Vec<Door>,
     /// Networks, besides this machine, from which that is allowed.
     pub pcap_over_ip_from: Vec<(IpAddr, u8)>,
+    /// Learn names of hosts from DNS and DHCP, and tell them in such sessions.
+    pub packet_names: bool,
     /// Folder of state that survives a restart of the machine.
     pub state_dir: PathBuf,
     /// Flows at once; 0 fits it to the memory of the machine.
@@ -146,6 +148,7 @@ impl Default for Settings {
             packet_files: 2,
             pcap_over_ip: Vec::new(),
             pcap_over_ip_from: Vec::new(),
+            packet_names: true,
             state_dir: PathBuf::from("/etc/portolan"),
             max_flows: 0,
             idle: 30,
@@ -242,6 +245,7 @@ pub const KEYS: &[Key] = &[
     live("packet_files", "a number from 1 to 100", "files of one recording at most"),
     key("pcap_over_ip", DOORS, "streams packets to whoever connects; repeat it for more"),
     key("pcap_over_ip_from", "networks such as 192.0.2.0/24", "who may, besides this machine"),
+    live("packet_names", SWITCH, "learn names of hosts from DNS and DHCP for such sessions"),
     key("state_dir", "an absolute path", "state that survives a restart"),
     live("flows_max", "0 or a number from 64 to 2000000", "flows at once; 0 fits the memory"),
     live("flows_idle", SECONDS, "silence that ends a flow"),
@@ -438,6 +442,7 @@ impl Settings {
                 let networks: Option<Vec<_>> = words(value).map(network).collect();
                 self.pcap_over_ip_from = networks.filter(|list| list.len() <= MAX_ENTRIES)?;
             }
+            "packet_names" => self.packet_names = switch(value)?,
             "state_dir" => self.state_dir = paths(value)?.into_iter().next()?,
             "flows_max" => {
                 let fits = |n: &u32| *n == 0 || (64..=2_000_000).contains(n);
@@ -515,6 +520,7 @@ impl Settings {
                 let networks = networks.map(|(address, length)| format!("{address}/{length}"));
                 networks.collect::<Vec<_>>().join(" ")
             }
+            "packet_names" => switch(self.packet_names),
             "http_ping" => self.http_ping.to_string(),
             "state_dir" => self.state_dir.display().to_string(),
             "flows_max" => self.max_flows.to_string(),

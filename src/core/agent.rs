@@ -7,7 +7,7 @@ use crate::capture;
 use crate::capture::store::Times;
 use crate::config::Settings;
 use crate::counters::Counters;
-use crate::filter::names::BuiltIn;
+use crate::filter::names::Tables;
 use crate::flow::{
     EndReason, Flow, FlowId, Limits, Locality, Network, Observer, Query, Record, Role, Seed,
     Timeouts, Totals,
@@ -18,9 +18,10 @@ use crate::source::Frame;
 use crate::time::{Clock, Tick};
 use crate::topology::graph::Graph;
 use crate::topology::links::{self, Change, Links};
-use crate::topology::pick::Selection as Names;
+use crate::topology::pick::Selection as Patterns;
 use crate::topology::spaces::Spaces;
 use crate::topology::value::Value;
+use crate::wire::decode::Packet;
 
 use super::access::Access;
 use super::alerts::Alerts;
@@ -28,12 +29,15 @@ use super::attach::Attachments;
 use super::auth::{Caller, Right};
 use super::bus::{Bus, Event, Subscription, Topic, Topics};
 use super::command::{Command, Failure, Flush};
-use super::engine::Engine;
+use super::discovery::Discovery;
+use super::engine::{Engine, Listener};
 use super::exports::Exports;
 use super::feed::Feed;
 use super::flow_news::{FlowNews, News};
 use super::inject::Jobs;
+use super::names::{self, Names};
 use super::orders::Orders;
+use super::pace::Pace;
 use super::packets::parameters::{Fallback, parse as parse_packets};
 use super::packets::{Order as PacketOrder, Packets, Refused, SessionId, Why, failure};
 use super::resources::Kind;
@@ -96,6 +100,10 @@ pub trait Host {
     /// # Errors
     /// Where and why they are refused.
     fn configure(&mut self) -> Result<Settings, String>;
+    /// The system's names of services, protocols and hardware addresses, for filters.
+    fn tables(&mut self) -> Tables {
+        Tables::default()
+    }
     /// Changes how much is logged.
     fn set_log_level(&mut self, level: u8);
     /// Makes an empty file in a folder anywhere; there must be none of that name.
@@ -194,6 +202,14 @@ pub struct Agent {
     pub exports: Exports,
     /// Live packets.
     pub packets: Packets,
+    /// Who wants to know what there is on this machine.
+    pub discovery: Discovery,
+    /// Names of hosts.
+    pub names: Names,
+    /// Messages with names that frames of the engine may bring.
+    pace: Pace,
+    /// The system's names, for filters.
+    pub tables: Rc<Tables>,
     pub(super) applied: Applied,
     /// Where packets of capture files go.
     pub(super) imports: Option<capture::store::TableId>,
@@ -262,6 +278,10 @@ impl Agent {
             jobs: Jobs::default(),
             exports: Exports::default(),
             packets: Packets::default(),
+            discovery: Discovery::default(),
+            names: Names::default(),
+            pace: Pace::new(names::MESSAGES),
+            tables: Rc::default(),
             applied: Applied::default(),
             imports: None,
             flow_news: FlowNews::default(),
@@ -367,7 +387,7 @@ impl Agent {
             return Err(Refused::new(Why::Denied, "packets need the right 'capture'"));
         }
         let most = self.settings.packet_sessions;
-        self.packets.begin(order, most, &BuiltIn, self.clock, &mut self.counters)
+        self.packets.begin(order, most, &*self.tables, self.clock, &mut self.counters)
     }
 
     /// Subscribes to events; `selection` holds back those of other flows.
@@ -389,8 +409,9 @@ impl Agent {
     /// Takes frames, in their order.
     #[inline]
     pub fn frames(&mut self, frames: &[Frame<'_>]) {
-        let mut publisher = Publisher { bus: &mut self.bus };
-        self.engine.frames(frames, &mut self.counters, &mut publisher);
+        let publisher = Publisher { bus: &mut self.bus };
+        let mut ear = Ear { publisher, names: &mut self.names, pace: &mut self.pace };
+        self.engine.frames(frames, &mut self.counters, &mut ear);
     }
 
     /// Moves time on: flows expire, intervals end. Call it once a turn; `true` if there is more
@@ -416,6 +437,7 @@ impl Agent {
         let more = self.captured.advance(wall, EXPIRE_BUDGET, &mut news);
         self.exports.flush(self.clock.wall);
         self.captured.count_into(&mut self.counters);
+        self.names.count_into(&mut self.counters);
         self.tell_captures(now);
         more | self.tell_flows(now)
     }
@@ -541,11 +563,17 @@ impl Agent {
     /// [`Failure::Configuration`] with the reason.
     pub fn reload(&mut self) -> Result<(), Failure> {
         let settings = self.host.configure().map_err(Failure::Configuration)?;
+        self.load_tables();
         self.apply(settings);
         for problem in self.load_groups().problems {
             log::warn!("{problem}");
         }
         Ok(())
+    }
+
+    /// Reads the system's names for filters anew.
+    pub fn load_tables(&mut self) {
+        self.tables = Rc::new(self.host.tables());
     }
 
     /// Applies other settings to everything that lives here.
@@ -564,6 +592,7 @@ impl Agent {
             expire: i64::from(settings.flow_expire).saturating_mul(1_000),
             ..Times::default()
         });
+        self.names.set_enabled(settings.packet_names);
         self.captured.set_cap(settings.flow_max as usize);
         let named = |names: &[(u16, String)]| -> Vec<(u16, Rc<str>)> {
             names.iter().map(|(port, name)| (*port, name.as_str().into())).collect()
@@ -573,7 +602,7 @@ impl Agent {
             &named(&settings.udp_applications),
         );
         self.host.set_log_level(settings.log_level);
-        self.links.set_roles(Names::of(&settings.wan), Names::of(&settings.lan));
+        self.links.set_roles(Patterns::of(&settings.wan), Patterns::of(&settings.lan));
         self.orient();
     }
 
@@ -684,6 +713,30 @@ impl Agent {
 /// Hands what becomes of flows to the bus, if anybody listens.
 struct Publisher<'a> {
     bus: &'a mut Bus,
+}
+
+/// Listens to the frames of the engine, too.
+struct Ear<'a> {
+    publisher: Publisher<'a>,
+    names: &'a mut Names,
+    pace: &'a mut Pace,
+}
+
+impl Observer for Ear<'_> {
+    fn started(&mut self, flow: &Flow, id: FlowId) {
+        self.publisher.started(flow, id);
+    }
+
+    fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason) {
+        self.publisher.ended(flow, id, reason);
+    }
+}
+
+impl Listener for Ear<'_> {
+    fn tells(&mut self, packet: &Packet, frame: &Frame<'_>) {
+        let nanos = frame.ts.0.saturating_mul(1_000);
+        self.names.hear(packet, frame.data, nanos, self.pace);
+    }
 }
 
 impl Observer for Publisher<'_> {

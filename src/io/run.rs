@@ -36,6 +36,7 @@ use crate::topology::pick::Selection;
 
 use super::capture::{self, Captures};
 use super::clients::{Clients, Limits, Stream};
+use super::discovery::Discovery;
 use super::exporter::Sender;
 use super::host::{Configure, Machine};
 use super::http::{Doors, Guest, Purpose};
@@ -106,6 +107,7 @@ pub struct Loop {
     /// On-demand captures with frames to take, in turn.
     probes_ready: VecDeque<Place>,
     injector: Injector,
+    discovery: Discovery,
     poster: Poster,
     sender: Sender,
     sessions: Sessions,
@@ -135,6 +137,7 @@ impl Loop {
         let machine = Machine::new(settings.state_dir.clone(), configure);
         machine.tidy(crate::group::file::FOLDER);
         let mut agent = Agent::new(settings.clone(), facts(), Box::new(machine), now);
+        agent.load_tables();
         agent.apply(settings.clone());
         for problem in agent.load_groups().problems {
             log::warn!("{problem}");
@@ -171,6 +174,7 @@ impl Loop {
             probes: Probes::default(),
             probes_ready: VecDeque::new(),
             injector: Injector::default(),
+            discovery: Discovery::default(),
             poster: Poster::default(),
             sender: Sender::default(),
             sessions: Sessions::default(),
@@ -204,6 +208,7 @@ impl Loop {
             (C::NET_ADMIN, true),
             (C::CHOWN, true),
             (C::SYS_ADMIN, settings.netns_discovery),
+            // Whoever lives in which namespace is told by files of processes of all users.
             (C::SYS_PTRACE, settings.sockets_shown || settings.netns_discovery),
             (C::DAC_READ_SEARCH, settings.sockets_shown || settings.netns_discovery),
         ] {
@@ -336,11 +341,12 @@ impl Loop {
         more |= self.take_frames(now);
         more |= self.follow_links(now);
         more |= self.carry_out(tick);
+        more |= self.discovery.turn(&mut self.agent, now);
         let (agent, registry) = (&mut self.agent, self.poll.registry());
         if agent.packets.deadline().is_some_and(|at| at <= tick) {
             agent.packets.expire(&now);
         }
-        more |= self.sessions.serve(agent, &mut self.spaces, registry, now);
+        more |= self.sessions.serve(agent, registry, now);
         more |= self.recorder.serve(agent);
         if tick >= self.next_second {
             self.each_second(tick);
@@ -348,7 +354,8 @@ impl Loop {
         self.apply_settings(tick);
         // What frames, links and commands of this turn have changed.
         more |= self.agent.tell_graph();
-        let packets = self.agent.packets.take_fresh();
+        let found = self.agent.discovery.take_fresh();
+        let packets = self.agent.packets.take_fresh() || found;
         if packets || self.agent.feed.take_fresh() || !self.agent.bus.is_empty() {
             self.clients.wake_streams(&self.agent);
             more |= self.clients.serve(self.poll.registry(), &mut self.agent, tick);
@@ -467,7 +474,7 @@ impl Loop {
         self.next_second = now.plus(1).whole();
         self.captures.poll_statistics(now, &mut self.agent.counters);
         self.probes.poll_statistics(&mut self.agent);
-        self.sessions.poll_statistics(&mut self.agent);
+        self.sessions.poll_statistics(&mut self.agent, now);
         let clock = clock::now();
         self.agent.packets.expire(&clock);
         self.clients.expire(self.poll.registry(), &mut self.agent, now);

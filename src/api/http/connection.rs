@@ -352,7 +352,7 @@ impl Connection for Http {
         match &mut self.state {
             State::Answer(answer) => {
                 if !answer.advance(agent, out) {
-                    return Progress::More;
+                    return if answer.waits() { Progress::Idle } else { Progress::More };
                 }
                 if answer.keeps() {
                     self.state = State::Head;
@@ -386,11 +386,16 @@ impl Connection for Http {
     }
 
     fn streams(&self) -> bool {
-        matches!(self.state, State::Socket(_) | State::Watch(_))
+        match &self.state {
+            State::Answer(answer) => answer.is_expected(),
+            State::Socket(_) | State::Watch(_) => true,
+            _ => false,
+        }
     }
 
     fn has_news(&self, agent: &Agent) -> bool {
         match &self.state {
+            State::Answer(answer) => !answer.waits(),
             State::Socket(session) => session.has_news(agent),
             State::Watch(watch) => watch.has_news(agent),
             _ => false,

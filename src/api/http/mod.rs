@@ -5,6 +5,7 @@
 mod answer;
 pub mod body;
 mod connection;
+pub mod discovery;
 mod edit;
 pub mod endpoint;
 pub mod envelope;
@@ -15,6 +16,7 @@ mod handlers;
 pub mod head;
 mod login;
 mod openapi;
+mod page;
 mod resources;
 pub mod response;
 pub mod routes;

@@ -9,12 +9,16 @@
 mod document;
 mod order;
 pub mod parameters;
+mod select;
 mod session;
 mod sessions;
 mod target;
 #[cfg(test)]
 mod tests;
+mod thin;
+mod told;
 
+use crate::core::names::Names as Hosts;
 use crate::counters::Counters;
 use crate::filter::names::Names;
 use crate::filter::{Expression, MAX_TEXT};
@@ -218,11 +222,19 @@ impl Packets {
         }
     }
 
-    /// Takes frames of an interface, in their order.
+    /// Takes frames of an interface, in their order; learns names of hosts from them, and tells
+    /// those that their hosts have.
     #[inline]
-    pub fn frames(&mut self, id: SessionId, port: PortId, raws: &[RawFrame<'_>], clock: &Clock) {
+    pub fn frames(
+        &mut self,
+        id: SessionId,
+        port: PortId,
+        raws: &[RawFrame<'_>],
+        hosts: &mut Hosts,
+        clock: &Clock,
+    ) {
         if let Some(session) = self.get_mut(id) {
-            session.frames(port, raws, clock);
+            session.frames(port, raws, hosts, clock);
             self.fresh = true;
         }
     }
@@ -240,6 +252,13 @@ impl Packets {
         counters.packet_session_drops = counters.packet_session_drops.saturating_add(lost);
         if let Some(session) = self.get_mut(id) {
             session.counted(port, packets, lost);
+        }
+    }
+
+    /// Takes what a card and its driver have dropped in all, if they tell.
+    pub fn dropped_by_card(&mut self, id: SessionId, port: PortId, total: Option<u64>) {
+        if let Some(session) = self.get_mut(id) {
+            session.dropped_by_card(port, total);
         }
     }
 

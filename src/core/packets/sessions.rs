@@ -8,7 +8,7 @@ use crate::core::listing::Cursor;
 use crate::core::row::{Row, Value};
 
 use super::parameters::{Wish, bad};
-use super::{End, Ending, Format, Refused, Session, SessionId, State, Target, Why};
+use super::{End, Ending, Format, Recording, Refused, Session, SessionId, State, Target, Why};
 
 impl SessionId {
     /// As people and programs spell it.
@@ -26,21 +26,6 @@ impl SessionId {
 }
 
 impl Agent {
-    // TEMP
-    fn resolve_packets(
-        &mut self,
-        selection: &super::Selection,
-        order: &mut super::Order,
-    ) -> Result<(), Refused> {
-        let _ = (&mut self.clock, &order);
-        if *selection == super::Selection::default() {
-            Ok(())
-        } else {
-            Err(bad("no selection yet"))
-        }
-    }
-    // PMET
-
     /// Looks up what an order means and begins it, for `by`.
     ///
     /// # Errors
@@ -66,13 +51,16 @@ impl Agent {
             recording.most = u64::from(settings.packet_file_kib).saturating_mul(1_024);
             let most = settings.packet_files;
             recording.files = Some(recording.files.unwrap_or(most).min(most));
-            let created = self.host.create(&recording.folder, &recording.name);
-            if let Err(reason) = created {
-                let text = format!("{}/{}: {reason}", recording.folder, recording.name);
-                return Err(Refused::new(Why::System, text));
-            }
         }
-        self.watch_packets(order, caller)
+        let recording = order.recording.clone();
+        let id = self.watch_packets(order, caller)?;
+        if let Some(Recording { folder, name, .. }) = recording
+            && let Err(reason) = self.host.create(&folder, &name)
+        {
+            self.packets.close(id);
+            return Err(Refused::new(Why::System, format!("{folder}/{name}: {reason}")));
+        }
+        Ok(id)
     }
 
     /// All sessions, one row each.

@@ -18,8 +18,7 @@ use crate::sys::netlink::Buffer;
 use crate::sys::netns::Namespace;
 use crate::time::{Clock, Tick};
 
-use super::locate::{self, Search};
-use super::spaces::Spaces;
+use super::locate::{self, Locator, Search};
 use super::token::{Slot, Source};
 use open::Plan;
 use space::{Device, News, Space};
@@ -32,6 +31,9 @@ const BUDGET: u64 = 2_000;
 
 /// Microseconds between two looks whether namespaces are still there.
 const LOOK: u64 = 1_000_000;
+
+/// Microseconds between two readings of the counters of cards.
+const REFRESH: u64 = 5_000_000;
 
 /// Frames of which interfaces a socket hands out.
 #[derive(Debug)]
@@ -60,7 +62,7 @@ struct Watched {
     plan: Plan,
     space: Space,
     /// Its file is gone: it is looked for elsewhere.
-    lost: bool,
+    lost: Option<Locator>,
 }
 
 /// A table with places that are used again, and a count of the users of each.
@@ -120,9 +122,12 @@ pub struct Sessions {
     held: Vec<u16>,
     /// Namespaces with messages.
     told: Vec<u16>,
+    /// Where the targets of sessions are that are not open yet.
+    searches: HashMap<SessionId, Vec<Locator>>,
     home: Option<Namespace>,
     buffer: Buffer,
     looked: Tick,
+    refreshed: Tick,
 }
 
 impl Sessions {
@@ -148,17 +153,15 @@ impl Sessions {
 
     /// Closes what is over, opens what is wanted, and follows interfaces; `true` if there is
     /// more to do right now.
-    pub fn serve(
-        &mut self,
-        agent: &mut Agent,
-        spaces: &mut Spaces,
-        registry: &Registry,
-        now: Clock,
-    ) -> bool {
+    pub fn serve(&mut self, agent: &mut Agent, registry: &Registry, now: Clock) -> bool {
         self.close_ended(agent, registry);
         let opening: Vec<SessionId> = agent.packets.opening().map(|(id, _)| id).collect();
-        if let Some(id) = opening.first() {
-            self.open(*id, agent, spaces, registry, &now);
+        self.searches.retain(|id, _| opening.contains(id));
+        for id in &opening {
+            // One at a time, besides those whose targets are still looked for.
+            if self.open(*id, agent, registry, &now) {
+                break;
+            }
         }
         let mut more = opening.len() > 1 || agent.packets.is_opening();
         more |= self.follow(agent, registry, &now);
@@ -166,7 +169,7 @@ impl Sessions {
             self.looked = now.tick;
             self.look_after(agent);
         }
-        self.find_lost(agent, spaces, &now);
+        self.find_lost(agent, &now);
         more
     }
 
@@ -218,9 +221,13 @@ impl Sessions {
     }
 
     /// Reads the kernel's loss counters: call it once a second.
-    pub fn poll_statistics(&self, agent: &mut Agent) {
+    pub fn poll_statistics(&mut self, agent: &mut Agent, now: Tick) {
         for (_, live) in self.live.iter() {
             live.count(agent);
+        }
+        if now.since(self.refreshed) >= REFRESH {
+            self.refreshed = now;
+            self.spaces.iter().for_each(|(_, watched)| watched.space.refresh());
         }
     }
 
@@ -256,28 +263,28 @@ impl Sessions {
         }
     }
 
-    /// Opens all that a session needs, or says why not. Targets that have to be looked for take
-    /// more than one call.
-    fn open(
-        &mut self,
-        id: SessionId,
-        agent: &mut Agent,
-        spaces: &mut Spaces,
-        registry: &Registry,
-        now: &Clock,
-    ) {
-        let Some(session) = agent.packets.get(id) else { return };
-        let order = session.order().clone();
+    /// Opens all that a session needs, or says why not; `false` while its targets are still
+    /// looked for.
+    fn open(&mut self, id: SessionId, agent: &mut Agent, registry: &Registry, now: &Clock) -> bool {
+        let Some(session) = agent.packets.get(id) else { return true };
+        let targets = session.order().targets.clone();
+        let searches = self.searches.entry(id).or_default();
+        searches.resize_with(targets.len(), Locator::default);
         let mut located = Vec::new();
-        for target in &order.targets {
-            match locate::locate(target, spaces) {
+        for (target, search) in targets.iter().zip(searches) {
+            match search.look(target, agent) {
                 Search::Found(found) => located.push(found),
-                Search::Pending => return,
+                Search::Pending => {}
                 Search::Refused(refused) => {
-                    return agent.packets.refuse(id, refused, &mut agent.counters);
+                    agent.packets.refuse(id, refused, &mut agent.counters);
+                    return true;
                 }
             }
         }
+        if located.len() < targets.len() {
+            return false;
+        }
+        self.searches.remove(&id);
         if self.home.is_none() && agent.settings().netns_discovery {
             self.home = Namespace::own().ok();
         }
@@ -292,6 +299,7 @@ impl Sessions {
                 self.close_ended(agent, registry);
             }
         }
+        true
     }
 
     fn open_all(
@@ -319,11 +327,11 @@ impl Sessions {
             return Err(Refused::new(Why::Bad, text));
         }
         let ring = usize::try_from(agent.settings().packet_ring_kib).unwrap_or(0);
-        let plan = Plan::new(&order, ring.saturating_mul(1_024), ports)?;
+        let plan = Plan::new(&order, ring.saturating_mul(1_024), ports, &agent.tables)?;
         for (space, devices) in found {
             let token = Slot { index: 0, generation: 0 };
             let fd = space.as_raw_fd();
-            let watched = Watched { session: id, plan: plan.clone(), space, lost: false };
+            let watched = Watched { session: id, plan: plan.clone(), space, lost: None };
             let slot = self.spaces.add(watched).unwrap_or(token);
             let token: Token = Source::SessionSpace(slot).into();
             registry
@@ -437,6 +445,14 @@ impl Sessions {
         !self.told.is_empty()
     }
 
+    /// The socket, the session and the port that an interface of a namespace has.
+    fn find(&self, space: u16, ifindex: u32) -> Option<(u16, SessionId, PortId)> {
+        self.live.iter().find_map(|(at, live)| {
+            let port = live.ports.get(ifindex).filter(|_| live.space == space)?;
+            Some((at, live.session, port))
+        })
+    }
+
     /// Numbers of the interfaces of a namespace that a session has.
     fn ifindexes(&self, space: u16) -> Vec<u32> {
         let of_space = self.live.iter().filter(|(_, live)| live.space == space);
@@ -452,9 +468,11 @@ impl Sessions {
         registry: &Registry,
         now: &Clock,
     ) {
-        let known = self.ifindexes(index).contains(&device.ifindex);
+        if let Some((_, session, port)) = self.find(index, device.ifindex) {
+            return agent.packets.dropped_by_card(session, port, device.dropped);
+        }
         let Some(watched) = self.spaces.get_mut(index) else { return };
-        if known || !watched.space.wants(&device) {
+        if !watched.space.wants(&device) {
             return;
         }
         let (session, target, plan) = (watched.session, watched.space.target, watched.plan.clone());
@@ -492,11 +510,7 @@ impl Sessions {
         registry: &Registry,
         now: &Clock,
     ) {
-        let found = self.live.iter().find_map(|(at, live)| {
-            let port = live.ports.get(ifindex).filter(|_| live.space == index)?;
-            Some((at, live.session, port))
-        });
-        let Some((at, session, port)) = found else { return };
+        let Some((at, session, port)) = self.find(index, ifindex) else { return };
         if let Some(live) = self.live.get_mut(at) {
             // What it has still seen, as far as there is room.
             live.drain(agent, now);
@@ -528,24 +542,26 @@ impl Sessions {
     fn look_after(&mut self, _: &Agent) {
         for (_, place) in &mut self.spaces.places {
             if let Some(watched) = place {
-                watched.lost = !watched.space.is_there();
+                let is_there = watched.space.is_there();
+                watched.lost = (!is_there).then(|| watched.lost.take().unwrap_or_default());
             }
         }
     }
 
     /// Looks elsewhere for namespaces whose file is gone: a process may be left in them, or
     /// another file. Without either, nothing but this session holds it, and that ends.
-    fn find_lost(&mut self, agent: &mut Agent, spaces: &mut Spaces, now: &Clock) {
+    fn find_lost(&mut self, agent: &mut Agent, now: &Clock) {
         for (_, place) in &mut self.spaces.places {
-            let Some(watched) = place.as_mut().filter(|watched| watched.lost) else { continue };
+            let Some(watched) = place else { continue };
             let Some((_, identity)) = watched.space.located.file else { continue };
+            let Some(search) = &mut watched.lost else { continue };
             let target = crate::core::packets::Target {
                 netns: identity.inode,
                 ..crate::core::packets::Target::default()
             };
-            match locate::locate(&target, spaces) {
+            match search.look(&target, agent) {
                 Search::Found(found) => {
-                    watched.lost = false;
+                    watched.lost = None;
                     watched.space.located.file = found.file;
                 }
                 Search::Pending => {}
@@ -592,12 +608,14 @@ impl Live {
                 count(losses, *session, ports, agent);
             }
             match ports {
-                Ports::One(_, port) => agent.packets.frames(*session, *port, raws, clock),
+                Ports::One(_, port) => {
+                    agent.packets.frames(*session, *port, raws, &mut agent.names, clock);
+                }
                 Ports::All(ports) => {
                     for raw in raws.chunk_by(|a, b| a.ifindex == b.ifindex) {
                         let port = raw.first().and_then(|first| ports.get(&first.ifindex));
                         if let Some(port) = port {
-                            agent.packets.frames(*session, *port, raw, clock);
+                            agent.packets.frames(*session, *port, raw, &mut agent.names, clock);
                         }
                     }
                 }

@@ -32,6 +32,8 @@ pub(super) struct Device {
     pub(super) down: bool,
     pub(super) mac: Option<[u8; 6]>,
     pub(super) addresses: Vec<(IpAddr, u8)>,
+    /// Packets that the card and its driver have dropped since it is there.
+    pub(super) dropped: Option<u64>,
 }
 
 /// What became of the interfaces.
@@ -154,6 +156,12 @@ impl Space {
         true
     }
 
+    /// Asks for all interfaces, to have their counters fresh: [`Self::read`] tells.
+    pub(super) fn refresh(&self) {
+        // A kernel that is busy refuses; the next time will do.
+        let _ = self.socket.send(&Request::dump_links(0));
+    }
+
     /// Whether the namespace is still where it was found.
     pub(super) fn is_there(&self) -> bool {
         let Some((path, identity)) = &self.located.file else { return true };
@@ -219,5 +227,6 @@ fn device(link: &Link<'_>) -> Option<Device> {
         down: link.operstate == Some(DOWN),
         mac: link.address.and_then(|mac| mac.try_into().ok()).filter(|mac| *mac != [0; 6]),
         addresses: Vec::new(),
+        dropped: link.statistics.map(|statistics| statistics.rx_dropped),
     })
 }

@@ -134,7 +134,18 @@ mod tests {
         let mut out = Vec::new();
         write::section(&mut out, &Section::default());
         write::interface(&mut out, &Interface::default());
-        write::packet(&mut out, &Packet { data: &[1; 61], wire_len: 61, ..Packet::default() });
+        let packet = Packet {
+            interface: 0,
+            nanos: 0,
+            prefix: &[],
+            data: &[1; 61],
+            vlan: None,
+            wire_len: 61,
+            flags: 0,
+            lost: 0,
+            comment: "",
+        };
+        write::packet(&mut out, &packet);
         let statistics = Statistics { lost_by_system: Some(9), ..Statistics::default() };
         write::statistics(&mut out, 3, 7, &statistics);
         out

@@ -36,6 +36,7 @@ use super::flow_news::{FlowNews, News};
 use super::inject::Jobs;
 use super::orders::Orders;
 use super::packets::{Order as PacketOrder, Packets, Refused, SessionId, Why};
+use super::relay::Relay;
 use super::resources::Kind;
 use super::row::Row;
 use super::rules::Applied;
@@ -188,6 +189,8 @@ pub struct Agent {
     pub packets: Packets,
     /// Who wants to know what there is on this machine.
     pub discovery: Discovery,
+    /// Requests on their way to the discovery service.
+    pub relay: Relay,
     pub(super) applied: Applied,
     /// Where packets of capture files go.
     pub(super) imports: Option<capture::store::TableId>,
@@ -257,6 +260,7 @@ impl Agent {
             exports: Exports::default(),
             packets: Packets::default(),
             discovery: Discovery::default(),
+            relay: Relay::default(),
             applied: Applied::default(),
             imports: None,
             flow_news: FlowNews::default(),

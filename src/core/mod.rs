@@ -23,6 +23,7 @@ mod map;
 pub mod orders;
 pub mod packets;
 pub mod publish;
+pub mod relay;
 pub mod report;
 pub mod resources;
 pub mod row;

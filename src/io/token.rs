@@ -27,6 +27,8 @@ pub enum Source {
     Folders,
     /// A message of an alert on its way.
     Post(Slot),
+    /// A request handed on to the discovery service.
+    Relay(Slot),
     /// The packet socket of an on-demand capture.
     Probe(Slot),
     /// The packet socket of a session of live packets.
@@ -86,6 +88,7 @@ impl From<Source> for Token {
             Source::HttpListener(index) => (9, Slot { index, generation: 0 }),
             Source::Session(slot) => (10, slot),
             Source::SessionSpace(slot) => (11, slot),
+            Source::Relay(slot) => (15, slot),
         };
         let generation = usize::from(slot.generation & GENERATION_MASK);
         // 4 + 12 + 16 bits: fits the usize of a 32-bit machine.
@@ -116,6 +119,7 @@ pub fn source_of(token: Token) -> Option<Source> {
         9 => Source::HttpListener(index),
         10 => Source::Session(slot),
         11 => Source::SessionSpace(slot),
+        15 => Source::Relay(slot),
         _ => return None,
     })
 }
@@ -134,6 +138,7 @@ mod tests {
             Source::Folders,
             Source::Post(slot),
             Source::Probe(slot),
+            Source::Relay(slot),
             Source::Session(slot),
             Source::SessionSpace(slot),
             Source::Space(slot),

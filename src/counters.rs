@@ -68,6 +68,10 @@ counters! {
     packet_sessions_refused,
     /// Packets that the kernel lost for packet sessions.
     packet_session_drops,
+    /// Names of hosts that gave way to others.
+    names_forgotten,
+    /// Messages with names of hosts that were not read because there were too many.
+    names_unread,
     /// Full dumps made because netlink messages were lost.
     netlink_resyncs,
     /// Nodes, edges and changes of them that the graph had no room for.

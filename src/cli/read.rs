@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::api::compat::netify;
 use crate::api::json;
-use crate::core::engine::Engine;
+use crate::core::engine::{Engine, Listener};
 use crate::counters::Counters;
 use crate::filter::names::Tables;
 use crate::filter::vm::Meta;
@@ -197,7 +197,8 @@ struct Filter<'a> {
 impl<'a> Filter<'a> {
     fn new(text: &'a str) -> Result<Self, String> {
         let table = |path| std::fs::read_to_string(path).unwrap_or_default();
-        let names = Tables::new(table("/etc/services"), table("/etc/protocols"));
+        let names = Tables::new(table("/etc/services"), table("/etc/protocols"))
+            .with_ethers(table("/etc/ethers"));
         let expression = Expression::parse(text, &names);
         let expression = expression.map_err(|error| pointed(text, &error))?;
         Ok(Self { text, expression, programs: Vec::new(), left_out: 0, failed: false })
@@ -331,6 +332,8 @@ impl<W: Write> Report<W> {
         self.write(line.as_bytes());
     }
 }
+
+impl<W: Write> Listener for Report<W> {}
 
 impl<W: Write> Observer for Report<W> {
     fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason) {

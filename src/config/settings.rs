@@ -61,6 +61,20 @@ pub struct Settings {
     pub packet_sessions: usize,
     /// KiB of rings of one such session.
     pub packet_ring_kib: u32,
+    /// Seconds between pings of WebSocket clients that see packets.
+    pub packet_ping: u32,
+    /// Folder of recorded packets; none if nothing may be recorded.
+    pub packet_dir: Option<PathBuf>,
+    /// KiB of a file of recorded packets at most.
+    pub packet_file_kib: u32,
+    /// Files of one recording at most.
+    pub packet_files: u32,
+    /// Where packets are streamed to whoever connects.
+    pub pcap_over_ip: Vec<Door>,
+    /// Networks, besides this machine, from which that is allowed.
+    pub pcap_over_ip_from: Vec<(IpAddr, u8)>,
+    /// Learn names of hosts from DNS and DHCP, and tell them in such sessions.
+    pub packet_names: bool,
     /// Folder of state that survives a restart of the machine.
     pub state_dir: PathBuf,
     /// Flows at once; 0 fits it to the memory of the machine.
@@ -73,6 +87,8 @@ pub struct Settings {
     pub update_interval: u32,
     /// Follow the network namespaces of this machine, not just our own.
     pub netns_discovery: bool,
+    /// A GhostWire that answers requests below `/discover` instead of the agent.
+    pub discovery_service: Option<SocketAddr>,
     /// Folders that the files of network namespaces are in.
     pub netns_run_path: Vec<PathBuf>,
     /// Seconds between two updates of the counters that the map shows.
@@ -128,12 +144,20 @@ impl Default for Settings {
             http_ping: 2,
             packet_sessions: 8,
             packet_ring_kib: 2_048,
+            packet_ping: 25,
+            packet_dir: None,
+            packet_file_kib: 8_192,
+            packet_files: 2,
+            pcap_over_ip: Vec::new(),
+            pcap_over_ip_from: Vec::new(),
+            packet_names: true,
             state_dir: PathBuf::from("/etc/portolan"),
             max_flows: 0,
             idle: 30,
             idle_tcp: 300,
             update_interval: 15,
             netns_discovery: true,
+            discovery_service: None,
             netns_run_path: vec![PathBuf::from("/var/run/netns")],
             metrics_update: 30,
             flow_update: 10,
@@ -149,6 +173,18 @@ impl Default for Settings {
         }
     }
 }
+
+/// A place where packets are streamed to whoever connects.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Door {
+    /// Where it is listened.
+    pub address: SocketAddr,
+    /// Which packets, as in the query of a download.
+    pub parameters: String,
+}
+
+/// Such places at most.
+const MAX_DOORS: usize = 16;
 
 /// One setting: how it is called and what it is for.
 #[derive(Clone, Copy, Debug)]
@@ -175,6 +211,7 @@ const NAMES: &str = "interface names, with a trailing * for a pattern";
 const SWITCH: &str = "yes or no";
 const PORT: &str = "a port from 0 to 65535";
 const APPLICATIONS: &str = "ports with names, as in 8080:WEB 5000:PHONE";
+const DOORS: &str = "off, or an address with port and parameters: 127.0.0.1:57012 nif=eth0";
 const SECONDS: &str = "seconds from 1 to 86400";
 
 /// Every setting.
@@ -205,12 +242,20 @@ pub const KEYS: &[Key] = &[
     live("http_ping", "seconds from 1 to 60", "seconds between pings of WebSocket clients"),
     live("packet_sessions", "a number from 0 to 64", "sessions of live packets at once"),
     live("packet_ring_kib", "KiB from 128 to 65536", "ring memory of one such session"),
+    live("packet_ping", "seconds from 1 to 60", "seconds between pings of clients of packets"),
+    key("packet_dir", "an absolute path, or off", "folder of recorded packets"),
+    live("packet_file_kib", "KiB from 64 to 4194304", "KiB of a file of recorded packets"),
+    live("packet_files", "a number from 1 to 100", "files of one recording at most"),
+    key("pcap_over_ip", DOORS, "streams packets to whoever connects; repeat it for more"),
+    key("pcap_over_ip_from", "networks such as 192.0.2.0/24", "who may, besides this machine"),
+    live("packet_names", SWITCH, "learn names of hosts from DNS and DHCP for such sessions"),
     key("state_dir", "an absolute path", "state that survives a restart"),
     live("flows_max", "0 or a number from 64 to 2000000", "flows at once; 0 fits the memory"),
     live("flows_idle", SECONDS, "silence that ends a flow"),
     live("flows_idle_tcp", SECONDS, "silence that ends a TCP connection"),
     live("update_interval", SECONDS, "seconds between statistics"),
     key("netns_discovery", SWITCH, "follow other network namespaces too"),
+    live("discovery_service", "off, or an address with port", "a GhostWire to ask instead"),
     key("netns_run_path", "absolute paths", "folders with files of network namespaces"),
     live("flow_update", SECONDS, "seconds between updates of flows of captures"),
     live("flow_expire", SECONDS, "silence after which flows of captures end"),
@@ -382,6 +427,26 @@ impl Settings {
             "packet_ring_kib" => {
                 self.packet_ring_kib = number(value).filter(|n| (128..=65_536).contains(n))?;
             }
+            "packet_ping" => self.packet_ping = number(value).filter(|n| (1..=60).contains(n))?,
+            "packet_dir" => {
+                self.packet_dir = match value {
+                    "" | "off" | "no" | "none" => None,
+                    folder if folder.starts_with('/') => Some(PathBuf::from(folder)),
+                    _ => return None,
+                };
+            }
+            "packet_file_kib" => {
+                self.packet_file_kib = number(value).filter(|n| (64..=4_194_304).contains(n))?;
+            }
+            "packet_files" => {
+                self.packet_files = number(value).filter(|n| (1..=100).contains(n))?;
+            }
+            "pcap_over_ip" => self.add_doors(value)?,
+            "pcap_over_ip_from" => {
+                let networks: Option<Vec<_>> = words(value).map(network).collect();
+                self.pcap_over_ip_from = networks.filter(|list| list.len() <= MAX_ENTRIES)?;
+            }
+            "packet_names" => self.packet_names = switch(value)?,
             "state_dir" => self.state_dir = paths(value)?.into_iter().next()?,
             "flows_max" => {
                 let fits = |n: &u32| *n == 0 || (64..=2_000_000).contains(n);
@@ -391,6 +456,12 @@ impl Settings {
             "flows_idle_tcp" => self.idle_tcp = seconds(value)?,
             "update_interval" => self.update_interval = seconds(value)?,
             "netns_discovery" => self.netns_discovery = switch(value)?,
+            "discovery_service" => {
+                self.discovery_service = match value {
+                    "" | "off" => None,
+                    address => Some(address.parse().ok()?),
+                };
+            }
             "netns_run_path" => self.netns_run_path = paths(value)?,
             "topology_metrics_update" => self.metrics_update = seconds(value)?,
             "flow_update" => self.flow_update = seconds(value)?,
@@ -441,6 +512,25 @@ impl Settings {
             "http_per_address" => self.http_per_address.to_string(),
             "packet_sessions" => self.packet_sessions.to_string(),
             "packet_ring_kib" => self.packet_ring_kib.to_string(),
+            "packet_ping" => self.packet_ping.to_string(),
+            "packet_dir" => match &self.packet_dir {
+                Some(folder) => folder.display().to_string(),
+                None => "off".to_owned(),
+            },
+            "packet_file_kib" => self.packet_file_kib.to_string(),
+            "packet_files" => self.packet_files.to_string(),
+            "pcap_over_ip" if self.pcap_over_ip.is_empty() => "off".to_owned(),
+            "pcap_over_ip" => {
+                let doors = self.pcap_over_ip.iter();
+                let doors = doors.map(|door| format!("{} {}", door.address, door.parameters));
+                doors.collect::<Vec<_>>().join("; ")
+            }
+            "pcap_over_ip_from" => {
+                let networks = self.pcap_over_ip_from.iter();
+                let networks = networks.map(|(address, length)| format!("{address}/{length}"));
+                networks.collect::<Vec<_>>().join(" ")
+            }
+            "packet_names" => switch(self.packet_names),
             "http_ping" => self.http_ping.to_string(),
             "state_dir" => self.state_dir.display().to_string(),
             "flows_max" => self.max_flows.to_string(),
@@ -448,6 +538,9 @@ impl Settings {
             "flows_idle_tcp" => self.idle_tcp.to_string(),
             "update_interval" => self.update_interval.to_string(),
             "netns_discovery" => switch(self.netns_discovery),
+            "discovery_service" => {
+                self.discovery_service.map_or_else(|| "off".to_owned(), |at| at.to_string())
+            }
             "netns_run_path" => join(&self.netns_run_path),
             "topology_metrics_update" => self.metrics_update.to_string(),
             "flow_update" => self.flow_update.to_string(),
@@ -510,6 +603,21 @@ impl Settings {
         (self.http_tokens.len() <= MAX_ENTRIES).then_some(())
     }
 
+    /// Adds places where packets are streamed; several are parted by semicolons.
+    fn add_doors(&mut self, value: &str) -> Option<()> {
+        if ["off", "no", "none"].contains(&value) {
+            self.pcap_over_ip.clear();
+            return Some(());
+        }
+        for text in value.split(';').map(str::trim).filter(|text| !text.is_empty()) {
+            let (address, parameters) = text.split_once([' ', '\t']).unwrap_or((text, ""));
+            let address = address.parse().ok()?;
+            let parameters = parameters.trim().to_owned();
+            self.pcap_over_ip.push(Door { address, parameters });
+        }
+        (self.pcap_over_ip.len() <= MAX_DOORS).then_some(())
+    }
+
     fn set_password(&mut self, value: &str) -> Option<()> {
         let usable = |b: u8| b.is_ascii_graphic() && b != b':';
         let fits = (1..=64).contains(&value.len()) && value.bytes().all(usable);
@@ -553,6 +661,15 @@ fn addresses(value: &str) -> Option<Vec<SocketAddr>> {
     }
     let addresses: Option<Vec<SocketAddr>> = words(value).map(|word| word.parse().ok()).collect();
     addresses.filter(|addresses| (1..=16).contains(&addresses.len()))
+}
+
+/// An address, or a network with the length of its prefix.
+fn network(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, length) = text.split_once('/').unwrap_or((text, ""));
+    let address: IpAddr = address.parse().ok()?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let length = if length.is_empty() { most } else { length.parse().ok()? };
+    (length <= most).then_some((address, length))
 }
 
 fn hosts(value: &str) -> Option<Vec<String>> {

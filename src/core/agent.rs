@@ -7,7 +7,7 @@ use crate::capture;
 use crate::capture::store::Times;
 use crate::config::Settings;
 use crate::counters::Counters;
-use crate::filter::names::BuiltIn;
+use crate::filter::names::Tables;
 use crate::flow::{
     EndReason, Flow, FlowId, Limits, Locality, Network, Observer, Query, Record, Role, Seed,
     Timeouts, Totals,
@@ -18,9 +18,10 @@ use crate::source::Frame;
 use crate::time::{Clock, Tick};
 use crate::topology::graph::Graph;
 use crate::topology::links::{self, Change, Links};
-use crate::topology::pick::Selection as Names;
+use crate::topology::pick::Selection as Patterns;
 use crate::topology::spaces::Spaces;
 use crate::topology::value::Value;
+use crate::wire::decode::Packet;
 
 use super::access::Access;
 use super::alerts::Alerts;
@@ -29,12 +30,14 @@ use super::auth::{Caller, Right};
 use super::bus::{Bus, Event, Subscription, Topic, Topics};
 use super::command::{Command, Failure, Flush};
 use super::discovery::Discovery;
-use super::engine::Engine;
+use super::engine::{Engine, Listener};
 use super::exports::Exports;
 use super::feed::Feed;
 use super::flow_news::{FlowNews, News};
 use super::inject::Jobs;
+use super::names::{self, Names};
 use super::orders::Orders;
+use super::pace::Pace;
 use super::packets::{Order as PacketOrder, Packets, Refused, SessionId, Why};
 use super::relay::Relay;
 use super::resources::Kind;
@@ -97,8 +100,20 @@ pub trait Host {
     /// # Errors
     /// Where and why they are refused.
     fn configure(&mut self) -> Result<Settings, String>;
+    /// The system's names of services, protocols and hardware addresses, for filters.
+    fn tables(&mut self) -> Tables {
+        Tables::default()
+    }
     /// Changes how much is logged.
     fn set_log_level(&mut self, level: u8);
+    /// Makes an empty file in a folder anywhere; there must be none of that name.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn create(&mut self, folder: &str, name: &str) -> Result<(), String> {
+        let _ = (folder, name);
+        Err("not possible here".to_owned())
+    }
     /// Fills `bytes` with what nobody can guess.
     fn random(&mut self, bytes: &mut [u8]) {
         use std::hash::{BuildHasher as _, RandomState};
@@ -189,8 +204,17 @@ pub struct Agent {
     pub packets: Packets,
     /// Who wants to know what there is on this machine.
     pub discovery: Discovery,
+<<<<<<< HEAD
     /// Requests on their way to the discovery service.
     pub relay: Relay,
+=======
+    /// Names of hosts.
+    pub names: Names,
+    /// Messages with names that frames of the engine may bring.
+    pace: Pace,
+    /// The system's names, for filters.
+    pub tables: Rc<Tables>,
+>>>>>>> main
     pub(super) applied: Applied,
     /// Where packets of capture files go.
     pub(super) imports: Option<capture::store::TableId>,
@@ -260,7 +284,13 @@ impl Agent {
             exports: Exports::default(),
             packets: Packets::default(),
             discovery: Discovery::default(),
+<<<<<<< HEAD
             relay: Relay::default(),
+=======
+            names: Names::default(),
+            pace: Pace::new(names::MESSAGES),
+            tables: Rc::default(),
+>>>>>>> main
             applied: Applied::default(),
             imports: None,
             flow_news: FlowNews::default(),
@@ -360,7 +390,7 @@ impl Agent {
             return Err(Refused::new(Why::Denied, "packets need the right 'capture'"));
         }
         let most = self.settings.packet_sessions;
-        self.packets.begin(order, most, &BuiltIn, self.clock, &mut self.counters)
+        self.packets.begin(order, most, &*self.tables, self.clock, &mut self.counters)
     }
 
     /// Subscribes to events; `selection` holds back those of other flows.
@@ -382,8 +412,9 @@ impl Agent {
     /// Takes frames, in their order.
     #[inline]
     pub fn frames(&mut self, frames: &[Frame<'_>]) {
-        let mut publisher = Publisher { bus: &mut self.bus };
-        self.engine.frames(frames, &mut self.counters, &mut publisher);
+        let publisher = Publisher { bus: &mut self.bus };
+        let mut ear = Ear { publisher, names: &mut self.names, pace: &mut self.pace };
+        self.engine.frames(frames, &mut self.counters, &mut ear);
     }
 
     /// Moves time on: flows expire, intervals end. Call it once a turn; `true` if there is more
@@ -409,6 +440,7 @@ impl Agent {
         let more = self.captured.advance(wall, EXPIRE_BUDGET, &mut news);
         self.exports.flush(self.clock.wall);
         self.captured.count_into(&mut self.counters);
+        self.names.count_into(&mut self.counters);
         self.tell_captures(now);
         more | self.tell_flows(now)
     }
@@ -517,6 +549,7 @@ impl Agent {
     /// Ends every flow and tells subscribers: the process is about to leave.
     pub fn finish(&mut self) {
         self.save_orders();
+        self.end_sessions();
         let captures: Vec<Rc<str>> =
             self.orders.resources.captures().map(|(id, _)| Rc::clone(id)).collect();
         for capture in captures {
@@ -533,11 +566,17 @@ impl Agent {
     /// [`Failure::Configuration`] with the reason.
     pub fn reload(&mut self) -> Result<(), Failure> {
         let settings = self.host.configure().map_err(Failure::Configuration)?;
+        self.load_tables();
         self.apply(settings);
         for problem in self.load_groups().problems {
             log::warn!("{problem}");
         }
         Ok(())
+    }
+
+    /// Reads the system's names for filters anew.
+    pub fn load_tables(&mut self) {
+        self.tables = Rc::new(self.host.tables());
     }
 
     /// Applies other settings to everything that lives here.
@@ -556,6 +595,7 @@ impl Agent {
             expire: i64::from(settings.flow_expire).saturating_mul(1_000),
             ..Times::default()
         });
+        self.names.set_enabled(settings.packet_names);
         self.captured.set_cap(settings.flow_max as usize);
         let named = |names: &[(u16, String)]| -> Vec<(u16, Rc<str>)> {
             names.iter().map(|(port, name)| (*port, name.as_str().into())).collect()
@@ -565,7 +605,7 @@ impl Agent {
             &named(&settings.udp_applications),
         );
         self.host.set_log_level(settings.log_level);
-        self.links.set_roles(Names::of(&settings.wan), Names::of(&settings.lan));
+        self.links.set_roles(Patterns::of(&settings.wan), Patterns::of(&settings.lan));
         self.orient();
     }
 
@@ -676,6 +716,30 @@ impl Agent {
 /// Hands what becomes of flows to the bus, if anybody listens.
 struct Publisher<'a> {
     bus: &'a mut Bus,
+}
+
+/// Listens to the frames of the engine, too.
+struct Ear<'a> {
+    publisher: Publisher<'a>,
+    names: &'a mut Names,
+    pace: &'a mut Pace,
+}
+
+impl Observer for Ear<'_> {
+    fn started(&mut self, flow: &Flow, id: FlowId) {
+        self.publisher.started(flow, id);
+    }
+
+    fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason) {
+        self.publisher.ended(flow, id, reason);
+    }
+}
+
+impl Listener for Ear<'_> {
+    fn tells(&mut self, packet: &Packet, frame: &Frame<'_>) {
+        let nanos = frame.ts.0.saturating_mul(1_000);
+        self.names.hear(packet, frame.data, nanos, self.pace);
+    }
 }
 
 impl Observer for Publisher<'_> {

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::capture::store::{Settings, TableId};
-use crate::filter::names::BuiltIn;
+use crate::filter::names::Names;
 use crate::filter::{self, Program};
 use crate::query::{self, Answer, CAPTURABLE, Query, World};
 use crate::source::Frame;
@@ -434,7 +434,7 @@ impl Agent {
     fn wanted(&self, place: Place, capture: &Capture, node: &Node) -> Result<Wanted, String> {
         let link = link_of(node);
         let snaplen = capture.header_size;
-        let options = filter::Options { accept: snaplen, live: true, names: &BuiltIn };
+        let options = filter::Options { accept: snaplen, live: true, names: &*self.tables };
         let own = self.own_traffic();
         let text = match (own.as_str(), capture.filter.trim()) {
             ("", filter) => filter.to_owned(),
@@ -456,7 +456,7 @@ impl Agent {
         let settings = self.attachments.get(place).and_then(|attachment| {
             let capture = self.orders.resources.capture(&attachment.capture)?;
             let node = self.graph.node(&attachment.node)?;
-            Some(table_settings(attachment, capture, node))
+            Some(table_settings(attachment, capture, node, &*self.tables))
         });
         let now = self.clock().tick;
         let Some(settings) = settings else { return false };
@@ -611,16 +611,21 @@ fn link_of(node: &Node) -> LinkType {
 
 /// The capture's filter once more, for datagrams that are put together: what the kernel looked at
 /// were their fragments.
-fn whole_filter(capture: &Capture, node: &Node) -> Option<Program> {
+fn whole_filter(capture: &Capture, node: &Node, names: &dyn Names) -> Option<Program> {
     if !capture.defrag || capture.filter.trim().is_empty() {
         return None;
     }
-    let options = filter::Options { accept: capture.header_size, live: true, names: &BuiltIn };
+    let options = filter::Options { accept: capture.header_size, live: true, names };
     // The socket has the same filter: one that cannot be compiled has failed there.
     filter::compile(&capture.filter, link_of(node), &options).ok()
 }
 
-fn table_settings(attachment: &Attachment, capture: &Capture, node: &Node) -> Settings {
+fn table_settings(
+    attachment: &Attachment,
+    capture: &Capture,
+    node: &Node,
+    names: &dyn Names,
+) -> Settings {
     Settings {
         capture: Rc::clone(&attachment.capture),
         capture_name: capture.name.as_str().into(),
@@ -632,6 +637,6 @@ fn table_settings(attachment: &Attachment, capture: &Capture, node: &Node) -> Se
         reassemble: capture.reassemble,
         extra_layers: capture.extra_layers,
         away: capture.target != Target::Local,
-        filter: whole_filter(capture, node),
+        filter: whole_filter(capture, node, names),
     }
 }

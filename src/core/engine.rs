@@ -9,6 +9,8 @@ use crate::source::Frame;
 use crate::time::Tick;
 use crate::wire::decode::{Error, Packet};
 
+use super::names;
+
 /// The packet path.
 #[derive(Debug)]
 pub struct Engine {
@@ -28,6 +30,14 @@ pub struct Engine {
 /// Frames that go through the table together: enough for their cache misses to overlap, few
 /// enough for what is known of them to stay in the cache.
 const BATCH: usize = 32;
+
+/// Told of flows, and of packets that say how hosts are called.
+pub trait Listener: Observer {
+    /// A packet from which names can be learnt, and its frame.
+    fn tells(&mut self, _packet: &Packet, _frame: &Frame<'_>) {}
+}
+
+impl Listener for () {}
 
 /// Every reason for which a flow ends.
 pub const REASONS: [EndReason; 7] = [
@@ -56,7 +66,7 @@ impl Engine {
 
     /// Takes frames, in their order. Allocates nothing once their flows exist.
     #[inline]
-    pub fn frames<O: Observer>(
+    pub fn frames<O: Listener>(
         &mut self,
         frames: &[Frame<'_>],
         counters: &mut Counters,
@@ -68,7 +78,7 @@ impl Engine {
     }
 
     /// Decodes a batch, lets the table fetch what it needs of all of it, then counts.
-    fn batch<O: Observer>(
+    fn batch<O: Listener>(
         &mut self,
         frames: &[Frame<'_>],
         counters: &mut Counters,
@@ -77,6 +87,9 @@ impl Engine {
         let mut places = [None; BATCH];
         for ((frame, packet), place) in frames.iter().zip(&mut *self.packets).zip(&mut places) {
             decode(packet, frame, counters);
+            if names::tells(packet) {
+                observer.tells(packet, frame);
+            }
             self.totals.count(packet, &sight(frame));
             *place = self.flows.prepare(packet, frame.iface);
         }

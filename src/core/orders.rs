@@ -48,7 +48,7 @@ impl Agent {
             Kind::Edge => return self.edge_create(json),
             _ => {}
         }
-        let body = Body::parse(kind, json).map_err(Failure::Invalid)?;
+        let body = Body::parse(kind, json, &*self.tables).map_err(Failure::Invalid)?;
         let id = self.new_id();
         let now = self.now();
         let expires = ttl.map(|ttl| now.saturating_add(ttl));
@@ -251,7 +251,7 @@ impl Agent {
             Err(why) => return Vec::from([why]),
         };
         let mut resources = Resources::default();
-        let loaded = match resources.load(&text) {
+        let loaded = match resources.load(&text, &*self.tables) {
             Ok(loaded) => loaded,
             Err(why) => {
                 let aside = format!("{FILE}.bad");

@@ -7,6 +7,10 @@ pub trait Names {
     fn service(&self, name: &str) -> Service;
     /// The number of an IP protocol.
     fn protocol(&self, name: &str) -> Option<u8>;
+    /// The hardware address of a host.
+    fn ether(&self, _name: &str) -> Option<[u8; 6]> {
+        None
+    }
 }
 
 /// The ports of a service by transport.
@@ -48,18 +52,30 @@ impl Names for BuiltIn {
     }
 }
 
-/// The system's tables, in the format of services(5) and protocols(5), before the common names.
+/// Octets of one of the system's tables; what goes beyond is left out.
+pub const MAX_TABLE: usize = 256 * 1024;
+
+/// The system's tables, in the format of services(5), protocols(5) and ethers(5), before the
+/// common names.
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
     services: Box<str>,
     protocols: Box<str>,
+    ethers: Box<str>,
 }
 
 impl Tables {
     /// Takes the contents of the two files; either may be empty.
     #[must_use]
     pub fn new(services: impl Into<Box<str>>, protocols: impl Into<Box<str>>) -> Self {
-        Self { services: services.into(), protocols: protocols.into() }
+        Self { services: services.into(), protocols: protocols.into(), ethers: Box::default() }
+    }
+
+    /// Takes the contents of the file of hardware addresses, too.
+    #[must_use]
+    pub fn with_ethers(mut self, ethers: impl Into<Box<str>>) -> Self {
+        self.ethers = ethers.into();
+        self
     }
 }
 
@@ -84,6 +100,29 @@ impl Names for Tables {
         let number = values(&self.protocols, name).find_map(|value| value.parse().ok());
         number.or_else(|| BuiltIn.protocol(name))
     }
+
+    fn ether(&self, name: &str) -> Option<[u8; 6]> {
+        let mut lines = self.ethers.lines();
+        lines.find_map(|line| {
+            let line = line.split('#').next().unwrap_or_default();
+            let mut columns = line.split_ascii_whitespace();
+            let address = columns.next()?;
+            let known = columns.next()?;
+            // Zeros may be missing: 8:0:20:0:0:1.
+            known.eq_ignore_ascii_case(name).then(|| octets(address))?
+        })
+    }
+}
+
+/// Six octets with colons between them.
+fn octets(text: &str) -> Option<[u8; 6]> {
+    let mut octets = [0; 6];
+    let mut parts = text.split(':');
+    for octet in &mut octets {
+        let part = parts.next().filter(|part| part.len() <= 2)?;
+        *octet = u8::from_str_radix(part, 16).ok()?;
+    }
+    parts.next().is_none().then_some(octets)
 }
 
 /// The common name of a port over TCP or UDP.
@@ -229,5 +268,24 @@ mod tests {
         assert_eq!(tables.service("nonsense"), Service::default());
         assert_eq!(tables.protocol("WEIRD"), Some(200));
         assert_eq!(tables.protocol("tcp"), Some(6));
+    }
+
+    #[test]
+    fn hardware_addresses_have_names_in_the_systems_table() {
+        let ethers = "# comment\n8:0:20:0:0:1 sun\n02:00:00:00:00:0a\tprinter # there\nbad one\n";
+        let tables = Tables::default().with_ethers(ethers);
+        assert_eq!(tables.ether("sun"), Some([8, 0, 0x20, 0, 0, 1]));
+        assert_eq!(tables.ether("PRINTER"), Some([2, 0, 0, 0, 0, 10]));
+        assert_eq!(tables.ether("one"), None);
+        assert_eq!(BuiltIn.ether("sun"), None);
+        let link = crate::wire::link::LinkType::ETHERNET;
+        let options = crate::filter::Options { names: &tables, ..Default::default() };
+        let code = |text: &str| {
+            let program = crate::filter::compile(text, link, &options);
+            program.map(|program| program.instructions().to_vec())
+        };
+        assert_eq!(code("ether host sun"), code("ether host 08:00:20:00:00:01"));
+        assert_eq!(code("ether src printer"), code("ether src 02:00:00:00:00:0a"));
+        assert!(code("ether host nobody").is_err());
     }
 }

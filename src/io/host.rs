@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Settings;
 use crate::core::agent::{Host, Usage};
+use crate::filter::names::{MAX_TABLE, Tables};
 use crate::sys::files::Directory;
 use crate::sys::{clock, heap, process, rand};
 use crate::time::Tick;
@@ -55,6 +56,20 @@ impl Machine {
             }
         }
     }
+}
+
+/// A table of the system, as far as it is text and not too long; nothing if there is none.
+fn table(path: &str) -> String {
+    use std::io::Read as _;
+    let Ok(file) = fs::File::open(path) else { return String::new() };
+    let mut bytes = Vec::new();
+    // What was read before an error counts.
+    let _ = file.take(MAX_TABLE as u64).read_to_end(&mut bytes);
+    let whole = match bytes.iter().rposition(|b| *b == b'\n') {
+        Some(end) if bytes.len() >= MAX_TABLE => bytes.get(..end).unwrap_or_default(),
+        _ => &bytes,
+    };
+    String::from_utf8_lossy(whole).into_owned()
 }
 
 fn make(folder: &Path) -> std::io::Result<()> {
@@ -128,6 +143,11 @@ impl Host for Machine {
 
     fn configure(&mut self) -> Result<Settings, String> {
         (self.configure)()
+    }
+
+    fn tables(&mut self) -> Tables {
+        Tables::new(table("/etc/services"), table("/etc/protocols"))
+            .with_ethers(table("/etc/ethers"))
     }
 
     fn set_log_level(&mut self, level: u8) {

@@ -133,6 +133,7 @@ impl Loop {
         let machine = Machine::new(settings.state_dir.clone(), configure);
         machine.tidy(crate::group::file::FOLDER);
         let mut agent = Agent::new(settings.clone(), facts(), Box::new(machine), now);
+        agent.load_tables();
         agent.apply(settings.clone());
         for problem in agent.load_groups().problems {
             log::warn!("{problem}");

@@ -82,6 +82,12 @@ impl<'a> Message<'a> {
         self.array::<12, 4>().into()
     }
 
+    /// The address that the client gets (`yiaddr`).
+    #[must_use]
+    pub fn assigned(&self) -> Ipv4Addr {
+        self.array::<16, 4>().into()
+    }
+
     /// The server to go on with (`siaddr`).
     #[must_use]
     pub fn server(&self) -> Ipv4Addr {

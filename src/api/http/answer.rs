@@ -74,6 +74,19 @@ impl Answer {
         answer
     }
 
+    /// One that was made elsewhere and ends the connection.
+    pub(super) const fn made(piece: Vec<u8>) -> Self {
+        Self {
+            source: Source::Nothing,
+            piece,
+            at: 0,
+            chunked: false,
+            silent: true,
+            is_11: true,
+            keep: false,
+        }
+    }
+
     /// Whether the connection stays open afterwards.
     pub(super) const fn keeps(&self) -> bool {
         self.keep

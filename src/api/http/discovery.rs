@@ -46,7 +46,7 @@ pub(super) const ROUTES: &[Route] = &[
     route("/mobyshark", mobyshark, LIST),
     route("/json", json, ALL),
     route(
-        "/discover/{*}",
+        "/discover/{rest}",
         discover,
         About {
             summary: "The same for capture clients, or what the discovery service answers",

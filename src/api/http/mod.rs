@@ -23,5 +23,6 @@ pub mod response;
 pub mod routes;
 mod session;
 mod socket;
+mod watch;
 
 pub use connection::Http;

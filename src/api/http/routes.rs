@@ -173,6 +173,19 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         method: Method::Get,
+        path: "/version",
+        object: "api",
+        action: Action::Read,
+        needs: GUEST,
+        handler: handlers::version,
+        about: About {
+            summary: "Name and version, for capture clients",
+            body: None,
+            answers: &[(200, JSON, "Any")],
+        },
+    },
+    Route {
+        method: Method::Get,
         path: "/login",
         object: "login",
         action: Action::Read,
@@ -259,7 +272,7 @@ pub fn methods(request: &Request) -> String {
 }
 
 fn leads(pattern: &str, path: &[String]) -> bool {
-    if let Some(before) = pattern.strip_suffix("/{*}") {
+    if let Some(before) = pattern.strip_suffix("/{rest}") {
         let count = before.split('/').count();
         return path.len() >= count
             && leads(before, path.get(..count.saturating_sub(1)).unwrap_or(path));

@@ -8,10 +8,17 @@
 
 mod document;
 mod order;
+pub mod parameters;
+mod select;
 mod session;
+mod sessions;
+mod target;
 #[cfg(test)]
 mod tests;
+mod thin;
+mod told;
 
+use crate::core::names::Names as Hosts;
 use crate::counters::Counters;
 use crate::filter::names::Names;
 use crate::filter::{Expression, MAX_TEXT};
@@ -19,10 +26,11 @@ use crate::time::{Clock, Tick};
 use crate::wire::raw::RawFrame;
 
 pub use order::{
-    Format, Limits, MAX_PORTS, MAX_TARGETS, Order, Refused, SNAPLEN, Selection, Target, Thinning,
-    Why,
+    Format, Limits, MAX_PORTS, MAX_TARGETS, Order, Recording, Refused, SNAPLEN, Selection, Target,
+    Thinning, Why,
 };
 pub use session::{End, Ending, Machine, NewPort, Port, PortId, Session, State};
+pub use sessions::failure;
 
 /// Sessions at once, whatever the settings say.
 pub const MAX_SESSIONS: usize = 64;
@@ -214,11 +222,19 @@ impl Packets {
         }
     }
 
-    /// Takes frames of an interface, in their order.
+    /// Takes frames of an interface, in their order; learns names of hosts from them, and tells
+    /// those that their hosts have.
     #[inline]
-    pub fn frames(&mut self, id: SessionId, port: PortId, raws: &[RawFrame<'_>], clock: &Clock) {
+    pub fn frames(
+        &mut self,
+        id: SessionId,
+        port: PortId,
+        raws: &[RawFrame<'_>],
+        hosts: &mut Hosts,
+        clock: &Clock,
+    ) {
         if let Some(session) = self.get_mut(id) {
-            session.frames(port, raws, clock);
+            session.frames(port, raws, hosts, clock);
             self.fresh = true;
         }
     }

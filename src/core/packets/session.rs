@@ -5,7 +5,12 @@ use std::net::IpAddr;
 
 use super::document::document;
 use super::order::{Format, Order, Refused};
+use super::thin::{self, Thin};
+use super::told::Told;
+use crate::core::names::{self, Names};
+use crate::core::pace::Pace;
 use crate::time::{Clock, Tick};
+use crate::wire::decode;
 use crate::wire::link::LinkType;
 use crate::wire::pcap::write::{self as pcap, Unit};
 use crate::wire::pcapng::write::{self, Interface, Packet, Section, Statistics, flag};
@@ -13,6 +18,10 @@ use crate::wire::raw::{Checksum, Kind, RawFrame};
 
 /// A piece of the stream is closed when it has grown to this many octets.
 const CHUNK: usize = 48 * 1024;
+
+/// Pieces kept for their memory, and the largest of them: one with the largest frame at its end.
+const SPARE: usize = 3;
+const KEPT: usize = 128 * 1024;
 
 /// No more frames are taken while so many octets wait for the reader. What is then lost, the
 /// kernel counts.
@@ -130,6 +139,10 @@ pub struct Port {
     cooked: Option<[u8; 8]>,
     loopback: bool,
     ethernet: bool,
+    /// How its frames begin, if not by their protocol.
+    link: Option<LinkType>,
+    /// Frames since the last that was kept of a sample.
+    turn: u32,
     /// Nanoseconds since 1970 when it joined.
     since: u64,
     /// Lost and not told with a packet yet.
@@ -137,6 +150,19 @@ pub struct Port {
     /// Counters as they were written last, and when.
     told: (u64, u64, u64),
     told_at: Tick,
+}
+
+impl Port {
+    /// How a frame begins, before anything is put there.
+    #[inline]
+    pub(super) fn link_of(&self, raw: &RawFrame<'_>) -> LinkType {
+        self.link.unwrap_or(match raw.protocol {
+            0x0800 => LinkType::IPV4,
+            0x86dd => LinkType::IPV6,
+            // Not an IP datagram, whatever it begins with.
+            _ => LinkType::LINUX_SLL2,
+        })
+    }
 }
 
 /// One session.
@@ -152,15 +178,30 @@ pub struct Session {
     chunks: VecDeque<Vec<u8>>,
     /// Octets in all chunks.
     pending: usize,
-    spare: Vec<u8>,
+    /// Pieces that came back.
+    spare: Vec<Vec<u8>>,
     packets: u64,
     octets: u64,
     lost: u64,
+    thin: Thin,
+    /// Names that are in the stream.
+    told: Option<Told>,
+    /// Blocks of names that are to be.
+    fresh: Vec<u8>,
+    /// Messages with names that frames may bring.
+    pace: Pace,
+    /// The frame at hand, where it has to be read.
+    seen: Box<decode::Packet>,
 }
 
 impl Session {
     pub(super) fn new(order: Order, clock: Clock) -> Self {
         Self {
+            thin: Thin::new(order.thinning),
+            seen: Box::default(),
+            told: None,
+            fresh: Vec::new(),
+            pace: Pace::new(names::MESSAGES),
             order,
             state: State::Opening,
             since: clock,
@@ -210,7 +251,8 @@ impl Session {
     #[must_use]
     pub fn held(&self) -> usize {
         let chunks = self.chunks.iter().map(Vec::capacity).fold(0, usize::saturating_add);
-        chunks.saturating_add(self.spare.capacity())
+        let spare = self.spare.iter().map(Vec::capacity).fold(0, usize::saturating_add);
+        chunks.saturating_add(spare)
     }
 
     pub(super) fn next(&mut self) -> Option<Vec<u8>> {
@@ -220,9 +262,9 @@ impl Session {
     }
 
     pub(super) fn recycle(&mut self, mut chunk: Vec<u8>) {
-        if chunk.capacity() > self.spare.capacity() && chunk.capacity() <= 2 * CHUNK {
+        if self.spare.len() < SPARE && chunk.capacity() <= KEPT {
             chunk.clear();
-            self.spare = chunk;
+            self.spare.push(chunk);
         }
     }
 
@@ -302,6 +344,8 @@ impl Session {
             cooked,
             loopback: new.loopback,
             ethernet: link == LinkType::ETHERNET,
+            link: (!new.cooked).then_some(link),
+            turn: 0,
             since: nanos_of(clock),
             untold: 0,
             told: (0, 0, 0),
@@ -358,12 +402,18 @@ impl Session {
     }
 
     #[inline]
-    pub(super) fn frames(&mut self, id: PortId, raws: &[RawFrame<'_>], clock: &Clock) {
+    pub(super) fn frames(
+        &mut self,
+        id: PortId,
+        raws: &[RawFrame<'_>],
+        names: &mut Names,
+        clock: &Clock,
+    ) {
         if self.state != State::Open {
             return;
         }
         for raw in raws {
-            if self.frame(id, raw) && self.is_full() {
+            if self.frame(id, raw, names) && self.is_full() {
                 self.end(End::new(Ending::Complete, "as much as was ordered"), clock);
                 return;
             }
@@ -372,12 +422,34 @@ impl Session {
 
     /// Takes one frame; `false` if it is left out.
     #[inline]
-    fn frame(&mut self, id: PortId, raw: &RawFrame<'_>) -> bool {
+    fn frame(&mut self, id: PortId, raw: &RawFrame<'_>, names: &mut Names) -> bool {
         let at = usize::try_from(id.0).unwrap_or(usize::MAX);
         let Some(port) = self.ports.get_mut(at) else { return false };
         if port.loopback && raw.kind == Kind::OUTGOING {
             return false;
         }
+        let nanos = nanos(raw);
+        if !self.thin.keeps(&mut port.turn, nanos) {
+            return false;
+        }
+        let mut kept = usize::MAX;
+        let named = self.order.format == Format::Pcapng && names.is_enabled();
+        if self.thin.headers || named {
+            // Damage is no matter: what was read before it counts.
+            let _ = self.seen.decode(port.link_of(raw), raw.vlan, raw.data);
+        }
+        if self.thin.headers {
+            kept = thin::header_len(&self.seen);
+        }
+        if named {
+            if names::tells(&self.seen) {
+                names.hear(&self.seen, raw.data, nanos, &mut self.pace);
+            }
+            if !names.is_empty() {
+                self.name(names);
+            }
+        }
+        let Some(port) = self.ports.get_mut(at) else { return false };
         let mut cooked = [0_u8; COOKED];
         let prefix = match &port.cooked {
             None => &[][..],
@@ -388,11 +460,12 @@ impl Session {
         };
         let vlan = raw.vlan.filter(|_| port.ethernet);
         let extra = if vlan.is_some() { 4 } else { prefix.len() };
-        let snaplen = usize::try_from(self.order.snaplen).unwrap_or(usize::MAX);
-        let data = raw.data.get(..snaplen.saturating_sub(extra)).unwrap_or(raw.data);
+        let most = usize::try_from(self.order.snaplen).unwrap_or(usize::MAX);
+        let kept = kept.min(most.saturating_sub(extra));
+        let data = raw.data.get(..kept).unwrap_or(raw.data);
         let packet = Packet {
             interface: id.0,
-            nanos: nanos(raw),
+            nanos,
             prefix,
             data,
             vlan,
@@ -409,6 +482,21 @@ impl Session {
             false => write::packet(out, &packet),
         });
         true
+    }
+
+    /// Writes the names of hosts of the frame at hand that are not in the stream yet.
+    #[inline]
+    fn name(&mut self, names: &Names) {
+        let Self { told, seen, fresh, .. } = self;
+        let told = told.get_or_insert_with(Told::new);
+        told.untold(seen, names, |address, name| {
+            write::names(fresh, std::iter::once((address, name)));
+        });
+        if !self.fresh.is_empty() {
+            let mut fresh = std::mem::take(&mut self.fresh);
+            self.write(|out| out.append(&mut fresh));
+            self.fresh = fresh;
+        }
     }
 
     /// Whether all that was ordered is there.
@@ -490,7 +578,7 @@ impl Session {
     #[inline]
     fn write(&mut self, f: impl FnOnce(&mut Vec<u8>)) {
         if self.chunks.back().is_none_or(|chunk| chunk.len() >= CHUNK) {
-            self.chunks.push_back(std::mem::take(&mut self.spare));
+            self.chunks.push_back(self.spare.pop().unwrap_or_default());
         }
         let Some(chunk) = self.chunks.back_mut() else { return };
         let before = chunk.len();

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use crate::filter::Expression;
-use crate::filter::names::BuiltIn;
+use crate::filter::names::Names;
 use crate::query::Query;
 use crate::topology::value::{Map, Value};
 
@@ -92,7 +92,7 @@ impl Capture {
     ///
     /// # Errors
     /// The member and what is wrong with it.
-    pub fn parse(members: &Members<'_>) -> Result<Self, String> {
+    pub fn parse(members: &Members<'_>, names: &dyn Names) -> Result<Self, String> {
         let expression = members.text("GremlinQuery")?;
         let query = super::expression("GremlinQuery", &expression)?;
         let kind = members.text("Type")?;
@@ -101,7 +101,7 @@ impl Capture {
             return Err("Type: ebpf capture doesn't support BPF filtering".to_owned());
         }
         check_kind(&kind)?;
-        Expression::parse(&filter, &BuiltIn)
+        Expression::parse(&filter, names)
             .map_err(|error| format!("BPFFilter: Not a valid BPF expression: {error}"))?;
         let header_size = members.int("HeaderSize")?;
         if header_size != 0 && !(14..=4_096).contains(&header_size) {
@@ -241,7 +241,7 @@ mod tests {
     use serde_json::json;
 
     fn parse(json: &serde_json::Value) -> Result<Capture, String> {
-        Capture::parse(&Members::of(json).unwrap())
+        Capture::parse(&Members::of(json).unwrap(), &crate::filter::names::BuiltIn)
     }
 
     #[test]

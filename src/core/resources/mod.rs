@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use serde_json::Value as Json;
 
+use crate::filter::names::Names;
 use crate::query::Query;
 use crate::time::Wall;
 use crate::topology::value::Map;
@@ -93,11 +94,11 @@ impl Body {
     ///
     /// # Errors
     /// The member and what is wrong with it. Nodes and edges are not read here.
-    pub fn parse(kind: Kind, json: &Json) -> Result<Self, String> {
+    pub fn parse(kind: Kind, json: &Json, names: &dyn Names) -> Result<Self, String> {
         let members = &Members::of(json)?;
         match kind {
             Kind::Alert => Alert::parse(members).map(Self::Alert),
-            Kind::Capture => Capture::parse(members).map(Self::Capture),
+            Kind::Capture => Capture::parse(members, names).map(Self::Capture),
             Kind::EdgeRule => EdgeRule::parse(members).map(Self::EdgeRule),
             Kind::Injection => Injection::parse(members).map(Self::Injection),
             Kind::NodeRule => NodeRule::parse(members).map(Self::NodeRule),
@@ -279,7 +280,7 @@ impl Resources {
     ///
     /// # Errors
     /// Why nothing of the file is taken: it is damaged, or of a later version.
-    pub fn load(&mut self, text: &[u8]) -> Result<Loaded, &'static str> {
+    pub fn load(&mut self, text: &[u8], names: &dyn Names) -> Result<Loaded, &'static str> {
         let damaged = "damaged: its checksum disagrees";
         let newline = text.iter().position(|b| *b == b'\n').ok_or(damaged)?;
         let (head, body) = text.split_at_checked(newline.saturating_add(1)).ok_or(damaged)?;
@@ -301,7 +302,7 @@ impl Resources {
                 (Some(kind @ (Kind::Node | Kind::Edge)), _) => {
                     loaded.elements.push((kind, members.clone()));
                 }
-                (Some(kind), Some(id)) => match Body::parse(kind, members) {
+                (Some(kind), Some(id)) => match Body::parse(kind, members, names) {
                     Ok(body) => {
                         let created = json.get("created").and_then(Json::as_i64).unwrap_or(0);
                         let expires = json.get("expires").and_then(Json::as_i64);
@@ -357,10 +358,11 @@ pub(super) fn expression(name: &str, text: &str) -> Result<Query, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::filter::names::BuiltIn;
     use serde_json::json;
 
     fn resource(id: &str, kind: Kind, json: &Json) -> Resource {
-        let body = Body::parse(kind, json).unwrap();
+        let body = Body::parse(kind, json, &BuiltIn).unwrap();
         Resource { id: id.into(), body, created: 1_700_000_000_000, expires: None }
     }
 
@@ -392,7 +394,7 @@ mod tests {
         let all = sample();
         let file = all.save(&[(Kind::Node, br#"{"ID":"n"}"#.to_vec())]);
         let mut again = Resources::default();
-        let loaded = again.load(&file).unwrap();
+        let loaded = again.load(&file, &BuiltIn).unwrap();
         assert_eq!(loaded.elements, [(Kind::Node, json!({"ID": "n"}))]);
         assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
         assert_eq!(shown(&again), shown(&all));
@@ -403,10 +405,10 @@ mod tests {
     fn a_damaged_file_changes_nothing() {
         let file = sample().save(&[]);
         for cut in [0, 1, 40, file.len() / 2, file.len() - 1] {
-            assert!(Resources::default().load(&file[..cut]).is_err(), "{cut}");
+            assert!(Resources::default().load(&file[..cut], &BuiltIn).is_err(), "{cut}");
         }
         let text = String::from_utf8(file).unwrap().replace("\"version\":1", "\"version\":2");
-        let refusal = Resources::default().load(text.as_bytes()).unwrap_err();
+        let refusal = Resources::default().load(text.as_bytes(), &BuiltIn).unwrap_err();
         assert_eq!(refusal, "written by a later version");
     }
 

@@ -327,7 +327,7 @@ impl Sessions {
             return Err(Refused::new(Why::Bad, text));
         }
         let ring = usize::try_from(agent.settings().packet_ring_kib).unwrap_or(0);
-        let plan = Plan::new(&order, ring.saturating_mul(1_024), ports)?;
+        let plan = Plan::new(&order, ring.saturating_mul(1_024), ports, &agent.tables)?;
         for (space, devices) in found {
             let token = Slot { index: 0, generation: 0 };
             let fd = space.as_raw_fd();
@@ -608,12 +608,14 @@ impl Live {
                 count(losses, *session, ports, agent);
             }
             match ports {
-                Ports::One(_, port) => agent.packets.frames(*session, *port, raws, clock),
+                Ports::One(_, port) => {
+                    agent.packets.frames(*session, *port, raws, &mut agent.names, clock);
+                }
                 Ports::All(ports) => {
                     for raw in raws.chunk_by(|a, b| a.ifindex == b.ifindex) {
                         let port = raw.first().and_then(|first| ports.get(&first.ifindex));
                         if let Some(port) = port {
-                            agent.packets.frames(*session, *port, raw, clock);
+                            agent.packets.frames(*session, *port, raw, &mut agent.names, clock);
                         }
                     }
                 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::core::packets::{NewPort, Order, Refused, Why};
-use crate::filter::names::BuiltIn;
+use crate::filter::names::Tables;
 use crate::filter::{self, Program, dispatch};
 use crate::sys::capture::{Config, Error, MAX_SNAPLEN, Method, Socket};
 use crate::topology::link::CaptureAs;
@@ -31,6 +31,7 @@ const RAW: &[u16] = &[519, 768, 769, 776, 778, 65534];
 /// What all sockets of a session have in common.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
+    names: Rc<Tables>,
     text: Rc<str>,
     /// The filter without what leaves out the stream itself.
     plain: Rc<str>,
@@ -45,7 +46,12 @@ impl Plan {
     ///
     /// # Errors
     /// If that is too little.
-    pub(super) fn new(order: &Order, memory: usize, ports: usize) -> Result<Self, Refused> {
+    pub(super) fn new(
+        order: &Order,
+        memory: usize,
+        ports: usize,
+        names: &Rc<Tables>,
+    ) -> Result<Self, Refused> {
         let least = BLOCK.saturating_mul(BLOCKS);
         // A namespace with hundreds of interfaces has one ring for all.
         let shared = ports > memory.checked_div(least).unwrap_or(0).max(1);
@@ -60,6 +66,7 @@ impl Plan {
         }
         parts.extend(order.exclude.iter().map(|text| format!("not ({text})")));
         Ok(Self {
+            names: Rc::clone(names),
             text: parts.join(" and ").into(),
             plain: plain.into(),
             snaplen: order.snaplen,
@@ -134,7 +141,7 @@ impl Plan {
     }
 
     fn program(&self, link: LinkType) -> Result<Program, Refused> {
-        let options = filter::Options { accept: self.snaplen, live: true, names: &BuiltIn };
+        let options = filter::Options { accept: self.snaplen, live: true, names: &*self.names };
         // What this link layer cannot tell of the stream itself must not stop the filter.
         filter::compile(&self.text, link, &options)
             .or_else(|_| filter::compile(&self.plain, link, &options))

@@ -204,17 +204,14 @@ pub struct Agent {
     pub packets: Packets,
     /// Who wants to know what there is on this machine.
     pub discovery: Discovery,
-<<<<<<< HEAD
     /// Requests on their way to the discovery service.
     pub relay: Relay,
-=======
     /// Names of hosts.
     pub names: Names,
     /// Messages with names that frames of the engine may bring.
     pace: Pace,
     /// The system's names, for filters.
     pub tables: Rc<Tables>,
->>>>>>> main
     pub(super) applied: Applied,
     /// Where packets of capture files go.
     pub(super) imports: Option<capture::store::TableId>,
@@ -284,13 +281,10 @@ impl Agent {
             exports: Exports::default(),
             packets: Packets::default(),
             discovery: Discovery::default(),
-<<<<<<< HEAD
             relay: Relay::default(),
-=======
             names: Names::default(),
             pace: Pace::new(names::MESSAGES),
             tables: Rc::default(),
->>>>>>> main
             applied: Applied::default(),
             imports: None,
             flow_news: FlowNews::default(),

@@ -71,7 +71,7 @@ impl Relay {
     }
 
     /// The next one that somebody still waits for.
-    pub fn next(&mut self) -> Option<Handed> {
+    pub fn take_next(&mut self) -> Option<Handed> {
         self.waiting.retain(|handed| !handed.ticket.is_forsaken());
         self.waiting.pop_front()
     }

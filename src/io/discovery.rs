@@ -94,10 +94,8 @@ enum Phase {
 
 impl Default for Discovery {
     fn default() -> Self {
-        let init = Init {
-            netns: space_of(1, "net").unwrap_or(0),
-            pidns: space_of(1, "pid").unwrap_or(0),
-        };
+        let init =
+            Init { netns: space_of(1, "net").unwrap_or(0), pidns: space_of(1, "pid").unwrap_or(0) };
         Self { scan: None, init }
     }
 }

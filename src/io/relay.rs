@@ -67,7 +67,7 @@ impl Relays {
             if place.open.is_some() {
                 continue;
             }
-            let Some(handed) = agent.relay.next() else { continue };
+            let Some(handed) = agent.relay.take_next() else { continue };
             place.generation = place.generation.wrapping_add(1) & 0xfff;
             let index = u16::try_from(index).unwrap_or(u16::MAX);
             let slot = Slot { index, generation: place.generation };
@@ -140,7 +140,10 @@ impl Open {
         }
         let mut buffer = [0; 8 * 1024];
         let mut budget = BUDGET;
-        while readiness.readable {
+        if !readiness.readable {
+            return Ok(false);
+        }
+        loop {
             if budget == 0 {
                 self.again = Some(readiness);
                 return Ok(false);
@@ -166,12 +169,7 @@ const fn is_passing(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::NotConnected)
 }
 
-fn connect(
-    handed: Handed,
-    token: Token,
-    registry: &Registry,
-    now: Tick,
-) -> std::io::Result<Open> {
+fn connect(handed: Handed, token: Token, registry: &Registry, now: Tick) -> std::io::Result<Open> {
     let Handed { address, request, ticket } = handed;
     let mut stream = TcpStream::connect(address)?;
     registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;

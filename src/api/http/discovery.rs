@@ -3,9 +3,9 @@
 //! people. All wait for a look at the machine.
 
 use super::head::{Method, Request};
-use super::{page, relay};
 use super::response::{Body, Response};
 use super::routes::{About, Action, Needs, Route};
+use super::{page, relay};
 use crate::config::access::Role;
 use crate::core::Agent;
 use crate::core::auth::Caller;
@@ -51,7 +51,11 @@ pub(super) const ROUTES: &[Route] = &[
         About {
             summary: "The same for capture clients, or what the discovery service answers",
             body: None,
-            answers: &[(200, JSON, "Any"), (404, "text/plain", "Text"), (502, "text/plain", "Text")],
+            answers: &[
+                (200, JSON, "Any"),
+                (404, "text/plain", "Text"),
+                (502, "text/plain", "Text"),
+            ],
         },
     ),
 ];

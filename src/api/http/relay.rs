@@ -57,7 +57,10 @@ pub(super) fn answer(outcome: Outcome) -> Response {
 #[must_use]
 pub fn is_whole(bytes: &[u8]) -> bool {
     match head(bytes) {
-        Some(head) if head.chunked => bytes.ends_with(b"\r\n\r\n") && chunks(bytes.get(head.length..).unwrap_or_default()).is_some(),
+        Some(head) if head.chunked => {
+            bytes.ends_with(b"\r\n\r\n")
+                && chunks(bytes.get(head.length..).unwrap_or_default()).is_some()
+        }
         Some(head) => head.content.is_some_and(|content| {
             bytes.len().saturating_sub(head.length) >= content || head.is_bare
         }),

@@ -87,6 +87,8 @@ pub struct Settings {
     pub update_interval: u32,
     /// Follow the network namespaces of this machine, not just our own.
     pub netns_discovery: bool,
+    /// A GhostWire that answers requests below `/discover` instead of the agent.
+    pub discovery_service: Option<SocketAddr>,
     /// Folders that the files of network namespaces are in.
     pub netns_run_path: Vec<PathBuf>,
     /// Seconds between two updates of the counters that the map shows.
@@ -155,6 +157,7 @@ impl Default for Settings {
             idle_tcp: 300,
             update_interval: 15,
             netns_discovery: true,
+            discovery_service: None,
             netns_run_path: vec![PathBuf::from("/var/run/netns")],
             metrics_update: 30,
             flow_update: 10,
@@ -252,6 +255,7 @@ pub const KEYS: &[Key] = &[
     live("flows_idle_tcp", SECONDS, "silence that ends a TCP connection"),
     live("update_interval", SECONDS, "seconds between statistics"),
     key("netns_discovery", SWITCH, "follow other network namespaces too"),
+    live("discovery_service", "off, or an address with port", "a GhostWire to ask instead"),
     key("netns_run_path", "absolute paths", "folders with files of network namespaces"),
     live("flow_update", SECONDS, "seconds between updates of flows of captures"),
     live("flow_expire", SECONDS, "silence after which flows of captures end"),
@@ -452,6 +456,12 @@ impl Settings {
             "flows_idle_tcp" => self.idle_tcp = seconds(value)?,
             "update_interval" => self.update_interval = seconds(value)?,
             "netns_discovery" => self.netns_discovery = switch(value)?,
+            "discovery_service" => {
+                self.discovery_service = match value {
+                    "" | "off" => None,
+                    address => Some(address.parse().ok()?),
+                };
+            }
             "netns_run_path" => self.netns_run_path = paths(value)?,
             "topology_metrics_update" => self.metrics_update = seconds(value)?,
             "flow_update" => self.flow_update = seconds(value)?,
@@ -528,6 +538,9 @@ impl Settings {
             "flows_idle_tcp" => self.idle_tcp.to_string(),
             "update_interval" => self.update_interval.to_string(),
             "netns_discovery" => switch(self.netns_discovery),
+            "discovery_service" => {
+                self.discovery_service.map_or_else(|| "off".to_owned(), |at| at.to_string())
+            }
             "netns_run_path" => join(&self.netns_run_path),
             "topology_metrics_update" => self.metrics_update.to_string(),
             "flow_update" => self.flow_update.to_string(),

@@ -40,6 +40,7 @@ use super::orders::Orders;
 use super::pace::Pace;
 use super::packets::parameters::{Fallback, parse as parse_packets};
 use super::packets::{Order as PacketOrder, Packets, Refused, SessionId, Why, failure};
+use super::relay::Relay;
 use super::resources::Kind;
 use super::row::Row;
 use super::rules::Applied;
@@ -204,6 +205,8 @@ pub struct Agent {
     pub packets: Packets,
     /// Who wants to know what there is on this machine.
     pub discovery: Discovery,
+    /// Requests on their way to the discovery service.
+    pub relay: Relay,
     /// Names of hosts.
     pub names: Names,
     /// Messages with names that frames of the engine may bring.
@@ -279,6 +282,7 @@ impl Agent {
             exports: Exports::default(),
             packets: Packets::default(),
             discovery: Discovery::default(),
+            relay: Relay::default(),
             names: Names::default(),
             pace: Pace::new(names::MESSAGES),
             tables: Rc::default(),

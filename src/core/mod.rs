@@ -25,6 +25,7 @@ pub mod orders;
 pub mod pace;
 pub mod packets;
 pub mod publish;
+pub mod relay;
 pub mod report;
 pub mod resources;
 pub mod row;

@@ -10,7 +10,7 @@ mod visit;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::config::Settings;
 use crate::core::Agent;
@@ -46,9 +46,17 @@ const CONTAINERD: &str = "/run/containerd/io.containerd.runtime.v2.task";
 const MAX_CONTAINERD: usize = 32;
 
 /// The scan under way, if there is one.
-#[derive(Default)]
 pub struct Discovery {
     scan: Option<Box<Scan>>,
+    init: Init,
+}
+
+/// Where the first process lives. It is looked at before the agent gives its powers up: some
+/// systems let nobody look into that process who may do less than it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Init {
+    netns: u64,
+    pidns: u64,
 }
 
 struct Scan {
@@ -66,6 +74,7 @@ struct Scan {
     /// Folders in which containerd keeps containers.
     containerd: Vec<String>,
     visitor: Visitor,
+    init: Init,
 }
 
 enum Phase {
@@ -83,6 +92,14 @@ enum Phase {
     Over,
 }
 
+impl Default for Discovery {
+    fn default() -> Self {
+        let init =
+            Init { netns: space_of(1, "net").unwrap_or(0), pidns: space_of(1, "pid").unwrap_or(0) };
+        Self { scan: None, init }
+    }
+}
+
 impl Discovery {
     /// Does a piece of the scan that is wanted; `true` if there is more right now.
     pub fn turn(&mut self, agent: &mut Agent, now: Clock) -> bool {
@@ -94,7 +111,7 @@ impl Discovery {
             && let Some(depth) = agent.discovery.begin()
         {
             let facts = facts(agent, depth, now);
-            self.scan = Some(Box::new(Scan::new(depth, facts, agent.settings())));
+            self.scan = Some(Box::new(Scan::new(depth, facts, agent.settings(), self.init)));
         }
         let Some(scan) = &mut self.scan else { return false };
         let until = clock::tick().plus(SLICE);
@@ -137,7 +154,7 @@ fn facts(agent: &Agent, depth: Depth, now: Clock) -> Facts {
 }
 
 impl Scan {
-    fn new(depth: Depth, facts: Facts, settings: &Settings) -> Self {
+    fn new(depth: Depth, facts: Facts, settings: &Settings, init: Init) -> Self {
         let mut new = Self {
             machine: Machine { depth, facts, ..Machine::default() },
             phase: Phase::Mounts(None),
@@ -148,6 +165,7 @@ impl Scan {
             containers: HashMap::new(),
             containerd: Vec::new(),
             visitor: Visitor::default(),
+            init,
         };
         if let Some(home) = &new.home {
             let inode = home.identity().inode;
@@ -344,26 +362,23 @@ impl Scan {
             *count = count.saturating_add(1);
             return;
         }
-        let path = PathBuf::from(format!("/proc/{pid}/ns/net"));
-        let link = |path: &Path, kind| {
-            let link = fs::read_link(path);
-            link.map(|link| namespace_of(link.as_os_str().as_bytes(), kind).unwrap_or(0))
-        };
-        let netns = link(&path, "net").unwrap_or_else(|error| {
-            if error.kind() == std::io::ErrorKind::PermissionDenied {
+        let netns = space_of(pid, "net").unwrap_or_else(|error| match pid {
+            1 if self.init.netns != 0 => self.init.netns,
+            _ => {
+                let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
                 let count = &mut self.machine.left_out.denied;
-                *count = count.saturating_add(1);
+                *count = count.saturating_add(u64::from(is_denied));
+                0
             }
-            0
         });
         let pidns = if self.machine.depth == Depth::All {
-            link(Path::new(&format!("/proc/{pid}/ns/pid")), "pid").unwrap_or(0)
+            space_of(pid, "pid").unwrap_or(if pid == 1 { self.init.pidns } else { 0 })
         } else {
             0
         };
         let mut container = None;
         if netns != 0 && !stat.is_kernel {
-            let _ = self.place_of(netns, || path);
+            let _ = self.place_of(netns, || PathBuf::from(format!("/proc/{pid}/ns/net")));
             let groups = file("cgroup").unwrap_or_default();
             let (ids, path) = cgroup::containers(&groups);
             for id in ids {
@@ -446,6 +461,12 @@ impl Scan {
         }
         true
     }
+}
+
+/// The number of the namespace of a kind that a process lives in; 0 for what makes no sense.
+fn space_of(pid: u32, kind: &str) -> std::io::Result<u64> {
+    let link = fs::read_link(format!("/proc/{pid}/ns/{kind}"))?;
+    Ok(namespace_of(link.as_os_str().as_bytes(), kind).unwrap_or(0))
 }
 
 /// Looks for what a runtime says of a container.

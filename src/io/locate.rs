@@ -2,6 +2,7 @@
 //! is still the one.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -67,9 +68,7 @@ fn at_once(target: &Target) -> Option<Located> {
         return None;
     }
     let (inode, starttime) = life(target.pid)?;
-    if (inode, starttime) != (target.netns, target.starttime) {
-        return None;
-    }
+    let inode = inode.filter(|inode| *inode == target.netns && starttime == target.starttime)?;
     let path = PathBuf::from(format!("/proc/{}/ns/net", target.pid));
     let identity = netns::identify(&path).ok().filter(|identity| identity.inode == inode)?;
     let process = Some((target.pid, target.starttime));
@@ -142,7 +141,8 @@ pub fn still(located: &Located) -> Result<(), Refused> {
     let inode = located.file.as_ref().map(|(_, identity)| *identity).or_else(own);
     match (life(pid), inode) {
         (Some((inode, started)), Some(identity))
-            if inode == identity.inode && (starttime == 0 || started == starttime) =>
+            if inode.is_none_or(|inode| inode == identity.inode)
+                && (starttime == 0 || started == starttime) =>
         {
             Ok(())
         }
@@ -150,11 +150,14 @@ pub fn still(located: &Located) -> Result<(), Refused> {
     }
 }
 
-/// The namespace that a process lives in, and when it started.
-fn life(pid: u32) -> Option<(u64, u64)> {
+/// The namespace that a process lives in, unless the agent may not know, and when it started.
+fn life(pid: u32) -> Option<(Option<u64>, u64)> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let link = fs::read_link(format!("/proc/{pid}/ns/net")).ok()?;
-    let inode = namespace_of(link.as_os_str().as_bytes(), "net")?;
+    let inode = match fs::read_link(format!("/proc/{pid}/ns/net")) {
+        Ok(link) => Some(namespace_of(link.as_os_str().as_bytes(), "net")?),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => None,
+        Err(_) => return None,
+    };
     Some((inode, Stat::parse(&stat)?.starttime))
 }
 
@@ -165,7 +168,7 @@ mod tests {
     fn own() -> Target {
         let pid = std::process::id();
         let (netns, starttime) = life(pid).unwrap();
-        Target { netns, pid, starttime, ..Target::default() }
+        Target { netns: netns.unwrap(), pid, starttime, ..Target::default() }
     }
 
     #[test]

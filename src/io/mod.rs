@@ -14,6 +14,7 @@ pub mod management;
 pub mod poster;
 pub mod probes;
 pub mod recorder;
+pub mod relay;
 pub mod run;
 pub mod sessions;
 pub mod sockets;

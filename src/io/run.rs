@@ -44,6 +44,7 @@ use super::injector::Injector;
 use super::poster::Poster;
 use super::probes::Probes;
 use super::recorder::Recorder;
+use super::relay::Relays;
 use super::sessions::Sessions;
 use super::spaces::Spaces;
 use super::token::{Readiness, Slot, Source, source_of};
@@ -108,6 +109,7 @@ pub struct Loop {
     probes_ready: VecDeque<Place>,
     injector: Injector,
     discovery: Discovery,
+    relays: Relays,
     poster: Poster,
     sender: Sender,
     sessions: Sessions,
@@ -175,6 +177,7 @@ impl Loop {
             probes_ready: VecDeque::new(),
             injector: Injector::default(),
             discovery: Discovery::default(),
+            relays: Relays::default(),
             poster: Poster::default(),
             sender: Sender::default(),
             sessions: Sessions::default(),
@@ -280,6 +283,7 @@ impl Loop {
             self.captures.deadline(),
             self.injector.deadline(),
             self.poster.deadline(),
+            self.relays.deadline(),
             self.agent.packets.deadline(),
             self.paused,
             second,
@@ -305,6 +309,9 @@ impl Loop {
                 }
             }
             Source::Post(slot) => self.poster.event(slot, readiness, self.poll.registry()),
+            Source::Relay(slot) => {
+                self.relays.event(slot, readiness, self.poll.registry(), &mut self.agent);
+            }
             Source::Probe(Slot { index, generation }) => {
                 let place = Place { slot: index, generation };
                 if readiness.error {
@@ -401,6 +408,7 @@ impl Loop {
         let more = self.probes.sync(agent, &self.spaces, registry, &mut self.probes_ready);
         self.injector.serve(agent, &self.spaces, now);
         self.poster.serve(agent, registry, now);
+        let more = self.relays.serve(agent, registry, now) || more;
         let more = self.sender.serve(agent) || more;
         // Changes of the graph are told in the next turn.
         more || agent.graph.has_events()

@@ -27,6 +27,8 @@ pub enum Source {
     Folders,
     /// A message of an alert on its way.
     Post(Slot),
+    /// A request handed on to the discovery service.
+    Relay(Slot),
     /// The packet socket of an on-demand capture.
     Probe(Slot),
     /// The packet socket of a session of live packets.
@@ -89,6 +91,7 @@ impl From<Source> for Token {
             Source::Session(slot) => (10, slot),
             Source::SessionSpace(slot) => (11, slot),
             Source::StreamListener(index) => (12, Slot { index, generation: 0 }),
+            Source::Relay(slot) => (13, slot),
         };
         let generation = usize::from(slot.generation & GENERATION_MASK);
         // 4 + 12 + 16 bits: fits the usize of a 32-bit machine.
@@ -120,6 +123,7 @@ pub fn source_of(token: Token) -> Option<Source> {
         10 => Source::Session(slot),
         11 => Source::SessionSpace(slot),
         12 => Source::StreamListener(index),
+        13 => Source::Relay(slot),
         _ => return None,
     })
 }
@@ -138,6 +142,7 @@ mod tests {
             Source::Folders,
             Source::Post(slot),
             Source::Probe(slot),
+            Source::Relay(slot),
             Source::Session(slot),
             Source::SessionSpace(slot),
             Source::Space(slot),

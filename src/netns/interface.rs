@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-        let mut out = (u16::try_from(value.len()).unwrap() + 4).to_ne_bytes().to_vec();
+        let mut out = u16::try_from(value.len().saturating_add(4)).unwrap().to_ne_bytes().to_vec();
         out.extend(kind.to_ne_bytes());
         out.extend(value);
         out.resize(out.len().next_multiple_of(4), 0);

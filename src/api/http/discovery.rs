@@ -3,13 +3,14 @@
 //! people. All wait for a look at the machine.
 
 use super::head::{Method, Request};
-use super::page;
 use super::response::{Body, Response};
 use super::routes::{About, Action, Needs, Route};
+use super::{page, relay};
 use crate::config::access::Role;
 use crate::core::Agent;
 use crate::core::auth::Caller;
 use crate::core::discovery::Ticket;
+use crate::core::relay as relayed;
 use crate::netns::{Depth, document, targets};
 
 /// What the documents are sent as.
@@ -44,8 +45,19 @@ pub(super) const ROUTES: &[Route] = &[
     ),
     route("/mobyshark", mobyshark, LIST),
     route("/json", json, ALL),
-    route("/discover/mobyshark", mobyshark, LIST),
-    route("/discover/json", json, ALL),
+    route(
+        "/discover/{rest}",
+        discover,
+        About {
+            summary: "The same for capture clients, or what the discovery service answers",
+            body: None,
+            answers: &[
+                (200, JSON, "Any"),
+                (404, "text/plain", "Text"),
+                (502, "text/plain", "Text"),
+            ],
+        },
+    ),
 ];
 
 /// What is known of this machine, as text.
@@ -75,6 +87,8 @@ impl Document {
 pub enum Waiting {
     /// The look at the machine, and what is to be made of it.
     Machine(Ticket, Form),
+    /// What another server says.
+    Relay(relayed::Ticket),
 }
 
 /// What is to be made of a look at the machine.
@@ -94,6 +108,7 @@ impl Waiting {
     pub fn is_over(&self) -> bool {
         match self {
             Self::Machine(ticket, _) => ticket.answer().is_some(),
+            Self::Relay(ticket) => ticket.is_over(),
         }
     }
 
@@ -110,6 +125,7 @@ impl Waiting {
                     Form::Targets => Document::Targets(targets::Text::new(machine)),
                 })))
             }
+            Self::Relay(ticket) => Some(Err(relay::answer(ticket.take()?))),
         }
     }
 }
@@ -133,7 +149,26 @@ fn look(agent: &mut Agent, depth: Depth, form: Form, kind: &'static str) -> Resp
     Response::new(200, kind, Body::Discovery(Box::new(Waiting::Machine(ticket, form))))
 }
 
-/// Whether a request is for a path of somebody else's, below `/discover`.
-pub(super) fn is_relayed(_: &Request) -> bool {
-    false
+/// Whether a request is for a path that may be somebody else's, below `/discover`.
+pub(super) fn is_relayed(request: &Request) -> bool {
+    request.path.first().is_some_and(|first| first == "discover") && request.path.len() > 1
+}
+
+/// What lies below `/discover`: our own documents, unless the settings say that somebody else has
+/// better ones.
+fn discover(agent: &mut Agent, caller: &Caller, request: &Request) -> Response {
+    let Some(service) = agent.settings().discovery_service else {
+        return match request.path.get(1).map(String::as_str) {
+            Some("mobyshark") if request.path.len() == 2 => mobyshark(agent, caller, request),
+            Some("json") if request.path.len() == 2 => json(agent, caller, request),
+            _ => Response::text(404, "404 page not found"),
+        };
+    };
+    if request.field("upgrade").is_some() {
+        return Response::text(501, "WebSockets are not handed on to the discovery service");
+    }
+    match agent.relay.ask(service, relay::request(request, service)) {
+        Some(ticket) => Response::new(200, JSON, Body::Discovery(Box::new(Waiting::Relay(ticket)))),
+        None => Response::text(503, "too many requests wait for the discovery service"),
+    }
 }

@@ -17,6 +17,7 @@ pub mod head;
 mod login;
 mod openapi;
 mod page;
+pub mod relay;
 mod resources;
 pub mod response;
 pub mod routes;

@@ -272,7 +272,7 @@ pub fn methods(request: &Request) -> String {
 }
 
 fn leads(pattern: &str, path: &[String]) -> bool {
-    if let Some(before) = pattern.strip_suffix("/{*}") {
+    if let Some(before) = pattern.strip_suffix("/{rest}") {
         let count = before.split('/').count();
         return path.len() >= count
             && leads(before, path.get(..count.saturating_sub(1)).unwrap_or(path));

@@ -17,7 +17,7 @@ use crate::config::access::Role;
 use crate::core::Agent;
 use crate::core::access::Identity;
 use crate::core::packets::parameters::{self, Fallback, Wish};
-use crate::core::packets::{self, Ending, Format, Refused, SessionId, State, Why};
+use crate::core::packets::{self, Ending, Format, Refused, SessionId, State, Target, Why};
 use crate::time::Tick;
 
 /// Frames of a client that are looked at in one call.
@@ -140,7 +140,7 @@ fn check(
         let text = "file: recordings are ordered on the Unix socket or the management port";
         return Err(Response::text(400, text));
     }
-    if !wish.itself {
+    if !wish.itself && !is_elsewhere(&wish, request.local.ip(), agent) {
         wish.order.exclude.push(doors(request.local, agent.settings()));
     }
     let head = match door {
@@ -206,6 +206,14 @@ pub(in crate::api) fn doors(local: SocketAddr, settings: &Settings) -> String {
         format!("({side} host {} and ({}))", plain(local.ip()), ports.join(" or "))
     };
     format!("tcp and ({} or {})", side("src"), side("dst"))
+}
+
+/// Whether what is seen cannot hold the connection: one over the loopback address stays within
+/// our own namespace, and in others that address and our ports are somebody else's.
+fn is_elsewhere(wish: &Wish, local: IpAddr, agent: &Agent) -> bool {
+    let own = agent.spaces.list().next().map_or(0, |(_, _, _, inode, _)| inode);
+    let other = |target: &Target| own != 0 && target.netns != 0 && target.netns != own;
+    local.is_loopback() && wish.order.targets.iter().all(other)
 }
 
 const fn plain(ip: IpAddr) -> IpAddr {

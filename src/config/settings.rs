@@ -61,6 +61,8 @@ pub struct Settings {
     pub packet_sessions: usize,
     /// KiB of rings of one such session.
     pub packet_ring_kib: u32,
+    /// KiB of memory for the latest packets of each captured interface; 0 keeps none.
+    pub lookback_kib: u32,
     /// Learn names of hosts from DNS and DHCP, and tell them in such sessions.
     pub packet_names: bool,
     /// Folder of state that survives a restart of the machine.
@@ -130,6 +132,7 @@ impl Default for Settings {
             http_ping: 2,
             packet_sessions: 8,
             packet_ring_kib: 2_048,
+            lookback_kib: 0,
             packet_names: true,
             state_dir: PathBuf::from("/etc/portolan"),
             max_flows: 0,
@@ -208,6 +211,7 @@ pub const KEYS: &[Key] = &[
     live("http_ping", "seconds from 1 to 60", "seconds between pings of WebSocket clients"),
     live("packet_sessions", "a number from 0 to 64", "sessions of live packets at once"),
     live("packet_ring_kib", "KiB from 128 to 65536", "ring memory of one such session"),
+    live("lookback_kib", "0 or KiB from 64 to 1048576", "memory of an interface's past; 0 is none"),
     live("packet_names", SWITCH, "learn names of hosts from DNS and DHCP for such sessions"),
     key("state_dir", "an absolute path", "state that survives a restart"),
     live("flows_max", "0 or a number from 64 to 2000000", "flows at once; 0 fits the memory"),
@@ -386,6 +390,10 @@ impl Settings {
             "packet_ring_kib" => {
                 self.packet_ring_kib = number(value).filter(|n| (128..=65_536).contains(n))?;
             }
+            "lookback_kib" => {
+                let fits = |n: &u32| *n == 0 || (64..=1_048_576).contains(n);
+                self.lookback_kib = number(value).filter(fits)?;
+            }
             "packet_names" => self.packet_names = switch(value)?,
             "state_dir" => self.state_dir = paths(value)?.into_iter().next()?,
             "flows_max" => {
@@ -446,6 +454,7 @@ impl Settings {
             "http_per_address" => self.http_per_address.to_string(),
             "packet_sessions" => self.packet_sessions.to_string(),
             "packet_ring_kib" => self.packet_ring_kib.to_string(),
+            "lookback_kib" => self.lookback_kib.to_string(),
             "packet_names" => switch(self.packet_names),
             "http_ping" => self.http_ping.to_string(),
             "state_dir" => self.state_dir.display().to_string(),

@@ -8,6 +8,7 @@
 
 mod document;
 mod order;
+mod past;
 mod select;
 mod session;
 #[cfg(test)]

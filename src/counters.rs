@@ -70,6 +70,8 @@ counters! {
     packet_session_drops,
     /// Packets of interfaces that no memory was left for to remember them in.
     lookback_refused,
+    /// Recordings of packets that broke off because a file could not be written.
+    packet_files_failed,
     /// Names of hosts that gave way to others.
     names_forgotten,
     /// Messages with names of hosts that were not read because there were too many.
@@ -82,6 +84,8 @@ counters! {
     topology_left_out,
     /// Network namespaces beyond those that are followed.
     namespaces_refused,
+    /// Things that scans for capture targets had no room or no permission for.
+    discovery_left_out,
     /// Nodes that were not captured because too many captures are on too many nodes.
     captures_refused,
     /// Edges that rules did not draw because there were too many.

@@ -17,6 +17,7 @@ pub mod filter;
 pub mod flow;
 pub mod group;
 pub mod io;
+pub mod netns;
 pub mod query;
 pub mod source;
 pub mod sys;

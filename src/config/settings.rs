@@ -63,6 +63,18 @@ pub struct Settings {
     pub packet_ring_kib: u32,
     /// KiB of memory for the latest packets of each captured interface; 0 keeps none.
     pub lookback_kib: u32,
+    /// Seconds between pings of WebSocket clients that see packets.
+    pub packet_ping: u32,
+    /// Folder of recorded packets; none if nothing may be recorded.
+    pub packet_dir: Option<PathBuf>,
+    /// KiB of a file of recorded packets at most.
+    pub packet_file_kib: u32,
+    /// Files of one recording at most.
+    pub packet_files: u32,
+    /// Where packets are streamed to whoever connects.
+    pub pcap_over_ip: Vec<Door>,
+    /// Networks, besides this machine, from which that is allowed.
+    pub pcap_over_ip_from: Vec<(IpAddr, u8)>,
     /// Learn names of hosts from DNS and DHCP, and tell them in such sessions.
     pub packet_names: bool,
     /// Folder of state that survives a restart of the machine.
@@ -77,6 +89,8 @@ pub struct Settings {
     pub update_interval: u32,
     /// Follow the network namespaces of this machine, not just our own.
     pub netns_discovery: bool,
+    /// A GhostWire that answers requests below `/discover` instead of the agent.
+    pub discovery_service: Option<SocketAddr>,
     /// Folders that the files of network namespaces are in.
     pub netns_run_path: Vec<PathBuf>,
     /// Seconds between two updates of the counters that the map shows.
@@ -133,6 +147,12 @@ impl Default for Settings {
             packet_sessions: 8,
             packet_ring_kib: 2_048,
             lookback_kib: 0,
+            packet_ping: 25,
+            packet_dir: None,
+            packet_file_kib: 8_192,
+            packet_files: 2,
+            pcap_over_ip: Vec::new(),
+            pcap_over_ip_from: Vec::new(),
             packet_names: true,
             state_dir: PathBuf::from("/etc/portolan"),
             max_flows: 0,
@@ -140,6 +160,7 @@ impl Default for Settings {
             idle_tcp: 300,
             update_interval: 15,
             netns_discovery: true,
+            discovery_service: None,
             netns_run_path: vec![PathBuf::from("/var/run/netns")],
             metrics_update: 30,
             flow_update: 10,
@@ -155,6 +176,18 @@ impl Default for Settings {
         }
     }
 }
+
+/// A place where packets are streamed to whoever connects.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Door {
+    /// Where it is listened.
+    pub address: SocketAddr,
+    /// Which packets, as in the query of a download.
+    pub parameters: String,
+}
+
+/// Such places at most.
+const MAX_DOORS: usize = 16;
 
 /// One setting: how it is called and what it is for.
 #[derive(Clone, Copy, Debug)]
@@ -181,6 +214,7 @@ const NAMES: &str = "interface names, with a trailing * for a pattern";
 const SWITCH: &str = "yes or no";
 const PORT: &str = "a port from 0 to 65535";
 const APPLICATIONS: &str = "ports with names, as in 8080:WEB 5000:PHONE";
+const DOORS: &str = "off, or an address with port and parameters: 127.0.0.1:57012 nif=eth0";
 const SECONDS: &str = "seconds from 1 to 86400";
 
 /// Every setting.
@@ -212,6 +246,12 @@ pub const KEYS: &[Key] = &[
     live("packet_sessions", "a number from 0 to 64", "sessions of live packets at once"),
     live("packet_ring_kib", "KiB from 128 to 65536", "ring memory of one such session"),
     live("lookback_kib", "0 or KiB from 64 to 1048576", "memory of an interface's past; 0 is none"),
+    live("packet_ping", "seconds from 1 to 60", "seconds between pings of clients of packets"),
+    key("packet_dir", "an absolute path, or off", "folder of recorded packets"),
+    live("packet_file_kib", "KiB from 64 to 4194304", "KiB of a file of recorded packets"),
+    live("packet_files", "a number from 1 to 100", "files of one recording at most"),
+    key("pcap_over_ip", DOORS, "streams packets to whoever connects; repeat it for more"),
+    key("pcap_over_ip_from", "networks such as 192.0.2.0/24", "who may, besides this machine"),
     live("packet_names", SWITCH, "learn names of hosts from DNS and DHCP for such sessions"),
     key("state_dir", "an absolute path", "state that survives a restart"),
     live("flows_max", "0 or a number from 64 to 2000000", "flows at once; 0 fits the memory"),
@@ -219,6 +259,7 @@ pub const KEYS: &[Key] = &[
     live("flows_idle_tcp", SECONDS, "silence that ends a TCP connection"),
     live("update_interval", SECONDS, "seconds between statistics"),
     key("netns_discovery", SWITCH, "follow other network namespaces too"),
+    live("discovery_service", "off, or an address with port", "a GhostWire to ask instead"),
     key("netns_run_path", "absolute paths", "folders with files of network namespaces"),
     live("flow_update", SECONDS, "seconds between updates of flows of captures"),
     live("flow_expire", SECONDS, "silence after which flows of captures end"),
@@ -394,6 +435,25 @@ impl Settings {
                 let fits = |n: &u32| *n == 0 || (64..=1_048_576).contains(n);
                 self.lookback_kib = number(value).filter(fits)?;
             }
+            "packet_ping" => self.packet_ping = number(value).filter(|n| (1..=60).contains(n))?,
+            "packet_dir" => {
+                self.packet_dir = match value {
+                    "" | "off" | "no" | "none" => None,
+                    folder if folder.starts_with('/') => Some(PathBuf::from(folder)),
+                    _ => return None,
+                };
+            }
+            "packet_file_kib" => {
+                self.packet_file_kib = number(value).filter(|n| (64..=4_194_304).contains(n))?;
+            }
+            "packet_files" => {
+                self.packet_files = number(value).filter(|n| (1..=100).contains(n))?;
+            }
+            "pcap_over_ip" => self.add_doors(value)?,
+            "pcap_over_ip_from" => {
+                let networks: Option<Vec<_>> = words(value).map(network).collect();
+                self.pcap_over_ip_from = networks.filter(|list| list.len() <= MAX_ENTRIES)?;
+            }
             "packet_names" => self.packet_names = switch(value)?,
             "state_dir" => self.state_dir = paths(value)?.into_iter().next()?,
             "flows_max" => {
@@ -404,6 +464,12 @@ impl Settings {
             "flows_idle_tcp" => self.idle_tcp = seconds(value)?,
             "update_interval" => self.update_interval = seconds(value)?,
             "netns_discovery" => self.netns_discovery = switch(value)?,
+            "discovery_service" => {
+                self.discovery_service = match value {
+                    "" | "off" => None,
+                    address => Some(address.parse().ok()?),
+                };
+            }
             "netns_run_path" => self.netns_run_path = paths(value)?,
             "topology_metrics_update" => self.metrics_update = seconds(value)?,
             "flow_update" => self.flow_update = seconds(value)?,
@@ -455,6 +521,24 @@ impl Settings {
             "packet_sessions" => self.packet_sessions.to_string(),
             "packet_ring_kib" => self.packet_ring_kib.to_string(),
             "lookback_kib" => self.lookback_kib.to_string(),
+            "packet_ping" => self.packet_ping.to_string(),
+            "packet_dir" => match &self.packet_dir {
+                Some(folder) => folder.display().to_string(),
+                None => "off".to_owned(),
+            },
+            "packet_file_kib" => self.packet_file_kib.to_string(),
+            "packet_files" => self.packet_files.to_string(),
+            "pcap_over_ip" if self.pcap_over_ip.is_empty() => "off".to_owned(),
+            "pcap_over_ip" => {
+                let doors = self.pcap_over_ip.iter();
+                let doors = doors.map(|door| format!("{} {}", door.address, door.parameters));
+                doors.collect::<Vec<_>>().join("; ")
+            }
+            "pcap_over_ip_from" => {
+                let networks = self.pcap_over_ip_from.iter();
+                let networks = networks.map(|(address, length)| format!("{address}/{length}"));
+                networks.collect::<Vec<_>>().join(" ")
+            }
             "packet_names" => switch(self.packet_names),
             "http_ping" => self.http_ping.to_string(),
             "state_dir" => self.state_dir.display().to_string(),
@@ -463,6 +547,9 @@ impl Settings {
             "flows_idle_tcp" => self.idle_tcp.to_string(),
             "update_interval" => self.update_interval.to_string(),
             "netns_discovery" => switch(self.netns_discovery),
+            "discovery_service" => {
+                self.discovery_service.map_or_else(|| "off".to_owned(), |at| at.to_string())
+            }
             "netns_run_path" => join(&self.netns_run_path),
             "topology_metrics_update" => self.metrics_update.to_string(),
             "flow_update" => self.flow_update.to_string(),
@@ -503,6 +590,21 @@ impl Settings {
         Ok(())
     }
 
+    /// Whether packets are streamed to whoever connects from there.
+    #[must_use]
+    pub fn may_stream(&self, from: IpAddr) -> bool {
+        let from = from.to_canonical();
+        let bits = |address: IpAddr| match address {
+            IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, true),
+            IpAddr::V6(address) => (address.to_bits(), false),
+        };
+        let near = |(network, length): &(IpAddr, u8)| {
+            let ((a, a4), (b, b4)) = (bits(from), bits(*network));
+            a4 == b4 && (a ^ b).leading_zeros() >= u32::from(*length)
+        };
+        from.is_loopback() || self.pcap_over_ip_from.iter().any(near)
+    }
+
     /// Whether HTTP clients have to say who they are.
     #[must_use]
     pub const fn has_http_login(&self) -> bool {
@@ -523,6 +625,21 @@ impl Settings {
     fn add_tokens(&mut self, tokens: Option<Vec<Token>>) -> Option<()> {
         self.http_tokens.extend(tokens?);
         (self.http_tokens.len() <= MAX_ENTRIES).then_some(())
+    }
+
+    /// Adds places where packets are streamed; several are parted by semicolons.
+    fn add_doors(&mut self, value: &str) -> Option<()> {
+        if ["off", "no", "none"].contains(&value) {
+            self.pcap_over_ip.clear();
+            return Some(());
+        }
+        for text in value.split(';').map(str::trim).filter(|text| !text.is_empty()) {
+            let (address, parameters) = text.split_once([' ', '\t']).unwrap_or((text, ""));
+            let address = address.parse().ok()?;
+            let parameters = parameters.trim().to_owned();
+            self.pcap_over_ip.push(Door { address, parameters });
+        }
+        (self.pcap_over_ip.len() <= MAX_DOORS).then_some(())
     }
 
     fn set_password(&mut self, value: &str) -> Option<()> {
@@ -568,6 +685,15 @@ fn addresses(value: &str) -> Option<Vec<SocketAddr>> {
     }
     let addresses: Option<Vec<SocketAddr>> = words(value).map(|word| word.parse().ok()).collect();
     addresses.filter(|addresses| (1..=16).contains(&addresses.len()))
+}
+
+/// An address, or a network with the length of its prefix.
+fn network(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, length) = text.split_once('/').unwrap_or((text, ""));
+    let address: IpAddr = address.parse().ok()?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let length = if length.is_empty() { most } else { length.parse().ok()? };
+    (length <= most).then_some((address, length))
 }
 
 fn hosts(value: &str) -> Option<Vec<String>> {
@@ -723,6 +849,35 @@ mod tests {
         }
         for wrong in ["*", "ui.lan", "http://*", "http://a/b", "null"] {
             assert!(s.set("http_origins", wrong, &mut no_secrets).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn streams_of_packets_are_for_those_who_are_listed() {
+        let mut s = Settings::default();
+        let text = "pcap_over_ip = 127.0.0.1:57012 nif=br-lan&filter=port 53\n\
+                    pcap_over_ip = [::1]:57013\n\
+                    pcap_over_ip_from = 192.0.2.0/24 2001:db8::/32 203.0.113.9\n";
+        assert_eq!(s.apply_file(text, &mut no_secrets), Ok(vec![]));
+        assert_eq!(s.pcap_over_ip.len(), 2);
+        assert_eq!(s.pcap_over_ip[0].parameters, "nif=br-lan&filter=port 53");
+        for (address, expected) in [
+            ("127.0.0.1", true),
+            ("::1", true),
+            ("::ffff:192.0.2.7", true),
+            ("192.0.3.1", false),
+            ("203.0.113.9", true),
+            ("203.0.113.8", false),
+            ("2001:db8:1::1", true),
+            ("2001:db9::1", false),
+        ] {
+            assert_eq!(s.may_stream(address.parse().unwrap()), expected, "{address}");
+        }
+        let mut copy = Settings::default();
+        copy.set("pcap_over_ip", &s.show("pcap_over_ip").unwrap(), &mut no_secrets).unwrap();
+        assert_eq!(copy.pcap_over_ip, s.pcap_over_ip);
+        for wrong in ["57012", "localhost:1", "127.0.0.1"] {
+            assert!(s.set("pcap_over_ip", wrong, &mut no_secrets).is_err(), "{wrong}");
         }
     }
 

@@ -29,6 +29,7 @@ use super::attach::Attachments;
 use super::auth::{Caller, Right};
 use super::bus::{Bus, Event, Subscription, Topic, Topics};
 use super::command::{Command, Failure, Flush};
+use super::discovery::Discovery;
 use super::engine::{Engine, Listener};
 use super::exports::Exports;
 use super::feed::Feed;
@@ -38,7 +39,9 @@ use super::lookback::Lookback;
 use super::names::{self, Names};
 use super::orders::Orders;
 use super::pace::Pace;
-use super::packets::{Order as PacketOrder, Packets, Refused, SessionId, Why};
+use super::packets::parameters::{Fallback, parse as parse_packets};
+use super::packets::{Order as PacketOrder, Packets, Refused, SessionId, Why, failure};
+use super::relay::Relay;
 use super::resources::Kind;
 use super::row::Row;
 use super::rules::Applied;
@@ -105,6 +108,14 @@ pub trait Host {
     }
     /// Changes how much is logged.
     fn set_log_level(&mut self, level: u8);
+    /// Makes an empty file in a folder anywhere; there must be none of that name.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn create(&mut self, folder: &str, name: &str) -> Result<(), String> {
+        let _ = (folder, name);
+        Err("not possible here".to_owned())
+    }
     /// Fills `bytes` with what nobody can guess.
     fn random(&mut self, bytes: &mut [u8]) {
         use std::hash::{BuildHasher as _, RandomState};
@@ -195,6 +206,10 @@ pub struct Agent {
     pub packets: Packets,
     /// Packets of the past.
     pub lookback: Lookback,
+    /// Who wants to know what there is on this machine.
+    pub discovery: Discovery,
+    /// Requests on their way to the discovery service.
+    pub relay: Relay,
     /// Names of hosts.
     pub names: Names,
     /// Messages with names that frames of the engine may bring.
@@ -270,6 +285,8 @@ impl Agent {
             exports: Exports::default(),
             packets: Packets::default(),
             lookback: Lookback::default(),
+            discovery: Discovery::default(),
+            relay: Relay::default(),
             names: Names::default(),
             pace: Pace::new(names::MESSAGES),
             tables: Rc::default(),
@@ -339,6 +356,12 @@ impl Agent {
                 self.ending = Some(Ending::Restart);
                 Ok(Reply::Row(Row::new()))
             }
+            Command::SessionStart { pairs } => {
+                let wish = parse_packets(&pairs, Fallback::Own).map_err(failure)?;
+                self.record_packets(wish, caller).map(Reply::Row)
+            }
+            Command::SessionStop { id } => self.stop_session(id),
+            Command::Sessions { page } => Ok(self.list_sessions(page)),
             Command::Set { key, value } => self.set(&key, &value),
             Command::Status => Ok(Reply::Status(Box::new(self.status()))),
             Command::Stop { now } => {
@@ -538,6 +561,7 @@ impl Agent {
     /// Ends every flow and tells subscribers: the process is about to leave.
     pub fn finish(&mut self) {
         self.save_orders();
+        self.end_sessions();
         let captures: Vec<Rc<str>> =
             self.orders.resources.captures().map(|(id, _)| Rc::clone(id)).collect();
         for capture in captures {
@@ -764,6 +788,8 @@ const fn right(command: &Command) -> Right {
         | Command::ResourceDelete { kind: Kind::Capture | Kind::Injection, .. }
         | Command::CaptureStart { .. }
         | Command::Import { .. }
+        | Command::SessionStart { .. }
+        | Command::SessionStop { .. }
         | Command::CaptureStop { .. } => Right::Capture,
         Command::ResourceCreate { .. }
         | Command::ResourceDelete { .. }

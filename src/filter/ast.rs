@@ -50,6 +50,10 @@ pub(super) enum Primitive {
     },
     Inbound,
     Interface(u32),
+    /// Messages of IS-IS, by their types.
+    IsIs(&'static [u32]),
+    /// 802.2 frames, perhaps only those whose control field is one of these.
+    Llc(Option<Control>),
     Mpls(Option<u32>),
     Multicast(Option<Proto>),
     Outbound,
@@ -73,6 +77,60 @@ pub(super) enum Primitive {
         right: usize,
     },
     Vlan(Option<u32>),
+}
+
+/// Control fields of 802.2: what is under the mask is the value, or is not.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Control {
+    pub(super) mask: u32,
+    pub(super) value: u32,
+}
+
+impl Control {
+    /// The kinds of frames that have a name.
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        let (mask, value) = match word {
+            "i" => (0x01, 0x00),
+            "s" => (0x03, 0x01),
+            "u" => (0x03, 0x03),
+            "rr" => (0x0f, 0x01),
+            "rnr" => (0x0f, 0x05),
+            "rej" => (0x0f, 0x09),
+            "ui" => (0xef, 0x03),
+            "disc" => (0xef, 0x43),
+            "ua" => (0xef, 0x63),
+            "sabme" => (0xef, 0x6f),
+            "frmr" => (0xef, 0x87),
+            "xid" => (0xef, 0xaf),
+            "test" => (0xef, 0xe3),
+            _ => return None,
+        };
+        Some(Self { mask, value })
+    }
+}
+
+/// What is behind ISO's network layer, by name.
+pub(super) fn iso(word: &str) -> Option<u32> {
+    Some(match word {
+        "clnp" => 0x81,
+        "es-is" | "esis" => 0x82,
+        "is-is" | "isis" => 0x83,
+        _ => return None,
+    })
+}
+
+/// Types of IS-IS messages by what they are called together.
+pub(super) fn isis(word: &str) -> Option<&'static [u32]> {
+    Some(match word {
+        "l1" => &[26, 24, 18, 15, 17],
+        "l2" => &[27, 25, 20, 16, 17],
+        "iih" => &[15, 16, 17],
+        "lsp" => &[18, 20],
+        "snp" => &[26, 27, 24, 25],
+        "csnp" => &[24, 25],
+        "psnp" => &[26, 27],
+        _ => return None,
+    })
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -121,8 +179,10 @@ pub(super) enum Direction {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Proto {
+    Aarp,
     Ah,
     Arp,
+    Atalk,
     Carp,
     Decnet,
     Esp,
@@ -132,6 +192,8 @@ pub(super) enum Proto {
     Igrp,
     Ip,
     Ip6,
+    Ipx,
+    Isis,
     Iso,
     Lat,
     /// The link layer, whatever its name.
@@ -152,8 +214,10 @@ pub(super) enum Proto {
 impl Proto {
     pub(super) fn parse(word: &str) -> Option<Self> {
         Some(match word {
+            "aarp" => Self::Aarp,
             "ah" => Self::Ah,
             "arp" => Self::Arp,
+            "atalk" => Self::Atalk,
             "carp" => Self::Carp,
             "decnet" => Self::Decnet,
             "esp" => Self::Esp,
@@ -163,6 +227,8 @@ impl Proto {
             "igrp" => Self::Igrp,
             "ip" => Self::Ip,
             "ip6" => Self::Ip6,
+            "ipx" => Self::Ipx,
+            "is-is" | "isis" => Self::Isis,
             "iso" => Self::Iso,
             "lat" => Self::Lat,
             "ether" | "fddi" | "link" | "ppp" | "slip" | "tr" | "wlan" => Self::Link,
@@ -202,10 +268,13 @@ impl Proto {
     /// The Ethernet type, or the service access point of what uses 802.2.
     pub(super) const fn ether_type(self) -> Option<u32> {
         Some(match self {
+            Self::Aarp => AARP,
             Self::Arp => 0x0806,
+            Self::Atalk => ATALK,
             Self::Decnet => 0x6003,
             Self::Ip => 0x0800,
             Self::Ip6 => 0x86dd,
+            Self::Ipx => IPX,
             Self::Iso => 0xfe,
             Self::Lat => 0x6004,
             Self::Mopdl => 0x6001,
@@ -219,6 +288,15 @@ impl Proto {
     }
 }
 
+/// Ethernet type of AppleTalk's address resolution, which has a framing within 802.2, too.
+pub(super) const AARP: u32 = 0x80f3;
+
+/// Ethernet type of AppleTalk, which has a framing within 802.2, too.
+pub(super) const ATALK: u32 = 0x809b;
+
+/// Access point of IPX, which has three more framings.
+pub(super) const IPX: u32 = 0xe0;
+
 /// Words of the language that are known but not taken, with the reason.
 pub(super) fn refused(word: &str) -> Option<&'static str> {
     Some(match word {
@@ -231,12 +309,6 @@ pub(super) fn refused(word: &str) -> Option<&'static str> {
         "geneve" | "vxlan" => {
             "the packets inside this tunnel cannot be filtered: write 'udp port 6081' or 'udp port 4789'"
         }
-        "aarp" | "atalk" | "ipx" => {
-            "this protocol has several framings: write 'ether proto NUMBER' for the one you mean"
-        }
-        "clnp" | "csnp" | "es-is" | "esis" | "iih" | "is-is" | "isis" | "l1" | "l2" | "lsp"
-        | "psnp" | "snp" => "protocols inside ISO frames are not told apart: write iso",
-        "llc" => "802.2 frame types are not told apart: write 'ether proto SAP'",
         "addr1" | "addr2" | "addr3" | "addr4" | "address1" | "address2" | "address3"
         | "address4" | "dir" | "direction" | "ra" | "radio" | "subtype" | "ta" | "type" => {
             "this is for 802.11 frames, which are not filtered"

@@ -3,7 +3,9 @@
 //! Which headers a primitive checks, and in which order, is libpcap's: a load beyond the end of
 //! a short frame rejects it, so the order shows.
 
-use super::ast::{Compare, Direction, Node, Primitive, Proto, Size, Term, Tree};
+use super::ast::{
+    AARP, ATALK, Compare, Control, Direction, IPX, Node, Primitive, Proto, Size, Term, Tree,
+};
 use super::bpf::{ancillary, op};
 use super::graph::Graph;
 use super::value::{Condition, Conditions, Id, Test, Value, Values};
@@ -98,6 +100,12 @@ impl Layout {
     const fn net(&self, offset: u32) -> u32 {
         self.payload.wrapping_add(self.network).wrapping_add(offset)
     }
+
+    /// An offset from what follows an 802.2 header without SNAP.
+    fn unsnapped(&self, offset: u32) -> u32 {
+        let header = if self.frames == Frames::Ethernet { 3 } else { 0 };
+        self.payload.wrapping_add(header).wrapping_add(offset)
+    }
 }
 
 struct Generator {
@@ -139,9 +147,15 @@ impl Generator {
             Primitive::Broadcast(None | Some(Proto::Link)) => {
                 self.hardware(layout, Direction::Dst, [0xff; 6])
             }
-            Primitive::Broadcast(Some(Proto::Ip)) => Err(Problem::Refused(
-                "ip broadcast depends on the interface's netmask: write 'dst host ADDRESS'",
-            )),
+            // A netmask is not known here: the addresses that are broadcast under any, as tcpdump
+            // does for files.
+            Primitive::Broadcast(Some(Proto::Ip)) => {
+                let kind = self.link_type(layout, 0x0800)?;
+                let none = self.equal(Size::Word, layout.net(16), 0)?;
+                let all = self.equal(Size::Word, layout.net(16), u32::MAX)?;
+                let either = self.conditions.or(none, all);
+                Ok(self.conditions.and(kind, either))
+            }
             Primitive::Broadcast(Some(_)) => {
                 Err(Problem::Refused("broadcast goes with ether or nothing"))
             }
@@ -163,6 +177,15 @@ impl Generator {
                 Frames::Cooked2 => self.equal(Size::Word, layout.link.wrapping_add(4), index),
                 _ => self.equal(Size::Word, ancillary::INTERFACE, index),
             },
+            Primitive::IsIs(types) => {
+                let mut any = Condition::Never;
+                for number in types {
+                    let one = self.protocol(layout, Some(Proto::Isis), *number)?;
+                    any = self.conditions.or(any, one);
+                }
+                Ok(any)
+            }
+            Primitive::Llc(control) => self.llc(layout, control),
             Primitive::Mpls(label) => self.mpls(layout, label),
             Primitive::Multicast(None | Some(Proto::Link)) => {
                 if layout.frames != Frames::Ethernet {
@@ -215,6 +238,11 @@ impl Generator {
         }
         let is_type = kind > MAX_802_3;
         match layout.frames {
+            Frames::Cooked | Frames::Cooked2 | Frames::Ethernet
+                if matches!(kind, AARP | ATALK | IPX) =>
+            {
+                self.many_framings(layout, kind)
+            }
             Frames::Ethernet if !is_type => {
                 let field = self.load(Size::Half, layout.kind)?;
                 let length = self.compare(op::JGT, field, MAX_802_3)?.not();
@@ -227,6 +255,7 @@ impl Generator {
                 let point = self.access_point(layout, kind)?;
                 Ok(self.conditions.and(framing, point))
             }
+            Frames::CiscoHdlc if kind == 0xfe => self.equal(Size::Half, layout.kind, 0xfefe),
             Frames::CiscoHdlc | Frames::Cooked | Frames::Cooked2 | Frames::Ethernet => {
                 self.equal(Size::Half, layout.kind, kind)
             }
@@ -254,6 +283,8 @@ impl Generator {
                     0x0800 => 0x0021,
                     0x6003 => 0x0027,
                     0x86dd => 0x0057,
+                    ATALK => 0x0029,
+                    IPX => 0x002b,
                     other => other,
                 };
                 self.equal(Size::Half, layout.kind, protocol)
@@ -269,6 +300,61 @@ impl Generator {
         }
     }
 
+    /// Protocols that stand in the type field, behind a SNAP header, or (IPX) with an access point
+    /// of their own and with no 802.2 header at all.
+    fn many_framings(&mut self, layout: &Layout, kind: u32) -> Made {
+        let is_ethernet = layout.frames == Frames::Ethernet;
+        let number = if kind == IPX { 0x8137 } else { kind };
+        let plain = self.equal(Size::Half, layout.kind, number)?;
+        let framed = if is_ethernet {
+            let field = self.load(Size::Half, layout.kind)?;
+            self.compare(op::JGT, field, MAX_802_3)?.not()
+        } else {
+            self.equal(Size::Half, layout.kind, 4)?
+        };
+        // The octets behind the access points: control, vendor, type.
+        let vendor = if kind == ATALK { 0x08_0007 } else { 0 };
+        let low = self.equal(Size::Word, layout.payload.wrapping_add(4), vendor << 16 | number)?;
+        let high = self.equal(Size::Word, layout.payload, 0xaaaa_0300 | vendor >> 16)?;
+        let mut inside = self.conditions.and(low, high);
+        if kind == IPX {
+            let point = self.access_point(layout, IPX)?;
+            // Which is looked at first shows in frames that end early.
+            inside = match is_ethernet {
+                true => self.conditions.or(inside, point),
+                false => self.conditions.or(point, inside),
+            };
+            if is_ethernet {
+                let bare = self.equal(Size::Half, layout.payload, 0xffff)?;
+                inside = self.conditions.or(inside, bare);
+            }
+        }
+        let mut any = self.conditions.and(framed, inside);
+        if kind == IPX && !is_ethernet {
+            // LINUX_SLL_P_802_3
+            let bare = self.equal(Size::Half, layout.kind, 1)?;
+            any = self.conditions.or(bare, any);
+        }
+        Ok(self.conditions.or(plain, any))
+    }
+
+    /// Whether it is an 802.2 frame, with such a control field.
+    fn llc(&mut self, layout: &Layout, control: Option<Control>) -> Made {
+        if layout.frames != Frames::Ethernet {
+            return Err(Problem::Refused("llc wants Ethernet frames"));
+        }
+        let field = self.load(Size::Half, layout.kind)?;
+        let length = self.compare(op::JGT, field, MAX_802_3)?.not();
+        // IPX without an 802.2 header begins so.
+        let headed = self.equal(Size::Half, layout.payload, 0xffff)?.not();
+        let mut any = self.conditions.and(length, headed);
+        if let Some(Control { mask, value }) = control {
+            let kind = self.masked(Size::Byte, layout.payload.wrapping_add(2), mask, value)?;
+            any = self.conditions.and(any, kind);
+        }
+        Ok(any)
+    }
+
     fn access_point(&mut self, layout: &Layout, point: u32) -> Made {
         match point {
             // These use one number as source and destination.
@@ -278,6 +364,9 @@ impl Generator {
     }
 
     fn abbreviation(&mut self, layout: &Layout, proto: Proto) -> Made {
+        if proto == Proto::Isis {
+            return self.protocol(layout, Some(Proto::Iso), 0x83);
+        }
         if let Some(kind) = proto.ether_type() {
             return self.link_type(layout, kind);
         }
@@ -295,6 +384,17 @@ impl Generator {
     fn protocol(&mut self, layout: &Layout, proto: Option<Proto>, number: u32) -> Made {
         match proto {
             Some(Proto::Link) => self.link_type(layout, number),
+            Some(Proto::Iso) => {
+                let kind = self.link_type(layout, 0xfe)?;
+                let at = layout.unsnapped(u32::from(layout.frames == Frames::CiscoHdlc));
+                let carried = self.equal(Size::Byte, at, number)?;
+                Ok(self.conditions.and(kind, carried))
+            }
+            Some(Proto::Isis) => {
+                let carried = self.protocol(layout, Some(Proto::Iso), 0x83)?;
+                let kind = self.equal(Size::Byte, layout.unsnapped(4), number)?;
+                Ok(self.conditions.and(carried, kind))
+            }
             Some(Proto::Ip) => {
                 let kind = self.link_type(layout, 0x0800)?;
                 let carried = self.equal(Size::Byte, layout.net(9), number)?;
@@ -580,6 +680,7 @@ impl Generator {
         let (base, guard) = match proto {
             Proto::Link => (layout.link, Condition::Always),
             Proto::Arp
+            | Proto::Atalk
             | Proto::Decnet
             | Proto::Ip
             | Proto::Ip6
@@ -613,7 +714,14 @@ impl Generator {
                 };
                 return Ok((self.values.add(Value::Indexed { size, index, at })?, guard));
             }
-            Proto::Ah | Proto::Esp | Proto::Iso | Proto::Netbeui | Proto::Stp => {
+            Proto::Aarp
+            | Proto::Ah
+            | Proto::Esp
+            | Proto::Ipx
+            | Proto::Isis
+            | Proto::Iso
+            | Proto::Netbeui
+            | Proto::Stp => {
                 return Err(Problem::Refused("octets of this protocol cannot be asked for"));
             }
         };

@@ -8,7 +8,8 @@
 //!
 //! Where it differs: BSD loopback frames are read in either byte order and with every system's
 //! number for IPv6; `stp`, `iso` and `netbeui` are found in cooked frames of version 2; a frame
-//! that ends inside a header passes if what is missing decides nothing; a few texts that can only
+//! that ends inside a header passes if what is missing decides nothing; `ip broadcast` means the
+//! addresses that are so under any netmask, as for tcpdump with a file; a few texts that can only
 //! mean one thing are taken though libpcap's grammar has no place for them (`net 10/8`).
 
 use std::fmt;

@@ -125,6 +125,14 @@ fn octets(text: &str) -> Option<[u8; 6]> {
     parts.next().is_none().then_some(octets)
 }
 
+/// The common name of a port over TCP or UDP.
+#[must_use]
+pub fn service_of(port: u16, over_tcp: bool) -> Option<&'static str> {
+    let over = if over_tcp { TCP } else { UDP };
+    let found = SERVICES.iter().find(|(_, known, by)| *known == port && by & over != 0);
+    found.map(|(name, ..)| *name)
+}
+
 /// The second column of the lines that have the name in their first or any later one.
 fn values<'a>(table: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
     table.lines().filter_map(move |line| {

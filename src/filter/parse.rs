@@ -3,7 +3,10 @@
 //! The grammar is libpcap's: `not` binds tightest, `and` and `or` equally and from the left; an
 //! address, port or name that stands alone takes the qualifiers of the primitive before it.
 
-use super::ast::{Compare, Direction, Node, Primitive, Proto, Size, Term, Tree, constant, refused};
+use super::ast::{
+    Compare, Control, Direction, Node, Primitive, Proto, Size, Term, Tree, constant, isis, iso,
+    refused,
+};
 use super::bpf::op;
 use super::lex::{self, Kind, Symbol, Token};
 use super::names::{Names, Service};
@@ -272,10 +275,13 @@ impl<'a> Parser<'a> {
             return Err(self.refuse(reason));
         }
         let alone = match word {
+            "clnp" | "es-is" | "esis" => {
+                iso(word).map(|number| Primitive::Protocol { proto: Some(Proto::Iso), number })
+            }
             "inbound" => Some(Primitive::Inbound),
             "outbound" => Some(Primitive::Outbound),
             "pppoed" => Some(Primitive::Pppoed),
-            _ => None,
+            _ => isis(word).map(Primitive::IsIs),
         };
         if let Some(primitive) = alone {
             self.advance();
@@ -285,6 +291,10 @@ impl<'a> Parser<'a> {
             "vlan" => Primitive::Vlan(self.optional_number(0xfff)?),
             "mpls" => Primitive::Mpls(self.optional_number(0xf_ffff)?),
             "pppoes" => Primitive::Pppoes(self.optional_number(0xffff)?),
+            "llc" => {
+                self.advance();
+                Primitive::Llc(self.accept_word(Control::parse))
+            }
             "ifindex" => {
                 self.advance();
                 Primitive::Interface(self.number()?)
@@ -539,15 +549,12 @@ impl<'a> Parser<'a> {
             What::Proto if qualifiers.proto == Some(Proto::Link) => {
                 let known = match name {
                     "loopback" => Some(0x9000),
-                    "aarp" => Some(0x80f3),
-                    "atalk" => Some(0x809b),
-                    "ipx" => Some(0x8137),
                     name => Proto::parse(name).and_then(Proto::ether_type),
                 };
-                if matches!(name, "aarp" | "atalk" | "ipx") {
-                    return Err(Problem::Refused(refused(name).unwrap_or_default()));
-                }
                 protocol(qualifiers, known.ok_or(Problem::Unknown("Ethernet type"))?)
+            }
+            What::Proto if qualifiers.proto == Some(Proto::Iso) => {
+                protocol(qualifiers, iso(name).ok_or(Problem::Unknown("ISO protocol"))?)
             }
             What::Proto => {
                 let number = self.names.protocol(name).ok_or(Problem::Unknown("protocol"))?;
@@ -787,12 +794,11 @@ const fn ports(qualifiers: Qualifiers, low: u16, high: u16) -> Result<Primitive,
 
 const fn protocol(qualifiers: Qualifiers, number: u32) -> Result<Primitive, Problem> {
     let most = match qualifiers.proto {
-        None | Some(Proto::Ip | Proto::Ip6) => 0xff,
+        None | Some(Proto::Ip | Proto::Ip6 | Proto::Isis | Proto::Iso) => 0xff,
         Some(Proto::Link) => 0xffff,
-        Some(Proto::Iso) => {
-            return Err(Problem::Refused("protocols inside ISO frames are not told apart"));
+        Some(_) => {
+            return Err(Problem::Refused("proto goes with ether, ip, ip6, iso, isis or nothing"));
         }
-        Some(_) => return Err(Problem::Refused("proto goes with ether, ip, ip6 or nothing")),
     };
     if number > most {
         return Err(Problem::Refused("the number is too large for a protocol"));

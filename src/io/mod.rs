@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod clients;
+pub mod discovery;
 pub mod exporter;
 pub mod frames;
 pub mod host;
@@ -12,6 +13,8 @@ pub mod logger;
 pub mod management;
 pub mod poster;
 pub mod probes;
+pub mod recorder;
+pub mod relay;
 pub mod run;
 pub mod sessions;
 pub mod sockets;

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{ErrorKind, Result};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::api::http::Http;
+use crate::api::stream::Stream as PcapOverIp;
 use crate::api::unix::Unix;
 use crate::config::Settings;
 use crate::config::settings::distance;
@@ -33,12 +35,15 @@ use crate::topology::pick::Selection;
 
 use super::capture::{self, Captures};
 use super::clients::{Clients, Limits, Stream};
+use super::discovery::Discovery;
 use super::exporter::Sender;
 use super::host::{Configure, Machine};
-use super::http::Doors;
+use super::http::{Doors, Guest, Purpose};
 use super::injector::Injector;
 use super::poster::Poster;
 use super::probes::Probes;
+use super::recorder::Recorder;
+use super::relay::Relays;
 use super::sessions::Sessions;
 use super::spaces::Spaces;
 use super::token::{Readiness, Slot, Source, source_of};
@@ -90,6 +95,9 @@ pub struct Loop {
     signals: Signals,
     listeners: Vec<Listener>,
     doors: Doors,
+    /// Where packets are streamed to whoever connects.
+    streams: Doors,
+    recorder: Recorder,
     /// No accept before this moment: descriptors had run out.
     paused: Option<Tick>,
     /// Given up to accept and close a client when descriptors have run out.
@@ -102,6 +110,8 @@ pub struct Loop {
     /// On-demand captures with frames to take, in turn.
     probes_ready: VecDeque<Place>,
     injector: Injector,
+    discovery: Discovery,
+    relays: Relays,
     poster: Poster,
     sender: Sender,
     sessions: Sessions,
@@ -158,6 +168,8 @@ impl Loop {
             signals,
             listeners: Vec::new(),
             doors: Doors::default(),
+            streams: Doors::new(Purpose::Packets),
+            recorder: Recorder::default(),
             paused: None,
             spare: fs::File::open("/dev/null").ok(),
             clients: Clients::default(),
@@ -166,6 +178,8 @@ impl Loop {
             probes: Probes::default(),
             probes_ready: VecDeque::new(),
             injector: Injector::default(),
+            discovery: Discovery::default(),
+            relays: Relays::default(),
             poster: Poster::default(),
             sender: Sender::default(),
             sessions: Sessions::default(),
@@ -180,6 +194,7 @@ impl Loop {
         }
         new.open_management(&settings, now.tick);
         new.doors.become_these(&settings.http, new.poll.registry());
+        new.streams.become_these(&stream_doors(&settings), new.poll.registry());
         Ok(new)
     }
 
@@ -198,6 +213,7 @@ impl Loop {
             (C::NET_ADMIN, true),
             (C::CHOWN, true),
             (C::SYS_ADMIN, settings.netns_discovery),
+            // Whoever lives in which namespace is told by files of processes of all users.
             (C::SYS_PTRACE, settings.sockets_shown || settings.netns_discovery),
             (C::DAC_READ_SEARCH, settings.sockets_shown || settings.netns_discovery),
         ] {
@@ -221,6 +237,7 @@ impl Loop {
             doors.push(format!("udp {address}"));
         }
         doors.extend(self.doors.addresses().map(|address| format!("http://{address}")));
+        doors.extend(self.streams.addresses().map(|address| format!("TCP@{address}")));
         doors.join(", ")
     }
 
@@ -268,6 +285,7 @@ impl Loop {
             self.captures.deadline(),
             self.injector.deadline(),
             self.poster.deadline(),
+            self.relays.deadline(),
             self.agent.packets.deadline(),
             self.agent.packets.past_deadline(),
             self.paused,
@@ -287,12 +305,16 @@ impl Loop {
             }
             Source::Client(slot) => self.clients.event(slot, readiness),
             Source::HttpListener(token) => self.doors.event(token),
+            Source::StreamListener(token) => self.streams.event(token),
             Source::Management => {
                 if let Some(port) = &mut self.management {
                     port.event(readiness, &mut self.agent);
                 }
             }
             Source::Post(slot) => self.poster.event(slot, readiness, self.poll.registry()),
+            Source::Relay(slot) => {
+                self.relays.event(slot, readiness, self.poll.registry(), &mut self.agent);
+            }
             Source::Probe(Slot { index, generation }) => {
                 let place = Place { slot: index, generation };
                 if readiness.error {
@@ -329,21 +351,24 @@ impl Loop {
         more |= self.take_frames(now);
         more |= self.follow_links(now);
         more |= self.carry_out(tick);
+        more |= self.discovery.turn(&mut self.agent, now);
         let (agent, registry) = (&mut self.agent, self.poll.registry());
         if agent.packets.deadline().is_some_and(|at| at <= tick) {
             agent.packets.expire(&now);
         }
-        more |= self.sessions.serve(agent, &mut self.spaces, registry, now);
+        more |= self.sessions.serve(agent, registry, now);
         if agent.lookback.is_on() {
             more |= agent.replay(&clock::now());
         }
+        more |= self.recorder.serve(agent);
         if tick >= self.next_second {
             self.each_second(tick);
         }
         self.apply_settings(tick);
         // What frames, links and commands of this turn have changed.
         more |= self.agent.tell_graph();
-        let packets = self.agent.packets.take_fresh();
+        let found = self.agent.discovery.take_fresh();
+        let packets = self.agent.packets.take_fresh() || found;
         if packets || self.agent.feed.take_fresh() || !self.agent.bus.is_empty() {
             self.clients.wake_streams(&self.agent);
             more |= self.clients.serve(self.poll.registry(), &mut self.agent, tick);
@@ -390,6 +415,7 @@ impl Loop {
         let more = self.probes.sync(agent, &self.spaces, registry, &mut self.probes_ready);
         self.injector.serve(agent, &self.spaces, now);
         self.poster.serve(agent, registry, now);
+        let more = self.relays.serve(agent, registry, now) || more;
         let more = self.sender.serve(agent) || more;
         // Changes of the graph are told in the next turn.
         more || agent.graph.has_events()
@@ -528,6 +554,7 @@ impl Loop {
         self.captures.sync(&self.agent.links, now, &mut self.agent.counters);
         self.register_captures(now);
         self.doors.become_these(&settings.http, self.poll.registry());
+        self.streams.become_these(&stream_doors(&settings), self.poll.registry());
         let wanted = (settings.management_address, settings.management_port);
         let open = self.management.as_ref().and_then(|port| port.address().ok());
         match (&mut self.management, open) {
@@ -612,7 +639,7 @@ impl Loop {
         self.paused = None;
         let settings = self.agent.settings();
         let limits = Limits { most: settings.max_clients, per_address: settings.http_per_address };
-        if !self.accept_http(limits, now) {
+        if !self.accept_http(limits, now) || !self.accept_streams(limits, now) {
             return false;
         }
         for listener in &mut self.listeners {
@@ -653,7 +680,9 @@ impl Loop {
             }
         }
         self.agent.facts.clients = self.clients.len();
-        self.listeners.iter().any(|listener| listener.readable) || self.doors.are_ready()
+        self.listeners.iter().any(|listener| listener.readable)
+            || self.doors.are_ready()
+            || self.streams.are_ready()
     }
 
     /// Takes in waiting clients of HTTP; `false` if descriptors have run out.
@@ -661,7 +690,7 @@ impl Loop {
         for _ in 0..ACCEPTS {
             match self.doors.accept() {
                 Ok(None) => break,
-                Ok(Some((stream, from, to))) => {
+                Ok(Some(Guest { stream, from, to, .. })) => {
                     let connection = Box::new(Http::new(from, to, now));
                     let registry = self.poll.registry();
                     let stream = Stream::Tcp(stream);
@@ -679,6 +708,40 @@ impl Loop {
                         *refused = refused.saturating_add(1);
                     }
                     self.spare = fs::File::open("/dev/null").ok();
+                    log::warn!("accept: {error}");
+                    self.paused = Some(now.plus(PAUSE));
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Takes in clients that want a stream of packets; `false` if descriptors have run out.
+    fn accept_streams(&mut self, limits: Limits, now: Tick) -> bool {
+        for _ in 0..ACCEPTS {
+            match self.streams.accept() {
+                Ok(None) => break,
+                Ok(Some(guest)) => {
+                    let settings = self.agent.settings();
+                    let door = settings.pcap_over_ip.iter().find(|d| d.address == guest.door);
+                    let parameters = door.map(|door| door.parameters.clone());
+                    let known = settings.may_stream(guest.from.ip());
+                    let Some(parameters) = parameters.filter(|_| known) else {
+                        let refused = &mut self.agent.counters.clients_refused;
+                        *refused = refused.saturating_add(1);
+                        continue;
+                    };
+                    let connection = Box::new(PcapOverIp::new(parameters, guest.from, guest.to));
+                    let stream = Stream::Tcp(guest.stream);
+                    let (agent, registry) = (&mut self.agent, self.poll.registry());
+                    let admitted =
+                        self.clients.admit(stream, connection, limits, registry, agent, now);
+                    if let Err(error) = admitted {
+                        log::warn!("client: {error}");
+                    }
+                }
+                Err(error) => {
                     log::warn!("accept: {error}");
                     self.paused = Some(now.plus(PAUSE));
                     return false;
@@ -707,7 +770,9 @@ impl Loop {
             }
         }
         self.doors.close(self.poll.registry());
+        self.streams.close(self.poll.registry());
         self.agent.finish();
+        self.recorder.finish(&mut self.agent);
         if let Some(port) = &mut self.management {
             port.serve(&mut self.agent, now.tick);
         }
@@ -727,6 +792,10 @@ fn refused(path: &Path, error: &std::io::Error) -> StartError {
 fn make_folder(folder: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     fs::DirBuilder::new().recursive(true).mode(0o755).create(folder)
+}
+
+fn stream_doors(settings: &Settings) -> Vec<SocketAddr> {
+    settings.pcap_over_ip.iter().map(|door| door.address).collect()
 }
 
 fn capturing(settings: &Settings) -> capture::Settings {

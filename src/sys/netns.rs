@@ -109,6 +109,33 @@ pub fn within<T>(home: &Namespace, target: &Namespace, f: impl FnOnce() -> T) ->
     Ok(f())
 }
 
+/// The host name in the UTS namespace of a process.
+///
+/// # Errors
+///
+/// As open(2) and setns(2).
+pub fn hostname_of(pid: u32) -> io::Result<String> {
+    struct Back(File);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            // SAFETY: no pointers are passed.
+            if unsafe { libc::setns(self.0.as_raw_fd(), libc::CLONE_NEWUTS) } != 0 {
+                // The name of this machine would be somebody else's from here on.
+                std::process::abort();
+            }
+        }
+    }
+    let home = File::open("/proc/thread-self/ns/uts")?;
+    let target = File::open(format!("/proc/{pid}/ns/uts"))?;
+    if home.metadata()?.ino() == target.metadata()?.ino() {
+        return Ok(crate::sys::process::machine().host);
+    }
+    // SAFETY: no pointers are passed; only this thread changes its namespace.
+    socket::check(unsafe { libc::setns(target.as_raw_fd(), libc::CLONE_NEWUTS) })?;
+    let _back = Back(home);
+    Ok(crate::sys::process::machine().host)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

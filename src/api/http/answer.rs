@@ -1,5 +1,6 @@
 //! An answer under way: its head, then its body in pieces as there is room for them.
 
+use super::discovery::{Document, Waiting};
 use super::graph::GraphText;
 use super::handlers;
 use super::head::{Method, Request};
@@ -31,6 +32,10 @@ pub(super) struct Answer {
 
 #[derive(Debug)]
 enum Source {
+    /// What is known of this machine.
+    Document(Box<Document>),
+    /// What has yet to be found out, and the head that goes before it.
+    Expected(Box<Waiting>, Box<Response>),
     Graph(Box<GraphText>),
     Nothing,
     Query(Box<Run>, Output),
@@ -69,9 +74,35 @@ impl Answer {
         answer
     }
 
+    /// One that was made elsewhere and ends the connection.
+    pub(super) const fn made(piece: Vec<u8>) -> Self {
+        Self {
+            source: Source::Nothing,
+            piece,
+            at: 0,
+            chunked: false,
+            silent: true,
+            is_11: true,
+            keep: false,
+        }
+    }
+
     /// Whether the connection stays open afterwards.
     pub(super) const fn keeps(&self) -> bool {
         self.keep
+    }
+
+    /// Whether it waits for somebody else: there is no use in moving it on.
+    pub(super) fn waits(&self) -> bool {
+        match &self.source {
+            Source::Expected(waiting, _) => !waiting.is_over(),
+            _ => false,
+        }
+    }
+
+    /// Whether it begins only when somebody else has done something.
+    pub(super) const fn is_expected(&self) -> bool {
+        matches!(self.source, Source::Expected(..))
     }
 
     /// Octets of memory for what is made and waits.
@@ -103,7 +134,12 @@ impl Answer {
                         return false;
                     }
                 }
-                Source::Graph(_) | Source::Query(..) => {
+                Source::Expected(..) => {
+                    if !self.receive(agent) {
+                        return false;
+                    }
+                }
+                Source::Document(_) | Source::Graph(_) | Source::Query(..) => {
                     if std::mem::replace(&mut made_some, true) {
                         return false;
                     }
@@ -129,6 +165,9 @@ impl Answer {
                 if !bare {
                     self.add(&bytes);
                 }
+            }
+            Body::Discovery(waiting) => {
+                self.source = Source::Expected(waiting, Box::new(response));
             }
             Body::Graph(text) => self.stream(&response, Source::Graph(text), agent),
             Body::Query(run, output) => {
@@ -158,17 +197,34 @@ impl Answer {
     /// Makes the next piece of the body; `false` if it is the last.
     fn make(&mut self, agent: &Agent, made: &mut Vec<u8>) -> bool {
         let more = match &mut self.source {
+            Source::Document(text) => text.write(made, PIECE),
             Source::Graph(text) => text.write(made, PIECE),
             Source::Query(run, Output::Json) => agent.write_query(run, made, PIECE),
             Source::Query(run, Output::Dot) => return run.write_dot(made, PIECE),
             Source::Query(run, Output::Pcap) => return run.write_pcap(&agent.world(), made, PIECE),
-            Source::Nothing | Source::Waiting(..) => return false,
+            Source::Expected(..) | Source::Nothing | Source::Waiting(..) => return false,
         };
         if !more {
             // JSON texts end with a newline, as Skydive's do.
             made.push(b'\n');
         }
         more
+    }
+
+    /// Takes what was waited for; `false` while it is not there.
+    fn receive(&mut self, agent: &Agent) -> bool {
+        let Source::Expected(waiting, _) = &mut self.source else { return true };
+        let Some(taken) = waiting.take() else { return false };
+        let source = std::mem::replace(&mut self.source, Source::Nothing);
+        let Source::Expected(_, response) = source else { return true };
+        match taken {
+            Ok(document) => self.stream(&response, Source::Document(document), agent),
+            Err(mut other) => {
+                other.headers.extend(response.headers);
+                self.begin(other, agent);
+            }
+        }
+        true
     }
 
     /// Lets the query look at more; `true` once the head is known.

@@ -12,6 +12,7 @@ use super::login;
 use super::response::Response;
 use super::routes::{self, Found, Needs, Route};
 use super::session::Session;
+use super::watch::{self, Begun, Turn, Watch};
 use crate::api::{Close, Connection, Outbox, Progress};
 use crate::config::access::Role;
 use crate::core::Agent;
@@ -63,6 +64,8 @@ enum State {
     /// All is said: nothing more is read.
     Over,
     Socket(Box<Session>),
+    /// Live packets.
+    Watch(Box<Watch>),
 }
 
 /// A request whose body is on its way.
@@ -148,6 +151,9 @@ impl Http {
         if let Some(endpoint) = endpoint::find(&request) {
             return self.upgrade(&request, endpoint, agent, now);
         }
+        if let Some(door) = watch::find(&request) {
+            return self.watch(request, door, agent, now);
+        }
         let route = match routes::find(&request) {
             Found::Route(route) => route,
             Found::Slash => return self.say(without_slash(&request), &request, agent),
@@ -226,14 +232,24 @@ impl Http {
                 self.state = State::Socket(Box::new(Session::begin(session, answer)));
             }
             Err(answer) => {
-                let counters = &mut agent.counters;
-                let counter = match answer.status {
-                    401 | 403 => &mut counters.http_refused_auth,
-                    409 | 429 => &mut counters.http_refused_limit,
-                    _ => &mut counters.http_refused_parse,
-                };
-                *counter = counter.saturating_add(1);
+                count_refused(&answer, agent);
                 self.say(answer, request, agent);
+            }
+        }
+    }
+
+    /// Begins with live packets.
+    fn watch(&mut self, request: Request, door: watch::Door, agent: &mut Agent, now: Tick) {
+        match watch::begin(&request, door, agent, now) {
+            Begun::Answer(answer) => {
+                count_refused(&answer, agent);
+                self.say(answer, &request, agent);
+            }
+            Begun::Head(head) => self.state = State::Answer(Box::new(Answer::made(head))),
+            Begun::Watch(watch) => {
+                self.useful = now;
+                self.is_known = true;
+                self.state = State::Watch(Box::new(watch));
             }
         }
     }
@@ -306,6 +322,7 @@ impl Connection for Http {
                 },
                 State::Body(_) => self.take_body(rest, agent, now),
                 State::Socket(session) => session.receive(rest, agent, out, now),
+                State::Watch(watch) => watch.receive(rest, agent, out, now),
                 State::Over => rest.len(),
                 State::Answer(_) => break,
             };
@@ -326,6 +343,7 @@ impl Connection for Http {
         match &mut self.state {
             State::Head | State::Body(_) => self.state = State::Over,
             State::Socket(session) => session.finish(agent, out, now),
+            State::Watch(watch) => watch.finish(agent),
             State::Answer(_) | State::Over => {}
         }
     }
@@ -334,7 +352,7 @@ impl Connection for Http {
         match &mut self.state {
             State::Answer(answer) => {
                 if !answer.advance(agent, out) {
-                    return Progress::More;
+                    return if answer.waits() { Progress::Idle } else { Progress::More };
                 }
                 if answer.keeps() {
                     self.state = State::Head;
@@ -347,6 +365,14 @@ impl Connection for Http {
             State::Head | State::Body(_) => Progress::Idle,
             State::Over => Progress::Done,
             State::Socket(session) => session.produce(agent, out, now),
+            State::Watch(watch) => match watch.produce(agent, out, now) {
+                Turn::Goes(progress) => progress,
+                Turn::Refused(request, answer) => {
+                    count_refused(&answer, agent);
+                    self.say(answer, &request, agent);
+                    Progress::More
+                }
+            },
         }
     }
 
@@ -354,18 +380,24 @@ impl Connection for Http {
         match &self.state {
             State::Answer(_) => false,
             State::Head | State::Body(_) => out.pending().len() < MARK,
-            State::Over => true,
+            State::Over | State::Watch(_) => true,
             State::Socket(session) => session.ready(out),
         }
     }
 
     fn streams(&self) -> bool {
-        matches!(self.state, State::Socket(_))
+        match &self.state {
+            State::Answer(answer) => answer.is_expected(),
+            State::Socket(_) | State::Watch(_) => true,
+            _ => false,
+        }
     }
 
     fn has_news(&self, agent: &Agent) -> bool {
         match &self.state {
+            State::Answer(answer) => !answer.waits(),
             State::Socket(session) => session.has_news(agent),
+            State::Watch(watch) => watch.has_news(agent),
             _ => false,
         }
     }
@@ -392,13 +424,16 @@ impl Connection for Http {
                 }
             }
             State::Socket(session) => session.expire(agent, out, now),
+            State::Watch(watch) => watch.expire(agent, out, now),
             State::Answer(_) | State::Over => {}
         }
     }
 
     fn closed(&mut self, agent: &mut Agent) {
-        if let State::Socket(session) = &mut self.state {
-            session.closed(agent);
+        match &self.state {
+            State::Socket(session) => session.closed(agent),
+            State::Watch(watch) => watch.closed(agent),
+            State::Answer(_) | State::Body(_) | State::Head | State::Over => {}
         }
     }
 
@@ -407,22 +442,36 @@ impl Connection for Http {
             State::Answer(answer) => answer.held(),
             State::Body(incoming) => incoming.request.body.capacity(),
             State::Socket(session) => session.held(),
+            State::Watch(watch) => watch.held(),
             State::Head | State::Over => 0,
         }
     }
 
     fn max_input(&self) -> usize {
         // A head fits; bodies and messages are taken over as they come.
-        32 * 1024
+        head::MAX_HEAD.saturating_add(1_024)
     }
 
     fn standing(&self) -> Option<(bool, Tick)> {
         let useful = match &self.state {
             State::Socket(session) => session.heard(),
+            // Who sees packets now does not make room for others.
+            State::Watch(_) => Tick(u64::MAX),
             _ => self.useful,
         };
         Some((self.is_known, useful))
     }
+}
+
+/// Counts an answer that refuses to open a stream.
+const fn count_refused(answer: &Response, agent: &mut Agent) {
+    let counters = &mut agent.counters;
+    let counter = match answer.status {
+        401 | 403 => &mut counters.http_refused_auth,
+        409 | 429 | 503 => &mut counters.http_refused_limit,
+        _ => &mut counters.http_refused_parse,
+    };
+    *counter = counter.saturating_add(1);
 }
 
 /// What a browser asks before it sends a request to another origin.

@@ -59,9 +59,7 @@ pub(super) fn upgrade(
         let answer = Response::text(426, "Upgrade Required: WebSocket version 13");
         return Err(answer.with("Sec-WebSocket-Version", "13"));
     }
-    let mut keys = request.all("sec-websocket-key");
-    let key = keys.next().filter(|key| STANDARD.decode(key).is_ok_and(|key| key.len() == 16));
-    let key = key.filter(|_| keys.next().is_none()).ok_or_else(bad)?;
+    let accepted = accepted(request).ok_or_else(bad)?;
     let identity = login::identify(request, true, agent).map_err(|denied| match denied {
         Denied::Nothing | Denied::Wrong | Denied::TooSoon => login::refusal(denied),
     })?;
@@ -128,10 +126,17 @@ pub(super) fn upgrade(
     let response = Response::new(101, "", Body::Full(Vec::new()))
         .with("Upgrade", "websocket")
         .with("Connection", "Upgrade")
-        .with("Sec-WebSocket-Accept", accept(key))
+        .with("Sec-WebSocket-Accept", accepted)
         .with("X-Host-ID", agent.facts.hostname.clone())
         .with("X-Service-Type", "analyzer");
     Ok((response, opened))
+}
+
+/// The answer to the key of a request, if it has one.
+pub(super) fn accepted(request: &Request) -> Option<String> {
+    let mut keys = request.all("sec-websocket-key");
+    let key = keys.next().filter(|key| STANDARD.decode(key).is_ok_and(|key| key.len() == 16))?;
+    keys.next().is_none().then(|| accept(key))
 }
 
 /// What proves that the key was read (RFC 6455 section 4.2.2).

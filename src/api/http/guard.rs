@@ -82,19 +82,19 @@ fn without_port(host: &str) -> Option<&str> {
 
 fn check_origin(request: &Request, agent: &Agent) -> Result<(), Refused> {
     let upgrades = request.lists("connection", "upgrade") || request.field("upgrade").is_some();
-    if !request.method.is_unsafe() && !upgrades {
-        return Ok(());
+    if (request.method.is_unsafe() || upgrades) && is_foreign(request, agent) {
+        return Err(Refused::Origin(Bad { status: 403, text: "Forbidden: another origin" }));
     }
-    let foreign = Err(Refused::Origin(Bad { status: 403, text: "Forbidden: another origin" }));
+    Ok(())
+}
+
+/// Whether a request comes from a web page of another origin.
+pub(super) fn is_foreign(request: &Request, agent: &Agent) -> bool {
     let mut origins = request.all("origin");
     match origins.next() {
-        Some(_) if origins.next().is_some() => foreign,
-        Some(origin) if is_same(origin, request) || allowed(origin, agent).is_some() => Ok(()),
-        Some(_) => foreign,
-        None => match request.field("sec-fetch-site") {
-            Some("cross-site") => foreign,
-            _ => Ok(()),
-        },
+        Some(_) if origins.next().is_some() => true,
+        Some(origin) => !is_same(origin, request) && allowed(origin, agent).is_none(),
+        None => request.field("sec-fetch-site") == Some("cross-site"),
     }
 }
 

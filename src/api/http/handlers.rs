@@ -23,6 +23,14 @@ pub(super) fn root(agent: &mut Agent, _: &Caller, _: &Request) -> Response {
     Response::json(200, out)
 }
 
+/// `GET /version`.
+pub(super) fn version(_: &mut Agent, _: &Caller, _: &Request) -> Response {
+    let mut out = b"{\"name\":\"portolan\",\"version\":".to_vec();
+    json::string(&mut out, VERSION);
+    out.push(b'}');
+    Response::new(200, "application/json", Body::Full(out))
+}
+
 /// `GET /api/topology`.
 pub(super) fn topology(agent: &mut Agent, caller: &Caller, request: &Request) -> Response {
     match output(request) {

@@ -12,8 +12,9 @@ use crate::core::access::{Credential, Denied, Identity};
 use crate::core::auth::Caller;
 use crate::wire::json;
 
-/// The subjects of WebSocket endpoints, for permissions.
-const SUBJECTS: [(&str, Action, Role); 4] = [
+/// The subjects of endpoints that no table has, for permissions.
+const SUBJECTS: [(&str, Action, Role); 5] = [
+    ("packets", Action::Read, Role::Capture),
     ("websocket.subscriber", Action::Read, Role::Guest),
     ("websocket.subscriber.flow", Action::Read, Role::Read),
     ("websocket.publisher", Action::Write, Role::Admin),

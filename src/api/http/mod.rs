@@ -5,6 +5,7 @@
 mod answer;
 pub mod body;
 mod connection;
+pub mod discovery;
 mod edit;
 pub mod endpoint;
 pub mod envelope;
@@ -15,10 +16,14 @@ mod handlers;
 pub mod head;
 mod login;
 mod openapi;
+mod page;
+pub mod relay;
 mod resources;
 pub mod response;
 pub mod routes;
 mod session;
 mod socket;
+mod watch;
 
 pub use connection::Http;
+pub(in crate::api) use watch::doors;

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::io::Write as _;
 
+use super::discovery::Waiting;
 use super::graph::GraphText;
 use crate::query::Run;
 use crate::time::Wall;
@@ -30,6 +31,8 @@ pub struct Response {
 /// What follows the head.
 #[derive(Debug)]
 pub enum Body {
+    /// What is known once somebody has looked.
+    Discovery(Box<Waiting>),
     /// All of it.
     Full(Vec<u8>),
     /// Nodes and edges.
@@ -173,6 +176,7 @@ pub const fn reason(status: u16) -> &'static str {
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
+        502 => "Bad Gateway",
         503 => "Service Unavailable",
         505 => "HTTP Version Not Supported",
         _ => "Status",

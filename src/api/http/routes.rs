@@ -3,7 +3,7 @@
 
 use super::head::{Method, Request};
 use super::response::Response;
-use super::{handlers, login, openapi, resources};
+use super::{discovery, handlers, login, openapi, resources};
 use crate::config::access::Role;
 use crate::core::Agent;
 use crate::core::auth::Caller;
@@ -173,6 +173,19 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         method: Method::Get,
+        path: "/version",
+        object: "api",
+        action: Action::Read,
+        needs: GUEST,
+        handler: handlers::version,
+        about: About {
+            summary: "Name and version, for capture clients",
+            body: None,
+            answers: &[(200, JSON, "Any")],
+        },
+    },
+    Route {
+        method: Method::Get,
         path: "/login",
         object: "login",
         action: Action::Read,
@@ -216,6 +229,8 @@ pub enum Found {
 #[must_use]
 pub fn find(request: &Request) -> Found {
     let (path, slash) = match request.path.split_last() {
+        // A path of somebody else's.
+        _ if discovery::is_relayed(request) => (&request.path[..], false),
         Some((last, rest)) if last.is_empty() && !rest.is_empty() => (rest, true),
         _ => (&request.path[..], false),
     };
@@ -235,7 +250,11 @@ pub fn find(request: &Request) -> Found {
 
 /// Every operation.
 pub fn all() -> impl Iterator<Item = &'static Route> {
-    ROUTES.iter().chain([&resources::IMPORT]).chain(resources::ROUTES.iter().flatten())
+    ROUTES
+        .iter()
+        .chain(discovery::ROUTES)
+        .chain([&resources::IMPORT])
+        .chain(resources::ROUTES.iter().flatten())
 }
 
 /// Methods of a path, for `Allow`.
@@ -253,6 +272,11 @@ pub fn methods(request: &Request) -> String {
 }
 
 fn leads(pattern: &str, path: &[String]) -> bool {
+    if let Some(before) = pattern.strip_suffix("/{rest}") {
+        let count = before.split('/').count();
+        return path.len() >= count
+            && leads(before, path.get(..count.saturating_sub(1)).unwrap_or(path));
+    }
     let mut pattern = pattern.split('/').skip(1);
     let fits = |segment: &String| match pattern.next() {
         Some(name) if name.starts_with('{') => !segment.is_empty(),

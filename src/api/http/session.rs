@@ -10,7 +10,7 @@ use super::endpoint::Endpoint;
 use super::envelope::{Envelope, Letter};
 use super::filter::{Fault, Filter};
 use super::graph::GraphText;
-use super::socket::{Part, Received, Socket, code};
+use super::socket::{PONG_TIME, Part, Received, Socket, code};
 use crate::api::{Outbox, Progress};
 use crate::core::Agent;
 use crate::core::feed::{GRAPH, MemberId};
@@ -165,7 +165,7 @@ impl Session {
         if self.head.is_none() {
             // A ping is due when the interval ends before the next look.
             let interval = u64::from(agent.settings().http_ping).saturating_mul(1_000_000);
-            self.socket.keep_alive(interval.saturating_sub(500_000), out, now);
+            self.socket.keep_alive(interval.saturating_sub(500_000), PONG_TIME, out, now);
         }
     }
 
@@ -210,7 +210,7 @@ impl Session {
                 return false;
             }
             self.head = None;
-            self.socket.keep_alive(0, out, self.client.now);
+            self.socket.keep_alive(0, PONG_TIME, out, self.client.now);
         }
         true
     }

@@ -20,13 +20,15 @@ const MAX_PINGS: u32 = 100;
 /// Microseconds until a message that was begun must be complete.
 const MESSAGE_TIME: u64 = 30_000_000;
 
-/// Microseconds until a ping must be answered.
-const PONG_TIME: u64 = 5_000_000;
+/// Microseconds until a ping must be answered, where little is sent.
+pub(super) const PONG_TIME: u64 = 5_000_000;
 
 /// Close codes (RFC 6455 section 7.4.1).
 pub(super) mod code {
     /// All is said.
     pub(in crate::api::http) const NORMAL: u16 = 1_000;
+    /// What was to be seen has gone away, or the server does.
+    pub(in crate::api::http) const AWAY: u16 = 1_001;
     /// The peer breaks the rules of the protocol.
     pub(in crate::api::http) const PROTOCOL: u16 = 1_002;
     /// A text that is no UTF-8.
@@ -35,6 +37,8 @@ pub(super) mod code {
     pub(in crate::api::http) const POLICY: u16 = 1_008;
     /// A message that is too large.
     pub(in crate::api::http) const TOO_LARGE: u16 = 1_009;
+    /// The server failed.
+    pub(in crate::api::http) const INTERNAL: u16 = 1_011;
 }
 
 /// What a client sent.
@@ -64,6 +68,8 @@ pub(super) struct Socket {
     over: bool,
     /// It broke the rules.
     is_bad: bool,
+    /// What the answer to a close says; without it the client's own reason.
+    farewell: Option<&'static str>,
 }
 
 impl Socket {
@@ -81,14 +87,22 @@ impl Socket {
         Self {
             context: WebSocketContext::new(Role::Server, Some(config)),
             asked: None,
-            pinged: Tick::default(),
+            pinged: now,
             heard: now,
             pings: (now, 0),
             part: 0,
             part_since: now,
             over: false,
             is_bad: false,
+            farewell: None,
         }
+    }
+
+    /// The same, with a word for those who leave.
+    #[must_use]
+    pub(super) const fn with_farewell(mut self, farewell: &'static str) -> Self {
+        self.farewell = Some(farewell);
+        self
     }
 
     /// Takes octets from the front of `input` until there is a message or they are used up.
@@ -100,7 +114,8 @@ impl Socket {
             }
             let before = input.len();
             let read = self.context.read(&mut Pipe { input, out });
-            if self.part == 0 {
+            let between = self.part == 0;
+            if between {
                 self.part_since = now;
             }
             self.part = self.part.saturating_add(before.saturating_sub(input.len()));
@@ -121,16 +136,25 @@ impl Socket {
                     if self.pings.1 > MAX_PINGS {
                         self.fail(code::POLICY, "too many pings", out);
                     }
+                    // A control frame between messages begins none.
+                    self.part = if between { 0 } else { self.part };
                 }
                 Ok(Message::Pong(_)) => {
                     self.asked = None;
                     self.heard = now;
+                    self.part = if between { 0 } else { self.part };
                 }
-                Ok(Message::Close(_)) => {
-                    // The answer is queued; sending it says that all is over.
-                    let _ = self.context.flush(&mut Pipe { input: &mut &[][..], out });
-                    self.over = true;
-                }
+                Ok(Message::Close(frame)) => match self.farewell {
+                    Some(word) => {
+                        let code = frame.map_or(code::NORMAL, |frame| frame.code.into());
+                        self.close(code, word, out);
+                    }
+                    None => {
+                        // The answer is queued; sending it says that all is over.
+                        let _ = self.context.flush(&mut Pipe { input: &mut &[][..], out });
+                        self.over = true;
+                    }
+                },
                 Ok(Message::Frame(_)) => {}
                 Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
                     return Received::Nothing;
@@ -164,8 +188,12 @@ impl Socket {
     }
 
     /// Asks the client whether it is there; a client that did not answer for too long is over.
-    pub(super) fn keep_alive(&mut self, interval: u64, out: &mut Outbox, now: Tick) {
-        let silent = self.asked.is_some_and(|asked| now.since(asked) > PONG_TIME);
+    /// While output waits it has not even got the question, and is watched by its reading.
+    pub(super) fn keep_alive(&mut self, interval: u64, patience: u64, out: &mut Outbox, now: Tick) {
+        if self.asked.is_some() && !out.is_empty() {
+            self.asked = Some(now);
+        }
+        let silent = self.asked.is_some_and(|asked| now.since(asked) > patience);
         let late = self.part > 0 && now.since(self.part_since) > MESSAGE_TIME;
         if silent || late {
             self.fail(code::POLICY, if late { "message too slow" } else { "no pong" }, out);
@@ -181,7 +209,7 @@ impl Socket {
     /// Ends it with a code and a reason.
     pub(super) fn close(&mut self, code: u16, reason: &str, out: &mut Outbox) {
         if !std::mem::replace(&mut self.over, true) {
-            let reason = reason.as_bytes().get(..100).unwrap_or(reason.as_bytes());
+            let reason = cut(reason).as_bytes();
             let length = u8::try_from(reason.len().saturating_add(2)).unwrap_or(2);
             out.push(|bytes| {
                 bytes.extend_from_slice(&[0x88, length]);
@@ -219,6 +247,15 @@ impl Socket {
         self.close(code, reason, out);
     }
 }
+
+/// As much of a reason as fits into a control frame.
+fn cut(reason: &str) -> &str {
+    let most = reason.len().min(MAX_REASON);
+    (0..=most).rev().find_map(|end| reason.get(..end)).unwrap_or_default()
+}
+
+/// Octets of a reason: a control frame has 125, two of them for the code.
+const MAX_REASON: usize = 123;
 
 /// An empty ping.
 const PING: &[u8] = &[0x89, 0];

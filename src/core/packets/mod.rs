@@ -8,9 +8,12 @@
 
 mod document;
 mod order;
+pub mod parameters;
 mod past;
 mod select;
 mod session;
+mod sessions;
+mod target;
 #[cfg(test)]
 mod tests;
 mod thin;
@@ -24,10 +27,11 @@ use crate::time::{Clock, Tick};
 use crate::wire::raw::RawFrame;
 
 pub use order::{
-    Format, Limits, MAX_PORTS, MAX_TARGETS, Order, Refused, SNAPLEN, Selection, Target, Thinning,
-    Why,
+    Format, Limits, MAX_PORTS, MAX_TARGETS, Order, Recording, Refused, SNAPLEN, Selection, Target,
+    Thinning, Why,
 };
 pub use session::{End, Ending, Machine, NewPort, Port, PortId, Session, State};
+pub use sessions::failure;
 
 /// Sessions at once, whatever the settings say.
 pub const MAX_SESSIONS: usize = 64;

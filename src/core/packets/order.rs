@@ -33,8 +33,23 @@ pub struct Order {
     pub thinning: Thinning,
     /// Begin with packets of the past, so many microseconds ago.
     pub since: Option<u64>,
+    /// Into files instead of to a reader.
+    pub recording: Option<Recording>,
     /// Who wants it, for people: an address, a user.
     pub by: String,
+}
+
+/// The files that a session is written to, by the agent itself.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Recording {
+    /// Name of the newest; the others have a dot and a number behind it.
+    pub name: String,
+    /// How many are kept; `None` for as many as there may be.
+    pub files: Option<u32>,
+    /// The folder they are in. The settings say which.
+    pub folder: String,
+    /// Octets of one file at most. The settings say how many.
+    pub most: u64,
 }
 
 impl Default for Order {
@@ -49,6 +64,7 @@ impl Default for Order {
             limits: Limits::default(),
             thinning: Thinning::default(),
             since: None,
+            recording: None,
             by: String::new(),
         }
     }

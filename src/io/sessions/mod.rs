@@ -18,8 +18,7 @@ use crate::sys::netlink::Buffer;
 use crate::sys::netns::Namespace;
 use crate::time::{Clock, Tick};
 
-use super::locate::{self, Search};
-use super::spaces::Spaces;
+use super::locate::{self, Locator, Search};
 use super::token::{Slot, Source};
 use open::Plan;
 use space::{Device, News, Space};
@@ -63,7 +62,7 @@ struct Watched {
     plan: Plan,
     space: Space,
     /// Its file is gone: it is looked for elsewhere.
-    lost: bool,
+    lost: Option<Locator>,
 }
 
 /// A table with places that are used again, and a count of the users of each.
@@ -123,6 +122,8 @@ pub struct Sessions {
     held: Vec<u16>,
     /// Namespaces with messages.
     told: Vec<u16>,
+    /// Where the targets of sessions are that are not open yet.
+    searches: HashMap<SessionId, Vec<Locator>>,
     home: Option<Namespace>,
     buffer: Buffer,
     looked: Tick,
@@ -152,17 +153,15 @@ impl Sessions {
 
     /// Closes what is over, opens what is wanted, and follows interfaces; `true` if there is
     /// more to do right now.
-    pub fn serve(
-        &mut self,
-        agent: &mut Agent,
-        spaces: &mut Spaces,
-        registry: &Registry,
-        now: Clock,
-    ) -> bool {
+    pub fn serve(&mut self, agent: &mut Agent, registry: &Registry, now: Clock) -> bool {
         self.close_ended(agent, registry);
         let opening: Vec<SessionId> = agent.packets.opening().map(|(id, _)| id).collect();
-        if let Some(id) = opening.first() {
-            self.open(*id, agent, spaces, registry, &now);
+        self.searches.retain(|id, _| opening.contains(id));
+        for id in &opening {
+            // One at a time, besides those whose targets are still looked for.
+            if self.open(*id, agent, registry, &now) {
+                break;
+            }
         }
         let mut more = opening.len() > 1 || agent.packets.is_opening();
         more |= self.follow(agent, registry, &now);
@@ -170,7 +169,7 @@ impl Sessions {
             self.looked = now.tick;
             self.look_after(agent);
         }
-        self.find_lost(agent, spaces, &now);
+        self.find_lost(agent, &now);
         more
     }
 
@@ -264,28 +263,28 @@ impl Sessions {
         }
     }
 
-    /// Opens all that a session needs, or says why not. Targets that have to be looked for take
-    /// more than one call.
-    fn open(
-        &mut self,
-        id: SessionId,
-        agent: &mut Agent,
-        spaces: &mut Spaces,
-        registry: &Registry,
-        now: &Clock,
-    ) {
-        let Some(session) = agent.packets.get(id) else { return };
-        let order = session.order().clone();
+    /// Opens all that a session needs, or says why not; `false` while its targets are still
+    /// looked for.
+    fn open(&mut self, id: SessionId, agent: &mut Agent, registry: &Registry, now: &Clock) -> bool {
+        let Some(session) = agent.packets.get(id) else { return true };
+        let targets = session.order().targets.clone();
+        let searches = self.searches.entry(id).or_default();
+        searches.resize_with(targets.len(), Locator::default);
         let mut located = Vec::new();
-        for target in &order.targets {
-            match locate::locate(target, spaces) {
+        for (target, search) in targets.iter().zip(searches) {
+            match search.look(target, agent) {
                 Search::Found(found) => located.push(found),
-                Search::Pending => return,
+                Search::Pending => {}
                 Search::Refused(refused) => {
-                    return agent.packets.refuse(id, refused, &mut agent.counters);
+                    agent.packets.refuse(id, refused, &mut agent.counters);
+                    return true;
                 }
             }
         }
+        if located.len() < targets.len() {
+            return false;
+        }
+        self.searches.remove(&id);
         if self.home.is_none() && agent.settings().netns_discovery {
             self.home = Namespace::own().ok();
         }
@@ -300,6 +299,7 @@ impl Sessions {
                 self.close_ended(agent, registry);
             }
         }
+        true
     }
 
     fn open_all(
@@ -331,7 +331,7 @@ impl Sessions {
         for (space, devices) in found {
             let token = Slot { index: 0, generation: 0 };
             let fd = space.as_raw_fd();
-            let watched = Watched { session: id, plan: plan.clone(), space, lost: false };
+            let watched = Watched { session: id, plan: plan.clone(), space, lost: None };
             let slot = self.spaces.add(watched).unwrap_or(token);
             let token: Token = Source::SessionSpace(slot).into();
             registry
@@ -542,24 +542,26 @@ impl Sessions {
     fn look_after(&mut self, _: &Agent) {
         for (_, place) in &mut self.spaces.places {
             if let Some(watched) = place {
-                watched.lost = !watched.space.is_there();
+                let is_there = watched.space.is_there();
+                watched.lost = (!is_there).then(|| watched.lost.take().unwrap_or_default());
             }
         }
     }
 
     /// Looks elsewhere for namespaces whose file is gone: a process may be left in them, or
     /// another file. Without either, nothing but this session holds it, and that ends.
-    fn find_lost(&mut self, agent: &mut Agent, spaces: &mut Spaces, now: &Clock) {
+    fn find_lost(&mut self, agent: &mut Agent, now: &Clock) {
         for (_, place) in &mut self.spaces.places {
-            let Some(watched) = place.as_mut().filter(|watched| watched.lost) else { continue };
+            let Some(watched) = place else { continue };
             let Some((_, identity)) = watched.space.located.file else { continue };
+            let Some(search) = &mut watched.lost else { continue };
             let target = crate::core::packets::Target {
                 netns: identity.inode,
                 ..crate::core::packets::Target::default()
             };
-            match locate::locate(&target, spaces) {
+            match search.look(&target, agent) {
                 Search::Found(found) => {
-                    watched.lost = false;
+                    watched.lost = None;
                     watched.space.located.file = found.file;
                 }
                 Search::Pending => {}

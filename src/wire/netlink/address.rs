@@ -23,6 +23,8 @@ pub struct Address {
     pub peer: Option<IpAddr>,
     /// The broadcast address.
     pub broadcast: Option<IpAddr>,
+    /// IFA_CACHEINFO: for how many seconds it is preferred, and valid; all ones for ever.
+    pub lifetimes: Option<(u32, u32)>,
 }
 
 impl Address {
@@ -44,6 +46,12 @@ impl Address {
                 1 => far = ip_of(family, value),
                 2 => near = ip_of(family, value),
                 4 => address.broadcast = ip_of(family, value),
+                6 => {
+                    let valid = value.get(4..).and_then(|rest| rest.first_chunk());
+                    address.lifetimes = value.first_chunk().zip(valid).map(|(preferred, valid)| {
+                        (u32::from_ne_bytes(*preferred), u32::from_ne_bytes(*valid))
+                    });
+                }
                 8 => address.flags = u32_of(value).unwrap_or(address.flags),
                 _ => {}
             }

@@ -39,6 +39,8 @@ pub struct Link<'a> {
     pub vlan_protocol: Option<u16>,
     /// What is particular to a bond, a VXLAN or another kind.
     pub info: Info,
+    /// IFLA_INFO_DATA: attributes whose meaning depends on the kind.
+    pub data: &'a [u8],
     /// What a port says of its place in a bond.
     pub bond_port: Option<BondPort<'a>>,
     /// IFLA_IFALIAS.
@@ -238,6 +240,7 @@ impl<'a> Link<'a> {
         if port_kind == Some(b"bond") {
             self.bond_port = port.map(BondPort::parse);
         }
+        self.data = data;
         for (attribute, value) in Attributes::new(data) {
             match (self.kind.unwrap_or(b""), attribute) {
                 (b"vlan", 1) => self.vlan_id = u16_of(value),

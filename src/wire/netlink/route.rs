@@ -31,6 +31,8 @@ pub struct Route<'a> {
     pub gateway: Option<IpAddr>,
     /// RTA_PRIORITY, the metric.
     pub priority: u32,
+    /// RTA_PREF: 0 medium, 1 high, 3 low (RFC 4191).
+    pub preference: u8,
     /// RTA_MULTIPATH: read it by [`Route::hops`].
     pub multipath: &'a [u8],
 }
@@ -65,6 +67,7 @@ impl<'a> Route<'a> {
                 9 => route.multipath = value,
                 15 => route.table = u32_of(value).unwrap_or(route.table),
                 18 => route.gateway = via_of(value),
+                20 => route.preference = value.first().copied().unwrap_or(0),
                 _ => {}
             }
         }

@@ -41,7 +41,7 @@ impl Stream {
         let pairs = parameters::pairs_of(&self.parameters);
         let mut wish = parameters::parse(&pairs, Fallback::Own)?;
         if !wish.itself {
-            wish.order.exclude.push(http::doors(self.local, agent.settings()));
+            http::leave_out(&mut wish.order, self.remote, self.local, agent.settings());
         }
         // Who may connect at all is for the door to say.
         let caller = Caller { right: Right::Capture };

@@ -99,6 +99,7 @@ pub struct Arguments {
 /// The sub-commands.
 #[derive(Debug, FromArgs)]
 #[argh(subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 pub enum Sub {
     /// `portolan read`
     Read(Read),

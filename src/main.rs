@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use portolan::cli::args::{self, Parsed, Sub};
-use portolan::cli::{agent, ctl, exit, print, query, read};
+use portolan::cli::{agent, capture, ctl, exit, print, query, read};
 use portolan::sys::heap::Counted;
 
 #[global_allocator]
@@ -17,6 +17,7 @@ fn main() {
             Some(Sub::Read(arguments)) => read::run(arguments),
             Some(Sub::Ctl(arguments)) => ctl::run(arguments),
             Some(Sub::Query(arguments)) => query::run(arguments),
+            Some(Sub::Capture(arguments)) => capture::run(arguments),
             None => agent::run(&arguments),
         },
         Parsed::Say(text) => print(&text),

@@ -19,12 +19,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
-use portolan::config::Settings;
 use portolan::core::Agent;
 use portolan::core::auth::{Caller, Right};
 use portolan::core::packets::{Ending, Order, SessionId, State, Target, Why};
 use portolan::io::sessions::Sessions;
-use portolan::io::spaces::Spaces;
 use portolan::io::token::{Readiness, Source, source_of};
 use portolan::sys::clock;
 use portolan::wire::pcapng::block;
@@ -110,7 +108,6 @@ fn ip(arguments: &str) {
 struct Rig {
     poll: Poll,
     agent: Agent,
-    spaces: Spaces,
     sessions: Sessions,
     stream: Vec<u8>,
 }
@@ -118,10 +115,8 @@ struct Rig {
 impl Rig {
     fn new() -> Self {
         let poll = Poll::new().unwrap();
-        let mut agent = support::Flash::default().agent();
-        let settings = Settings { netns_discovery: false, ..Settings::default() };
-        let spaces = Spaces::open(&settings, poll.registry(), &mut agent, clock::now());
-        Self { poll, agent, spaces, sessions: Sessions::default(), stream: Vec::new() }
+        let agent = support::Flash::default().agent();
+        Self { poll, agent, sessions: Sessions::default(), stream: Vec::new() }
     }
 
     fn begin(&mut self, order: Order) -> SessionId {
@@ -141,7 +136,7 @@ impl Rig {
         }
         let now = clock::now();
         self.sessions.drain(&mut self.agent, &now);
-        self.sessions.serve(&mut self.agent, &mut self.spaces, self.poll.registry(), now);
+        self.sessions.serve(&mut self.agent, self.poll.registry(), now);
     }
 
     /// Turns until `done` says so; takes the stream meanwhile if `id` is given.

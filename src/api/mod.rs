@@ -8,6 +8,7 @@ pub mod compat;
 pub mod http;
 pub mod json;
 pub mod mgmt;
+pub mod stream;
 pub mod unix;
 
 /// One client of a stream protocol.

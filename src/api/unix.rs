@@ -20,11 +20,13 @@ use super::json::{self, Indent};
 use super::{Close, Connection, Outbox, Progress};
 
 pub mod object;
+mod packets;
 mod query;
 pub mod reply;
 mod request;
 
 use object::{Found, Scanner};
+use packets::{Begun, Turn, Watch};
 use query::Asked;
 use reply::{INVALID, REFUSED, Refusal};
 use request::{Request, Value};
@@ -62,6 +64,8 @@ pub struct Unix {
     /// A query that is under way.
     asked: Option<Asked>,
     stream: Option<Stream>,
+    /// Live packets, after which the connection ends.
+    watch: Option<Watch>,
 }
 
 #[derive(Debug)]
@@ -103,6 +107,7 @@ impl Unix {
             answer: None,
             asked: None,
             stream: None,
+            watch: None,
         }
     }
 
@@ -111,7 +116,7 @@ impl Unix {
         for _ in 0..TURN {
             used = used.saturating_add(self.pass_over(bytes.get(used..).unwrap_or_default()));
             let rest = bytes.get(used..).unwrap_or_default();
-            if rest.is_empty() || !self.ready(out) {
+            if rest.is_empty() || self.watch.is_some() || !self.ready(out) {
                 break;
             }
             let capped = rest.get(..MAX_REQUEST).unwrap_or(rest);
@@ -173,7 +178,11 @@ impl Unix {
         };
         agent.counters.requests = agent.counters.requests.saturating_add(1);
         let pretty = request.is_pretty();
-        if let Err(refusal) = self.run(request, agent, out) {
+        let done = match entry(&request) {
+            Ok(entry) if entry.verb == Verb::Packets => self.watch(bytes, pretty, agent, out),
+            _ => self.run(request, agent, out),
+        };
+        if let Err(refusal) = done {
             self.refuse(out, &refusal, pretty);
         }
     }
@@ -220,6 +229,26 @@ impl Unix {
                 value.write(b);
                 reply::end(b, reply::message(verb));
             }),
+        }
+        Ok(())
+    }
+
+    /// Begins with live packets.
+    fn watch(
+        &mut self,
+        bytes: &[u8],
+        pretty: bool,
+        agent: &mut Agent,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        match packets::begin(bytes, agent, &self.caller)? {
+            Begun::Recorded(row) => {
+                self.say(out, pretty, |b| reply::object(b, reply::DONE, &row, "Ok."));
+            }
+            Begun::Watched(watch) => {
+                self.unsubscribe(agent);
+                self.watch = Some(watch);
+            }
         }
         Ok(())
     }
@@ -436,6 +465,9 @@ impl Connection for Unix {
         if self.over {
             return Err(Close::Done);
         }
+        if let Some(watch) = &self.watch {
+            return watch.receive(bytes);
+        }
         self.take(bytes, agent, out)
     }
 
@@ -447,6 +479,15 @@ impl Connection for Unix {
     fn produce(&mut self, agent: &mut Agent, out: &mut Outbox, _: Tick) -> Progress {
         if !self.release(out) {
             return Progress::More;
+        }
+        if let Some(watch) = &mut self.watch {
+            match watch.advance(agent, out) {
+                Turn::Goes(progress) => return progress,
+                Turn::Refused(refusal) => {
+                    self.watch = None;
+                    self.refuse(out, &refusal, false);
+                }
+            }
         }
         self.advance(agent, out);
         if self.answering() {
@@ -474,15 +515,32 @@ impl Connection for Unix {
 
     fn ready(&self, out: &Outbox) -> bool {
         let telling = self.stream.as_ref().is_some_and(|stream| stream.snapshot.is_some());
-        !self.over && self.held.is_none() && !self.answering() && !telling && !out.is_high()
+        let watching = self.watch.is_some();
+        watching
+            || (!self.over
+                && self.held.is_none()
+                && !self.answering()
+                && !telling
+                && !out.is_high())
     }
 
     fn streams(&self) -> bool {
-        self.stream.is_some()
+        self.stream.is_some() || self.watch.is_some()
+    }
+
+    fn has_news(&self, agent: &Agent) -> bool {
+        self.watch.as_ref().is_none_or(|watch| watch.has_news(agent))
     }
 
     fn closed(&mut self, agent: &mut Agent) {
         self.unsubscribe(agent);
+        if let Some(watch) = self.watch.take() {
+            watch.closed(agent);
+        }
+    }
+
+    fn held(&self) -> usize {
+        self.watch.as_ref().map_or(0, Watch::held)
     }
 }
 
@@ -691,6 +749,7 @@ fn arguments<'a>(
     let sized = has(&["n", "limit"]);
     let word = match request.get("data") {
         Some(Value::Text(text)) => Some(text.as_str()),
+        Some(Value::Number(text)) if entry.verb == Verb::StopPackets => Some(text.as_str()),
         _ => None,
     };
     let write = match entry.access {

@@ -99,6 +99,7 @@ pub struct Arguments {
 /// The sub-commands.
 #[derive(Debug, FromArgs)]
 #[argh(subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 pub enum Sub {
     /// `portolan read`
     Read(Read),
@@ -106,6 +107,8 @@ pub enum Sub {
     Ctl(Ctl),
     /// `portolan query`
     Query(Query),
+    /// `portolan capture`
+    Capture(Capture),
 }
 
 /// Reads capture files (pcap or pcapng, plain or gzip) and tells of their flows. Needs no root.
@@ -203,6 +206,119 @@ pub struct Query {
     pub expression: Vec<String>,
 }
 
+/// Takes live packets of a running agent, from any network namespace, as pcapng.
+#[derive(Debug, FromArgs)]
+#[argh(
+    subcommand,
+    name = "capture",
+    example = "  {command_name} -i br-lan -w evening.pcapng 'port 53'\n  ssh root@router {command_name} -i br-lan -w - | wireshark -k -i -\n  {command_name} --netns web-1 --duration 30s -w web.pcapng",
+    note = "Without -i it is every interface that is not down. The filter is tcpdump's.\nWith -C or -G the files are called NAME_00001 and so on.",
+    error_code(0, "the stream ended, or its reader has seen enough"),
+    error_code(3, "no agent to reach"),
+    error_code(130, "ended by Ctrl-C; the file is whole")
+)]
+pub struct Capture {
+    /// interface; repeat it for more
+    #[argh(option, short = 'i', arg_name = "name")]
+    pub interface: Vec<String>,
+
+    /// namespace: the name of a container or of a file in /run/netns, a process, a number, a path
+    #[argh(option, arg_name = "which")]
+    pub netns: Option<String>,
+
+    /// where to write: a file, or - for standard output
+    #[argh(option, short = 'w', arg_name = "file")]
+    pub write: Option<String>,
+
+    /// octets kept of each packet
+    #[argh(option, short = 's', arg_name = "octets")]
+    pub snaplen: Option<String>,
+
+    /// stop after so many packets
+    #[argh(option, short = 'c', arg_name = "packets")]
+    pub count: Option<String>,
+
+    /// stop after so many octets, such as 10M
+    #[argh(option, arg_name = "octets")]
+    pub bytes: Option<String>,
+
+    /// stop after a time, such as 30s, 500ms or 5m
+    #[argh(option, arg_name = "time")]
+    pub duration: Option<String>,
+
+    /// begin with packets of the past, such as 30s
+    #[argh(option, arg_name = "time")]
+    pub since: Option<String>,
+
+    /// only this flow, by its id
+    #[argh(option, arg_name = "id")]
+    pub flow: Option<String>,
+
+    /// only this host: an address, a network or a name
+    #[argh(option, arg_name = "host")]
+    pub host: Option<String>,
+
+    /// only this application
+    #[argh(option, arg_name = "name")]
+    pub app: Option<String>,
+
+    /// only this device: a hardware address, an address or a name
+    #[argh(option, arg_name = "device")]
+    pub device: Option<String>,
+
+    /// the interfaces that a Gremlin query gives
+    #[argh(option, arg_name = "query")]
+    pub gremlin: Option<String>,
+
+    /// one packet of so many
+    #[argh(option, arg_name = "n")]
+    pub sample: Option<String>,
+
+    /// at most so many packets a second
+    #[argh(option, arg_name = "packets")]
+    pub maxrate: Option<String>,
+
+    /// nothing behind the transport header
+    #[argh(switch)]
+    pub headers: bool,
+
+    /// no frames for other machines
+    #[argh(switch, short = 'p')]
+    pub no_promiscuous: bool,
+
+    /// pcapng (default) or pcap
+    #[argh(option, arg_name = "name")]
+    pub format: Option<String>,
+
+    /// begin another file at this size, in millions of octets, or such as 512k
+    #[argh(option, short = 'C', arg_name = "size")]
+    pub size: Option<String>,
+
+    /// begin another file after so many seconds
+    #[argh(option, short = 'G', arg_name = "seconds")]
+    pub seconds: Option<String>,
+
+    /// keep so many of the files
+    #[argh(option, short = 'W', arg_name = "files")]
+    pub files: Option<String>,
+
+    /// take the login that shows the packets, too
+    #[argh(switch, long = "self")]
+    pub itself: bool,
+
+    /// no progress, no summary
+    #[argh(switch, short = 'q')]
+    pub quiet: bool,
+
+    /// path of the agent's Unix socket (default: /var/run/portolan/portolan.sock)
+    #[argh(option, default = "\"/var/run/portolan/portolan.sock\".to_owned()", arg_name = "path")]
+    pub socket: String,
+
+    /// which packets, in tcpdump's language
+    #[argh(positional, arg_name = "filter")]
+    pub filter: Vec<String>,
+}
+
 /// What the command line comes to.
 #[derive(Debug)]
 pub enum Parsed {
@@ -241,6 +357,12 @@ pub fn parse(words: &[String]) -> Parsed {
                 Some(Sub::Read(read)) => &mut read.files[..],
                 Some(Sub::Ctl(ctl)) => &mut ctl.request[..],
                 Some(Sub::Query(query)) => &mut query.expression[..],
+                Some(Sub::Capture(capture)) => {
+                    if let Some(file) = capture.write.as_mut().filter(|file| *file == DASH) {
+                        "-".clone_into(file);
+                    }
+                    &mut capture.filter[..]
+                }
                 None => &mut [],
             };
             let dashes = words.iter_mut().filter(|word| *word == DASH);
@@ -293,7 +415,7 @@ fn fit(text: &str) -> String {
 /// `-i a b -c file` becomes `-i a -i b -c file`, and `-vv` becomes `-v -v`; sub-commands are left
 /// as they are.
 fn spread(words: &[String]) -> Vec<String> {
-    let sub = ["read", "ctl", "query", "help"];
+    let sub = ["read", "ctl", "query", "capture", "help"];
     let mut out: Vec<String> = Vec::with_capacity(words.len());
     let mut named = false;
     let mut words = words.iter();
@@ -401,6 +523,15 @@ mod tests {
     }
 
     #[test]
+    fn capture_takes_a_filter_and_a_dash() {
+        let line = "capture -i a -i b -w - -C 10 -p tcp port 80 --self";
+        let Some(Sub::Capture(capture)) = run(line).command else { panic!() };
+        assert_eq!((capture.write.as_deref(), capture.interface.len()), (Some("-"), 2));
+        assert_eq!(capture.filter, ["tcp", "port", "80"]);
+        assert!(capture.itself && capture.no_promiscuous);
+    }
+
+    #[test]
     fn a_wrong_option_is_one_line_with_a_hint() {
         let Parsed::Refuse(text) = parse(&["--promiscous".to_owned()]) else { panic!() };
         assert_eq!(text.lines().count(), 1, "{text}");
@@ -410,8 +541,13 @@ mod tests {
 
     #[test]
     fn help_is_for_a_terminal_and_has_examples() {
-        for words in [&["--help"][..], &["help", "read"], &["ctl", "--help"], &["query", "--help"]]
-        {
+        for words in [
+            &["--help"][..],
+            &["capture", "--help"],
+            &["help", "read"],
+            &["ctl", "--help"],
+            &["query", "--help"],
+        ] {
             let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
             let Parsed::Say(text) = parse(&words) else { panic!() };
             assert!(text.contains("Examples"), "{text}");

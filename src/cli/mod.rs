@@ -12,9 +12,11 @@ macro_rules! complain {
 
 pub mod agent;
 pub mod args;
+pub mod capture;
 pub mod ctl;
 pub mod query;
 pub mod read;
+mod sink;
 
 /// Prints to standard output and returns the exit code: a reader that has seen enough is no
 /// failure.

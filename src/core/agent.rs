@@ -35,10 +35,12 @@ use super::exports::Exports;
 use super::feed::Feed;
 use super::flow_news::{FlowNews, News};
 use super::inject::Jobs;
+use super::lookback::Lookback;
 use super::names::{self, Names};
 use super::orders::Orders;
 use super::pace::Pace;
-use super::packets::{Order as PacketOrder, Packets, Refused, SessionId, Why};
+use super::packets::parameters::{Fallback, parse as parse_packets};
+use super::packets::{Order as PacketOrder, Packets, Refused, SessionId, Why, failure};
 use super::relay::Relay;
 use super::resources::Kind;
 use super::row::Row;
@@ -202,6 +204,8 @@ pub struct Agent {
     pub exports: Exports,
     /// Live packets.
     pub packets: Packets,
+    /// Packets of the past.
+    pub lookback: Lookback,
     /// Who wants to know what there is on this machine.
     pub discovery: Discovery,
     /// Requests on their way to the discovery service.
@@ -280,6 +284,7 @@ impl Agent {
             jobs: Jobs::default(),
             exports: Exports::default(),
             packets: Packets::default(),
+            lookback: Lookback::default(),
             discovery: Discovery::default(),
             relay: Relay::default(),
             names: Names::default(),
@@ -351,6 +356,12 @@ impl Agent {
                 self.ending = Some(Ending::Restart);
                 Ok(Reply::Row(Row::new()))
             }
+            Command::SessionStart { pairs } => {
+                let wish = parse_packets(&pairs, Fallback::Own).map_err(failure)?;
+                self.record_packets(wish, caller).map(Reply::Row)
+            }
+            Command::SessionStop { id } => self.stop_session(id),
+            Command::Sessions { page } => Ok(self.list_sessions(page)),
             Command::Set { key, value } => self.set(&key, &value),
             Command::Status => Ok(Reply::Status(Box::new(self.status()))),
             Command::Stop { now } => {
@@ -383,6 +394,7 @@ impl Agent {
         if caller.right < Right::Capture {
             return Err(Refused::new(Why::Denied, "packets need the right 'capture'"));
         }
+        self.check_past(&order)?;
         let most = self.settings.packet_sessions;
         self.packets.begin(order, most, &*self.tables, self.clock, &mut self.counters)
     }
@@ -435,6 +447,7 @@ impl Agent {
         self.exports.flush(self.clock.wall);
         self.captured.count_into(&mut self.counters);
         self.names.count_into(&mut self.counters);
+        self.lookback.count_into(&mut self.counters);
         self.tell_captures(now);
         more | self.tell_flows(now)
     }
@@ -476,6 +489,11 @@ impl Agent {
             self.orient();
         }
         for change in changes {
+            if let Change::LinkRemoved { slot } = change
+                && let Some(link) = self.links.get(slot)
+            {
+                self.lookback.forget(link.ifindex);
+            }
             let event = Event::Link(Rc::new(change));
             if self.bus.wants(event.topic()) {
                 self.bus.publish(&event);
@@ -590,6 +608,8 @@ impl Agent {
             ..Times::default()
         });
         self.names.set_enabled(settings.packet_names);
+        let lookback = usize::try_from(settings.lookback_kib).unwrap_or(0);
+        self.lookback.resize(lookback.saturating_mul(1_024), self.facts.ram);
         self.captured.set_cap(settings.flow_max as usize);
         let named = |names: &[(u16, String)]| -> Vec<(u16, Rc<str>)> {
             names.iter().map(|(port, name)| (*port, name.as_str().into())).collect()
@@ -768,6 +788,8 @@ const fn right(command: &Command) -> Right {
         | Command::ResourceDelete { kind: Kind::Capture | Kind::Injection, .. }
         | Command::CaptureStart { .. }
         | Command::Import { .. }
+        | Command::SessionStart { .. }
+        | Command::SessionStop { .. }
         | Command::CaptureStop { .. } => Right::Capture,
         Command::ResourceCreate { .. }
         | Command::ResourceDelete { .. }

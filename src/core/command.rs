@@ -10,6 +10,7 @@ use crate::wire::mac;
 
 use super::auth::Right;
 pub use super::map::NodeQuery;
+use super::packets::parameters::NAMES as PARAMETERS;
 use super::resources::Kind;
 use super::select::Selection;
 
@@ -55,6 +56,9 @@ pub enum Command {
     ResourcePatch { kind: Kind, id: String, patch: serde_json::Value },
     Resources { kind: Kind },
     Restart,
+    SessionStart { pairs: Vec<(String, String)> },
+    SessionStop { id: u64 },
+    Sessions { page: Page },
     Set { key: String, value: String },
     Status,
     Stop { now: bool },
@@ -205,12 +209,16 @@ pub enum Verb {
     Neighbours,
     Nodes,
     PacketStats,
+    Packets,
     Publish,
     Reload,
     Restart,
+    Session,
+    Sessions,
     Set,
     Status,
     Stop,
+    StopPackets,
     Subscribe,
     Timestamps,
     Top,
@@ -292,6 +300,30 @@ pub const TABLE: &[Entry] = &[
         "start or stop a capture",
     )
     .capture(),
+    entry(
+        Verb::Packets,
+        &["packets"],
+        &[],
+        "[nif= filter= netns= count= duration= file= ...]",
+        "live packets, behind the answer",
+    )
+    .capture(),
+    entry(
+        Verb::Sessions,
+        &["packet-sessions"],
+        &["sessions"],
+        "[n= after=]",
+        "sessions of live packets",
+    ),
+    entry(
+        Verb::Session,
+        &[],
+        &["session"],
+        "start DEV [FILTER] file=NAME [count=] | stop ID",
+        "record packets, or end a session",
+    )
+    .capture(),
+    entry(Verb::StopPackets, &["stop-packets"], &[], "data", "end a session of packets").capture(),
     entry(
         Verb::Nodes,
         &["topology"],
@@ -512,13 +544,20 @@ impl Command {
             Verb::Publish => Self::Publish { text: arguments.text.to_owned() },
             Verb::Reload => Self::Reload,
             Verb::Restart => Self::Restart,
+            Verb::Session => session(arguments)?,
+            Verb::Sessions => Self::Sessions { page: arguments.page()? },
+            Verb::StopPackets => {
+                let bad = Failure::BadArgument { name: "id", expected: "the id of a session" };
+                let id = arguments.first("id").and_then(|id| id.parse().ok()).ok_or(bad)?;
+                Self::SessionStop { id }
+            }
             Verb::Set => set(arguments)?,
             Verb::Status => Self::Status,
             Verb::Stop => Self::Stop { now: arguments.write },
             Verb::Timestamps => Self::Timestamps,
             Verb::Top => top(arguments)?,
             Verb::Verbose => verbose(arguments)?,
-            Verb::Help | Verb::HelpEvents | Verb::Subscribe | Verb::Unsubscribe => {
+            Verb::Help | Verb::HelpEvents | Verb::Packets | Verb::Subscribe | Verb::Unsubscribe => {
                 return Err(Failure::Unknown);
             }
         })
@@ -545,6 +584,37 @@ fn capture(arguments: &Arguments<'_>) -> Result<Command, Failure> {
             let id = arguments.named("id").or_else(|| words.next());
             let id = id.ok_or_else(|| bad("id", "the id of a capture"))?.to_owned();
             Ok(Command::CaptureStop { id })
+        }
+        _ => Err(bad("action", "start or stop")),
+    }
+}
+
+/// `start DEV [FILTER…] file=NAME […]` or `stop ID`. What is no parameter is the filter.
+fn session(arguments: &Arguments<'_>) -> Result<Command, Failure> {
+    let bad = |name, expected| Failure::BadArgument { name, expected };
+    let mut words = arguments.text.split_whitespace();
+    match words.next() {
+        Some("start") => {
+            let dev = words.next().ok_or_else(|| bad("dev", "the name of an interface"))?;
+            let mut pairs = vec![("nif".to_owned(), dev.to_owned())];
+            let mut filter: Vec<&str> = Vec::new();
+            for word in words {
+                match word.split_once('=').filter(|(name, _)| PARAMETERS.contains(name)) {
+                    Some((name, value)) => pairs.push((name.to_owned(), value.to_owned())),
+                    None => filter.push(word),
+                }
+            }
+            if !filter.is_empty() {
+                pairs.push(("filter".to_owned(), filter.join(" ")));
+            }
+            if !pairs.iter().any(|(name, _)| name == "file") {
+                return Err(bad("file", "the name of a file, as in file=evening.pcapng"));
+            }
+            Ok(Command::SessionStart { pairs })
+        }
+        Some("stop") => {
+            let id = words.next().and_then(|id| id.parse().ok());
+            Ok(Command::SessionStop { id: id.ok_or_else(|| bad("id", "the id of a session"))? })
         }
         _ => Err(bad("action", "start or stop")),
     }

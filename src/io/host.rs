@@ -154,6 +154,15 @@ impl Host for Machine {
         super::logger::set_level(level);
     }
 
+    fn create(&mut self, folder: &str, name: &str) -> Result<(), String> {
+        let made = Directory::open(Path::new(folder));
+        let made = made.and_then(|directory| directory.create(name, 0o640));
+        made.map(|_| ()).map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => "is there already: choose another name".to_owned(),
+            _ => error.to_string(),
+        })
+    }
+
     fn random(&mut self, bytes: &mut [u8]) {
         if rand::fill(bytes).is_err() {
             // Early after the start of the machine: what differs each time must do.

@@ -1,10 +1,13 @@
-//! The listening sockets of the HTTP interface.
+//! The listening sockets for TCP: of the HTTP interface, and of streams of packets.
 
 use std::io::{ErrorKind, Result};
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd as _;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
+
+use crate::sys::tcp;
 
 use super::token::Source;
 
@@ -16,15 +19,44 @@ struct Door {
     readable: bool,
 }
 
-/// All of them.
+/// Somebody who came in.
+pub struct Guest {
+    /// The connection.
+    pub stream: TcpStream,
+    /// The other end.
+    pub from: SocketAddr,
+    /// The address it connected to.
+    pub to: SocketAddr,
+    /// The address of the door, as configured.
+    pub door: SocketAddr,
+}
+
+/// What doors are for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Purpose {
+    /// HTTP.
+    #[default]
+    Http,
+    /// Streams of packets.
+    Packets,
+}
+
+/// All of them for one purpose.
 #[derive(Default)]
 pub struct Doors {
+    purpose: Purpose,
     doors: Vec<Door>,
     /// Tells the sockets of one address apart.
     count: u16,
 }
 
 impl Doors {
+    /// None yet.
+    #[must_use]
+    pub fn new(purpose: Purpose) -> Self {
+        Self { purpose, ..Self::default() }
+    }
+
     /// Opens and closes sockets until they are those of the settings. One that cannot be opened
     /// is told and left out: the agent has other interfaces.
     pub fn become_these(&mut self, wanted: &[SocketAddr], registry: &Registry) {
@@ -41,10 +73,11 @@ impl Doors {
                 continue;
             }
             if let Err(error) = self.open(*address, registry) {
-                log::warn!(
-                    "http {address}: {error}; going on without it (--http takes another address, \
-                     off turns it off)"
-                );
+                let (name, hint) = match self.purpose {
+                    Purpose::Http => ("http", " (--http takes another address, off turns it off)"),
+                    Purpose::Packets => ("pcap_over_ip", ""),
+                };
+                log::warn!("{name} {address}: {error}; going on without it{hint}");
             }
         }
     }
@@ -71,15 +104,18 @@ impl Doors {
     ///
     /// # Errors
     /// As accept(2): descriptors may have run out.
-    pub fn accept(&mut self) -> Result<Option<(TcpStream, SocketAddr, SocketAddr)>> {
+    pub fn accept(&mut self) -> Result<Option<Guest>> {
         for door in &mut self.doors {
             while door.readable {
                 match door.socket.accept() {
                     Ok((stream, from)) => {
                         // Small answers are not to wait for more.
                         let _ = stream.set_nodelay(true);
-                        let local = stream.local_addr().unwrap_or(door.wanted);
-                        return Ok(Some((stream, canonical(from), canonical(local))));
+                        // Nor is a client that is gone to be kept.
+                        let _ = tcp::keep_alive(stream.as_fd());
+                        let to = canonical(stream.local_addr().unwrap_or(door.wanted));
+                        let from = canonical(from);
+                        return Ok(Some(Guest { stream, from, to, door: door.wanted }));
                     }
                     Err(error) => match error.kind() {
                         ErrorKind::WouldBlock => door.readable = false,
@@ -101,7 +137,11 @@ impl Doors {
         let mut socket = TcpListener::bind(address)?;
         let token = self.count;
         self.count = self.count.wrapping_add(1);
-        let source: Token = Source::HttpListener(token).into();
+        let source: Token = match self.purpose {
+            Purpose::Http => Source::HttpListener(token),
+            Purpose::Packets => Source::StreamListener(token),
+        }
+        .into();
         registry.register(&mut socket, source, Interest::READABLE)?;
         self.doors.push(Door { socket, wanted: address, token, readable: true });
         Ok(())

@@ -13,6 +13,7 @@ pub mod logger;
 pub mod management;
 pub mod poster;
 pub mod probes;
+pub mod recorder;
 pub mod relay;
 pub mod run;
 pub mod sessions;

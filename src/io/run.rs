@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{ErrorKind, Result};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::api::http::Http;
+use crate::api::stream::Stream as PcapOverIp;
 use crate::api::unix::Unix;
 use crate::config::Settings;
 use crate::config::settings::distance;
@@ -23,7 +25,6 @@ use crate::core::agent::{Ending, Facts, Port};
 use crate::core::attach::Place;
 use crate::core::auth::{Caller, Right};
 use crate::core::packets::Machine as Described;
-use crate::source::Frame;
 use crate::sys::capture::Method;
 use crate::sys::signals::{Signal, Signals};
 use crate::sys::{clock, privileges, process, unix_socket};
@@ -37,10 +38,11 @@ use super::clients::{Clients, Limits, Stream};
 use super::discovery::Discovery;
 use super::exporter::Sender;
 use super::host::{Configure, Machine};
-use super::http::Doors;
+use super::http::{Doors, Guest, Purpose};
 use super::injector::Injector;
 use super::poster::Poster;
 use super::probes::Probes;
+use super::recorder::Recorder;
 use super::relay::Relays;
 use super::sessions::Sessions;
 use super::spaces::Spaces;
@@ -52,6 +54,9 @@ const DATA_BUDGET: u64 = 2_000;
 
 /// Frames taken from one interface before the clock is looked at.
 const FRAMES: u32 = 128;
+
+/// Octets of the largest frame that is remembered.
+const WHOLE: u32 = 65_535;
 
 /// Connections accepted in one turn.
 const ACCEPTS: usize = 32;
@@ -90,6 +95,9 @@ pub struct Loop {
     signals: Signals,
     listeners: Vec<Listener>,
     doors: Doors,
+    /// Where packets are streamed to whoever connects.
+    streams: Doors,
+    recorder: Recorder,
     /// No accept before this moment: descriptors had run out.
     paused: Option<Tick>,
     /// Given up to accept and close a client when descriptors have run out.
@@ -160,6 +168,8 @@ impl Loop {
             signals,
             listeners: Vec::new(),
             doors: Doors::default(),
+            streams: Doors::new(Purpose::Packets),
+            recorder: Recorder::default(),
             paused: None,
             spare: fs::File::open("/dev/null").ok(),
             clients: Clients::default(),
@@ -184,6 +194,7 @@ impl Loop {
         }
         new.open_management(&settings, now.tick);
         new.doors.become_these(&settings.http, new.poll.registry());
+        new.streams.become_these(&stream_doors(&settings), new.poll.registry());
         Ok(new)
     }
 
@@ -226,6 +237,7 @@ impl Loop {
             doors.push(format!("udp {address}"));
         }
         doors.extend(self.doors.addresses().map(|address| format!("http://{address}")));
+        doors.extend(self.streams.addresses().map(|address| format!("TCP@{address}")));
         doors.join(", ")
     }
 
@@ -275,6 +287,7 @@ impl Loop {
             self.poster.deadline(),
             self.relays.deadline(),
             self.agent.packets.deadline(),
+            self.agent.packets.past_deadline(),
             self.paused,
             second,
         ];
@@ -292,6 +305,7 @@ impl Loop {
             }
             Source::Client(slot) => self.clients.event(slot, readiness),
             Source::HttpListener(token) => self.doors.event(token),
+            Source::StreamListener(token) => self.streams.event(token),
             Source::Management => {
                 if let Some(port) = &mut self.management {
                     port.event(readiness, &mut self.agent);
@@ -343,6 +357,10 @@ impl Loop {
             agent.packets.expire(&now);
         }
         more |= self.sessions.serve(agent, registry, now);
+        if agent.lookback.is_on() {
+            more |= agent.replay(&clock::now());
+        }
+        more |= self.recorder.serve(agent);
         if tick >= self.next_second {
             self.each_second(tick);
         }
@@ -366,9 +384,10 @@ impl Loop {
         let until = clock::tick().plus(DATA_BUDGET);
         while let Some(slot) = self.ready.pop_front() {
             let agent = &mut self.agent;
-            let drained = self
-                .captures
-                .drain(slot, &now, FRAMES, |frames: &[Frame<'_>]| agent.frames(frames));
+            let drained = self.captures.drain(slot, &now, FRAMES, |batch| {
+                agent.frames(batch.frames);
+                agent.lookback.remember(batch.ifindex, batch.cooked, batch.raws);
+            });
             if drained.more {
                 self.ready.push_back(slot);
             }
@@ -535,6 +554,7 @@ impl Loop {
         self.captures.sync(&self.agent.links, now, &mut self.agent.counters);
         self.register_captures(now);
         self.doors.become_these(&settings.http, self.poll.registry());
+        self.streams.become_these(&stream_doors(&settings), self.poll.registry());
         let wanted = (settings.management_address, settings.management_port);
         let open = self.management.as_ref().and_then(|port| port.address().ok());
         match (&mut self.management, open) {
@@ -619,7 +639,7 @@ impl Loop {
         self.paused = None;
         let settings = self.agent.settings();
         let limits = Limits { most: settings.max_clients, per_address: settings.http_per_address };
-        if !self.accept_http(limits, now) {
+        if !self.accept_http(limits, now) || !self.accept_streams(limits, now) {
             return false;
         }
         for listener in &mut self.listeners {
@@ -660,7 +680,9 @@ impl Loop {
             }
         }
         self.agent.facts.clients = self.clients.len();
-        self.listeners.iter().any(|listener| listener.readable) || self.doors.are_ready()
+        self.listeners.iter().any(|listener| listener.readable)
+            || self.doors.are_ready()
+            || self.streams.are_ready()
     }
 
     /// Takes in waiting clients of HTTP; `false` if descriptors have run out.
@@ -668,7 +690,7 @@ impl Loop {
         for _ in 0..ACCEPTS {
             match self.doors.accept() {
                 Ok(None) => break,
-                Ok(Some((stream, from, to))) => {
+                Ok(Some(Guest { stream, from, to, .. })) => {
                     let connection = Box::new(Http::new(from, to, now));
                     let registry = self.poll.registry();
                     let stream = Stream::Tcp(stream);
@@ -686,6 +708,40 @@ impl Loop {
                         *refused = refused.saturating_add(1);
                     }
                     self.spare = fs::File::open("/dev/null").ok();
+                    log::warn!("accept: {error}");
+                    self.paused = Some(now.plus(PAUSE));
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Takes in clients that want a stream of packets; `false` if descriptors have run out.
+    fn accept_streams(&mut self, limits: Limits, now: Tick) -> bool {
+        for _ in 0..ACCEPTS {
+            match self.streams.accept() {
+                Ok(None) => break,
+                Ok(Some(guest)) => {
+                    let settings = self.agent.settings();
+                    let door = settings.pcap_over_ip.iter().find(|d| d.address == guest.door);
+                    let parameters = door.map(|door| door.parameters.clone());
+                    let known = settings.may_stream(guest.from.ip());
+                    let Some(parameters) = parameters.filter(|_| known) else {
+                        let refused = &mut self.agent.counters.clients_refused;
+                        *refused = refused.saturating_add(1);
+                        continue;
+                    };
+                    let connection = Box::new(PcapOverIp::new(parameters, guest.from, guest.to));
+                    let stream = Stream::Tcp(guest.stream);
+                    let (agent, registry) = (&mut self.agent, self.poll.registry());
+                    let admitted =
+                        self.clients.admit(stream, connection, limits, registry, agent, now);
+                    if let Err(error) = admitted {
+                        log::warn!("client: {error}");
+                    }
+                }
+                Err(error) => {
                     log::warn!("accept: {error}");
                     self.paused = Some(now.plus(PAUSE));
                     return false;
@@ -714,7 +770,9 @@ impl Loop {
             }
         }
         self.doors.close(self.poll.registry());
+        self.streams.close(self.poll.registry());
         self.agent.finish();
+        self.recorder.finish(&mut self.agent);
         if let Some(port) = &mut self.management {
             port.serve(&mut self.agent, now.tick);
         }
@@ -736,11 +794,16 @@ fn make_folder(folder: &Path) -> Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o755).create(folder)
 }
 
+fn stream_doors(settings: &Settings) -> Vec<SocketAddr> {
+    settings.pcap_over_ip.iter().map(|door| door.address).collect()
+}
+
 fn capturing(settings: &Settings) -> capture::Settings {
     capture::Settings {
         selection: Selection::of(&settings.interfaces),
         promiscuous: settings.promiscuous,
-        snaplen: settings.snaplen,
+        // What is to be remembered has to be seen whole.
+        snaplen: if settings.lookback_kib > 0 { WHOLE } else { settings.snaplen },
         ring_kib: Some(settings.ring_kib).filter(|kib| *kib > 0),
         method: Method::Auto,
         ..capture::Settings::default()

@@ -35,6 +35,8 @@ pub enum Source {
     Session(Slot),
     /// The netlink socket of a namespace that such a session looks into.
     SessionSpace(Slot),
+    /// A listener that streams packets, by its number.
+    StreamListener(u16),
     /// Signals.
     Signals,
     /// The netlink socket of a namespace.
@@ -88,7 +90,8 @@ impl From<Source> for Token {
             Source::HttpListener(index) => (9, Slot { index, generation: 0 }),
             Source::Session(slot) => (10, slot),
             Source::SessionSpace(slot) => (11, slot),
-            Source::Relay(slot) => (15, slot),
+            Source::StreamListener(index) => (12, Slot { index, generation: 0 }),
+            Source::Relay(slot) => (13, slot),
         };
         let generation = usize::from(slot.generation & GENERATION_MASK);
         // 4 + 12 + 16 bits: fits the usize of a 32-bit machine.
@@ -119,7 +122,8 @@ pub fn source_of(token: Token) -> Option<Source> {
         9 => Source::HttpListener(index),
         10 => Source::Session(slot),
         11 => Source::SessionSpace(slot),
-        15 => Source::Relay(slot),
+        12 => Source::StreamListener(index),
+        13 => Source::Relay(slot),
         _ => return None,
     })
 }
@@ -145,6 +149,7 @@ mod tests {
             Source::Signals,
             Source::UnixListener(7),
             Source::HttpListener(9),
+            Source::StreamListener(9),
         ] {
             let token = Token::from(source);
             assert_eq!(source_of(token), Some(source));

@@ -80,6 +80,27 @@ impl Directory {
         Ok(contents)
     }
 
+    /// Makes an empty file `name` with this mode, to be written; there must be none.
+    ///
+    /// # Errors
+    ///
+    /// As open(2).
+    pub fn create(&self, name: &str, mode: u32) -> io::Result<File> {
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL;
+        self.open_at(&c_name(name)?, flags, mode)
+    }
+
+    /// Opens the plain file `name` to be written at its end.
+    ///
+    /// # Errors
+    ///
+    /// As open(2); `ELOOP` for a symbolic link.
+    pub fn append(&self, name: &str) -> io::Result<File> {
+        let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_NONBLOCK;
+        let file = self.open_at(&c_name(name)?, flags, 0)?;
+        if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+    }
+
     /// Removes the file `name`.
     ///
     /// # Errors

@@ -22,5 +22,6 @@ pub mod ring;
 pub mod signals;
 mod socket;
 pub mod stderr;
+pub mod tcp;
 pub mod udp;
 pub mod unix_socket;

@@ -4,6 +4,7 @@
 use super::link::LinkType;
 use super::order::Order;
 
+pub mod cut;
 pub mod write;
 
 /// Block types.

@@ -279,7 +279,7 @@ pub(crate) fn json_body(input: &[u8]) {
     assert!(serde_json::from_slice::<serde_json::Value>(&out).is_ok());
     assert!(agent.run(Command::Resources { kind }, &caller).is_ok());
     let file = agent.orders.resources.save(&[]);
-    assert!(Resources::default().load(&file).is_ok());
+    assert!(Resources::default().load(&file, &portolan::filter::names::BuiltIn).is_ok());
     let id = |name| made.as_map().and_then(|map| map.text(name)).map(str::to_owned);
     let id = id("UUID").or_else(|| id("ID")).unwrap_or_default();
     assert!(agent.run(Command::ResourceDelete { kind, id }, &caller).is_ok());

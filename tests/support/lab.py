@@ -240,10 +240,11 @@ class Bare:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         self.socket.settimeout(timeout)
         self.socket.connect(address)
-        self.socket.sendall(head or (
+        head = head or (
             f"GET /capture?{query} HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\n"
             "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").encode())
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        self.socket.sendall(head.encode())
         self.rest = b""
         while b"\r\n\r\n" not in self.rest:
             piece = self.socket.recv(65536)

@@ -26,3 +26,4 @@ mod socket;
 mod watch;
 
 pub use connection::Http;
+pub(in crate::api) use watch::leave_out;

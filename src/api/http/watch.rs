@@ -17,7 +17,7 @@ use crate::config::access::Role;
 use crate::core::Agent;
 use crate::core::access::Identity;
 use crate::core::packets::parameters::{self, Fallback, Wish};
-use crate::core::packets::{self, Ending, Format, Refused, SessionId, State, Why};
+use crate::core::packets::{self, Ending, Format, Order, Refused, SessionId, State, Why};
 use crate::time::Tick;
 
 /// Frames of a client that are looked at in one call.
@@ -124,7 +124,7 @@ fn check(
             Response::empty(200)
         }
     };
-    let identity = login::identify(request, true, agent).map_err(login::refusal)?;
+    let identity = login::identify(request, door == Door::Socket, agent).map_err(login::refusal)?;
     if identity.role < Role::Capture {
         let text = format!("'{}' has no 'capture' permission: packets need it", identity.name);
         return Err(Response::text(403, &text));
@@ -141,7 +141,7 @@ fn check(
         return Err(Response::text(400, text));
     }
     if !wish.itself {
-        wish.order.exclude.push(doors(request.local, agent.settings()));
+        leave_out(&mut wish.order, request.remote, request.local, agent.settings());
     }
     let head = match door {
         Door::Socket => allowed,
@@ -190,9 +190,25 @@ fn ordered(request: &Request) -> Vec<(&str, &str)> {
     pairs
 }
 
-/// The filter that matches what passes through the doors of this agent at an address: a session
-/// must not feed on itself, nor on another one.
-pub(in crate::api) fn doors(local: SocketAddr, settings: &Settings) -> String {
+/// Leaves the stream itself out of it: the connection wherever it passes, and in the agent's own
+/// namespace all that passes through its doors, since sessions must not feed on each other.
+pub(in crate::api) fn leave_out(
+    order: &mut Order,
+    remote: SocketAddr,
+    local: SocketAddr,
+    settings: &Settings,
+) {
+    order.exclude_here.push(doors(local, settings));
+    let (from, to) = (plain(remote.ip()), plain(local.ip()));
+    if !from.is_loopback() {
+        let (far, near) = (remote.port(), local.port());
+        let text = format!("tcp and host {from} and host {to} and port {far} and port {near}");
+        order.exclude.push(text);
+    }
+}
+
+/// The filter that matches what passes through the doors of this agent at an address.
+fn doors(local: SocketAddr, settings: &Settings) -> String {
     let mut ports = vec![local.port()];
     let streams = settings.pcap_over_ip.iter().map(|door| &door.address);
     for door in settings.http.iter().chain(streams) {

@@ -21,6 +21,9 @@ pub struct Order {
     pub filter: String,
     /// What is left out, in the same language: the stream itself, which would feed on itself.
     pub exclude: Vec<String>,
+    /// What is left out besides in the agent's own namespace: addresses such as 127.0.0.1 are
+    /// others elsewhere.
+    pub exclude_here: Vec<String>,
     /// Octets kept of each packet.
     pub snaplen: u32,
     /// Ask cards for frames that are not for this machine.
@@ -58,6 +61,7 @@ impl Default for Order {
             targets: vec![Target::default()],
             filter: String::new(),
             exclude: Vec::new(),
+            exclude_here: Vec::new(),
             snaplen: SNAPLEN,
             promiscuous: true,
             format: Format::Pcapng,

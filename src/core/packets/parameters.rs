@@ -111,6 +111,7 @@ impl<'a> Pairs<'a> {
             targets,
             filter: self.get("filter").unwrap_or_default().trim().to_owned(),
             exclude: self.excluded()?,
+            exclude_here: Vec::new(),
             snaplen: match self.number("snaplen")? {
                 // As tcpdump has it.
                 Some(0) | None => SNAPLEN,

@@ -8,7 +8,7 @@ use crate::core::listing::Cursor;
 use crate::core::row::{Row, Value};
 
 use super::parameters::{Wish, bad};
-use super::{End, Ending, Format, Refused, Session, SessionId, State, Target, Why};
+use super::{End, Ending, Format, Recording, Refused, Session, SessionId, State, Target, Why};
 
 impl SessionId {
     /// As people and programs spell it.
@@ -51,13 +51,16 @@ impl Agent {
             recording.most = u64::from(settings.packet_file_kib).saturating_mul(1_024);
             let most = settings.packet_files;
             recording.files = Some(recording.files.unwrap_or(most).min(most));
-            let created = self.host.create(&recording.folder, &recording.name);
-            if let Err(reason) = created {
-                let text = format!("{}/{}: {reason}", recording.folder, recording.name);
-                return Err(Refused::new(Why::System, text));
-            }
         }
-        self.watch_packets(order, caller)
+        let recording = order.recording.clone();
+        let id = self.watch_packets(order, caller)?;
+        if let Some(Recording { folder, name, .. }) = recording
+            && let Err(reason) = self.host.create(&folder, &name)
+        {
+            self.packets.close(id);
+            return Err(Refused::new(Why::System, format!("{folder}/{name}: {reason}")));
+        }
+        Ok(id)
     }
 
     /// All sessions, one row each.
@@ -84,15 +87,14 @@ impl Agent {
     }
 
     /// Begins a session that goes into files.
-    pub(in crate::core) fn record_packets(
-        &mut self,
-        wish: Wish,
-        caller: &Caller,
-    ) -> Result<Reply, Failure> {
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn record_packets(&mut self, wish: Wish, caller: &Caller) -> Result<Row, Failure> {
         let id = self.order_packets(wish, "a file".to_owned(), caller).map_err(failure)?;
         let file = self.packets.get(id).and_then(|session| session.order().recording.as_ref());
         let file = file.map_or_else(String::new, |file| format!("{}/{}", file.folder, file.name));
-        Ok(Reply::Row(Row::new().with("id", id.number()).with("file", file)))
+        Ok(Row::new().with("id", id.number()).with("file", file))
     }
 
     /// Ends every session: the process is about to leave.

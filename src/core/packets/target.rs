@@ -45,10 +45,10 @@ pub(super) fn parse(text: &str) -> Result<Target, Refused> {
             "capture-service" => {
                 string(&name, value)?;
             }
-            "captureport" => {
-                if whole(&name, value)?.is_some_and(|port| i32::try_from(port).is_err()) {
-                    return Err(wrong(&name, "a number of 32 bits"));
-                }
+            "captureport"
+                if whole(&name, value)?.is_some_and(|port| i32::try_from(port).is_err()) =>
+            {
+                return Err(wrong(&name, "a number of 32 bits"));
             }
             "cluster" => target.cluster = cluster(value)?,
             "network-interfaces" => target.interfaces = list(&name, value)?,

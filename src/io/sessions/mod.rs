@@ -331,7 +331,8 @@ impl Sessions {
         for (space, devices) in found {
             let token = Slot { index: 0, generation: 0 };
             let fd = space.as_raw_fd();
-            let watched = Watched { session: id, plan: plan.clone(), space, lost: None };
+            let plan = if space.is_home() { plan.at_home() } else { plan.clone() };
+            let watched = Watched { session: id, plan, space, lost: None };
             let slot = self.spaces.add(watched).unwrap_or(token);
             let token: Token = Source::SessionSpace(slot).into();
             registry

@@ -33,6 +33,8 @@ const RAW: &[u16] = &[519, 768, 769, 776, 778, 65534];
 pub(super) struct Plan {
     names: Rc<Tables>,
     text: Rc<str>,
+    /// The same in the agent's own namespace.
+    here: Rc<str>,
     /// The filter without what leaves out the stream itself.
     plain: Rc<str>,
     snaplen: u32,
@@ -65,15 +67,23 @@ impl Plan {
             parts.push(format!("({plain})"));
         }
         parts.extend(order.exclude.iter().map(|text| format!("not ({text})")));
+        let text = parts.join(" and ").into();
+        parts.extend(order.exclude_here.iter().map(|text| format!("not ({text})")));
         Ok(Self {
             names: Rc::clone(names),
-            text: parts.join(" and ").into(),
+            text,
+            here: parts.join(" and ").into(),
             plain: plain.into(),
             snaplen: order.snaplen,
             promiscuous: order.promiscuous,
             blocks,
             shared,
         })
+    }
+
+    /// The plan for the agent's own namespace.
+    pub(super) fn at_home(&self) -> Self {
+        Self { text: Rc::clone(&self.here), ..self.clone() }
     }
 
     /// Whether there is one socket for all interfaces of a namespace.

@@ -168,6 +168,12 @@ impl Space {
         netns::identify(path).is_ok_and(|found| found == *identity)
     }
 
+    /// Whether it is the agent's own.
+    pub(super) fn is_home(&self) -> bool {
+        let own = || netns::identify(Path::new("/proc/thread-self/ns/net")).ok();
+        self.located.file.as_ref().is_none_or(|(_, identity)| own() == Some(*identity))
+    }
+
     /// Whether a device is wanted, as far as its name goes.
     pub(super) fn wants(&self, device: &Device) -> bool {
         let names = &self.located.target.interfaces;

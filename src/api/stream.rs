@@ -1,0 +1,144 @@
+//! PCAP-over-IP: a connection that gets packets at once and is never listened to, as Wireshark's
+//! `TCP@address:port` wants it. Which packets is a matter of the door it came through.
+
+use std::net::SocketAddr;
+
+use crate::core::Agent;
+use crate::core::auth::{Caller, Right};
+use crate::core::packets::parameters::{self, Fallback};
+use crate::core::packets::{Refused, SessionId, State};
+use crate::time::Tick;
+
+use super::{Close, Connection, Outbox, Progress, http};
+
+/// No more is taken from the session while so many octets wait to be sent.
+const MARK: usize = 64 * 1024;
+
+/// What is sent of a large piece of the stream at a time.
+const CUT: usize = 64 * 1024;
+
+/// One such client.
+#[derive(Debug)]
+pub struct Stream {
+    parameters: String,
+    remote: SocketAddr,
+    local: SocketAddr,
+    id: Option<SessionId>,
+    rest: Vec<u8>,
+    at: usize,
+    over: bool,
+}
+
+impl Stream {
+    /// A client that connected from `remote` to `local`, where packets as of `parameters` are
+    /// given out.
+    #[must_use]
+    pub const fn new(parameters: String, remote: SocketAddr, local: SocketAddr) -> Self {
+        Self { parameters, remote, local, id: None, rest: Vec::new(), at: 0, over: false }
+    }
+
+    fn begin(&self, agent: &mut Agent) -> Result<SessionId, Refused> {
+        let pairs = parameters::pairs_of(&self.parameters);
+        let mut wish = parameters::parse(&pairs, Fallback::Own)?;
+        if !wish.itself {
+            http::leave_out(&mut wish.order, self.remote, self.local, agent.settings());
+        }
+        // Who may connect at all is for the door to say.
+        let caller = Caller { right: Right::Capture };
+        agent.order_packets(wish, self.remote.to_string(), &caller)
+    }
+
+    fn refuse(&mut self, refused: &Refused) -> Progress {
+        log::warn!("pcap_over_ip {}: {}: {refused}", self.local, self.remote);
+        self.over = true;
+        Progress::Done
+    }
+}
+
+impl Connection for Stream {
+    fn receive(
+        &mut self,
+        bytes: &[u8],
+        _: &mut Agent,
+        _: &mut Outbox,
+        _: Tick,
+    ) -> Result<usize, Close> {
+        Ok(bytes.len())
+    }
+
+    fn finish(&mut self, _: &[u8], _: &mut Agent, _: &mut Outbox, _: Tick) {
+        // There is no telling a client that is gone from one that only listens.
+        self.over = true;
+    }
+
+    fn produce(&mut self, agent: &mut Agent, out: &mut Outbox, _: Tick) -> Progress {
+        if self.over {
+            return Progress::Done;
+        }
+        let id = match self.id {
+            Some(id) => id,
+            None => match self.begin(agent) {
+                Ok(id) => {
+                    self.id = Some(id);
+                    id
+                }
+                Err(refused) => return self.refuse(&refused),
+            },
+        };
+        if let Some(State::Refused(refused)) = agent.packets.state(id) {
+            let refused = refused.clone();
+            return self.refuse(&refused);
+        }
+        while out.pending().len() < MARK {
+            let rest = self.rest.get(self.at..).unwrap_or_default();
+            if !rest.is_empty() {
+                let piece = rest.get(..CUT).unwrap_or(rest);
+                if !out.push(|bytes| bytes.extend_from_slice(piece)) {
+                    return Progress::More;
+                }
+                self.at = self.at.saturating_add(piece.len());
+                continue;
+            }
+            let Some(chunk) = agent.packets.next(id) else {
+                return match agent.packets.state(id) {
+                    Some(State::Open | State::Opening) => Progress::Idle,
+                    _ => Progress::Done,
+                };
+            };
+            let sent = std::mem::replace(&mut self.rest, chunk);
+            self.at = 0;
+            agent.packets.recycle(id, sent);
+        }
+        Progress::More
+    }
+
+    fn ready(&self, _: &Outbox) -> bool {
+        true
+    }
+
+    fn streams(&self) -> bool {
+        true
+    }
+
+    fn has_news(&self, agent: &Agent) -> bool {
+        self.id.is_some_and(|id| agent.packets.has_news(id))
+    }
+
+    fn closed(&mut self, agent: &mut Agent) {
+        if let Some(id) = self.id {
+            agent.packets.close(id);
+        }
+    }
+
+    fn held(&self) -> usize {
+        self.rest.capacity()
+    }
+
+    fn max_input(&self) -> usize {
+        64 * 1024
+    }
+
+    fn standing(&self) -> Option<(bool, Tick)> {
+        Some((true, Tick(u64::MAX)))
+    }
+}

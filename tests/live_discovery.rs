@@ -14,13 +14,14 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 #[path = "support/process.rs"]
 mod process;
 
-use process::{Agent, Lab, ip, until, within};
+use process::{Agent, Lab, PATIENCE, ip, pause, until, within};
 
 /// A process of the test's own.
 struct Running(Child);
@@ -44,8 +45,12 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // What it started reads its input and ends with it.
+        // It reads its input, and ends what it started when that ends.
         drop(self.0.stdin.take());
+        let end = Instant::now() + PATIENCE;
+        while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < end {
+            pause();
+        }
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -197,14 +197,14 @@ fn the_document_says_what_ip_says() {
     }
     let (a, b) = (&one.0, &two.0);
     ip(&format!("-n {a} link set lo up"));
-    ip(&format!("-n {a} link add br type bridge"));
-    ip(&format!("-n {a} link set e0 master br"));
+    ip(&format!("-n {a} link add brd0 type bridge"));
+    ip(&format!("-n {a} link set e0 master brd0"));
     ip(&format!(
         "-n {a} link add vx type vxlan id 42 dstport 4789 remote 192.0.2.9 local 192.0.2.1"
     ));
-    ip(&format!("-n {a} addr add 192.0.2.1/24 dev br"));
-    ip(&format!("-n {a} addr add 2001:db8::1/64 dev br nodad"));
-    ip(&format!("-n {a} link set br up"));
+    ip(&format!("-n {a} addr add 192.0.2.1/24 dev brd0"));
+    ip(&format!("-n {a} addr add 2001:db8::1/64 dev brd0 nodad"));
+    ip(&format!("-n {a} link set brd0 up"));
     ip(&format!("-n {a} link set e0 up"));
     ip(&format!("-n {b} link set f0 up"));
     ip(&format!("-n {b} link add mv link f0 type macvlan"));
@@ -244,7 +244,7 @@ fn the_document_says_what_ip_says() {
     }
     let named = |name: &str| interfaces.iter().find(|i| i["name"] == name).unwrap();
     let nif = |inode: u64, index: &Value| json!(format!("nif-{inode}-{index}"));
-    let bridge = named("br");
+    let bridge = named("brd0");
     assert_eq!(named("e0")["master"]["idref"], nif(one.inode(), &bridge["index"]));
     assert_eq!(bridge["slaves"][0]["name"], "e0");
     assert_eq!(named("vx")["vxlan"]["vid"], 42);

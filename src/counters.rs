@@ -68,6 +68,8 @@ counters! {
     packet_sessions_refused,
     /// Packets that the kernel lost for packet sessions.
     packet_session_drops,
+    /// Packets of interfaces that no memory was left for to remember them in.
+    lookback_refused,
     /// Recordings of packets that broke off because a file could not be written.
     packet_files_failed,
     /// Names of hosts that gave way to others.

@@ -105,3 +105,8 @@ fn json_body_seeds_pass() {
 fn gremlin_seeds_pass() {
     over_seeds("gremlin", checks::gremlin);
 }
+
+#[test]
+fn proc_files_seeds_pass() {
+    over_seeds("proc_files", checks::proc_files);
+}

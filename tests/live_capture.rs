@@ -184,8 +184,8 @@ impl Rig {
         while idle < 10 || found.len() < count {
             let clock = clock::now();
             let before = found.len();
-            let drained = self.captures.drain(slot, &clock, 100, |frames| {
-                for frame in frames {
+            let drained = self.captures.drain(slot, &clock, 100, |batch| {
+                for frame in batch.frames {
                     assert!(clock.tick.since(frame.ts) < 5_000_000, "{:?}", frame.ts);
                     if frame.data.windows(MARK.len()).any(|w| w == MARK) {
                         found.push(Seen::from(frame));
@@ -472,8 +472,8 @@ fn taking_a_frame_out_of_the_ring_costs_little() {
         let (start, mut bytes) = (Instant::now(), 0_u64);
         let mut frames = 0;
         loop {
-            let drained = rig.captures.drain(slot, &clock, 256, |some| {
-                for frame in some {
+            let drained = rig.captures.drain(slot, &clock, 256, |batch| {
+                for frame in batch.frames {
                     bytes += u64::from(frame.wire_len) + u64::from(frame.data[12]);
                 }
             });

@@ -216,7 +216,7 @@ fn a_plain_connection_gets_the_stream_at_once() {
     assert_eq!(stream.produce(&mut agent, &mut out, Tick(0)), Progress::Idle);
     let order = agent.packets.get(only(&agent)).unwrap().order().clone();
     assert_eq!((&*order.filter, &*order.by), ("port 53", "127.0.0.1:40000"));
-    assert!(order.exclude[0].contains("src port 57012"), "{:?}", order.exclude);
+    assert!(order.exclude_here[0].contains("src port 57012"), "{order:?}");
     let port = open(&mut agent);
     feed(&mut agent, port, 2);
     // What it says is passed over.

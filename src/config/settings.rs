@@ -61,6 +61,8 @@ pub struct Settings {
     pub packet_sessions: usize,
     /// KiB of rings of one such session.
     pub packet_ring_kib: u32,
+    /// KiB of memory for the latest packets of each captured interface; 0 keeps none.
+    pub lookback_kib: u32,
     /// Seconds between pings of WebSocket clients that see packets.
     pub packet_ping: u32,
     /// Folder of recorded packets; none if nothing may be recorded.
@@ -144,6 +146,7 @@ impl Default for Settings {
             http_ping: 2,
             packet_sessions: 8,
             packet_ring_kib: 2_048,
+            lookback_kib: 0,
             packet_ping: 25,
             packet_dir: None,
             packet_file_kib: 8_192,
@@ -242,6 +245,7 @@ pub const KEYS: &[Key] = &[
     live("http_ping", "seconds from 1 to 60", "seconds between pings of WebSocket clients"),
     live("packet_sessions", "a number from 0 to 64", "sessions of live packets at once"),
     live("packet_ring_kib", "KiB from 128 to 65536", "ring memory of one such session"),
+    live("lookback_kib", "0 or KiB from 64 to 1048576", "memory of an interface's past; 0 is none"),
     live("packet_ping", "seconds from 1 to 60", "seconds between pings of clients of packets"),
     key("packet_dir", "an absolute path, or off", "folder of recorded packets"),
     live("packet_file_kib", "KiB from 64 to 4194304", "KiB of a file of recorded packets"),
@@ -427,6 +431,10 @@ impl Settings {
             "packet_ring_kib" => {
                 self.packet_ring_kib = number(value).filter(|n| (128..=65_536).contains(n))?;
             }
+            "lookback_kib" => {
+                let fits = |n: &u32| *n == 0 || (64..=1_048_576).contains(n);
+                self.lookback_kib = number(value).filter(fits)?;
+            }
             "packet_ping" => self.packet_ping = number(value).filter(|n| (1..=60).contains(n))?,
             "packet_dir" => {
                 self.packet_dir = match value {
@@ -512,6 +520,7 @@ impl Settings {
             "http_per_address" => self.http_per_address.to_string(),
             "packet_sessions" => self.packet_sessions.to_string(),
             "packet_ring_kib" => self.packet_ring_kib.to_string(),
+            "lookback_kib" => self.lookback_kib.to_string(),
             "packet_ping" => self.packet_ping.to_string(),
             "packet_dir" => match &self.packet_dir {
                 Some(folder) => folder.display().to_string(),

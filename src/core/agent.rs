@@ -35,6 +35,7 @@ use super::exports::Exports;
 use super::feed::Feed;
 use super::flow_news::{FlowNews, News};
 use super::inject::Jobs;
+use super::lookback::Lookback;
 use super::names::{self, Names};
 use super::orders::Orders;
 use super::pace::Pace;
@@ -135,6 +136,8 @@ pub struct Facts {
     pub hostname: String,
     /// Identifies this installation.
     pub uuid: String,
+    /// Number of the network namespace that it runs in, 0 if unknown.
+    pub netns: u64,
     /// Capabilities that the process holds.
     pub capabilities: Vec<String>,
     /// Stream clients now.
@@ -203,6 +206,8 @@ pub struct Agent {
     pub exports: Exports,
     /// Live packets.
     pub packets: Packets,
+    /// Packets of the past.
+    pub lookback: Lookback,
     /// Who wants to know what there is on this machine.
     pub discovery: Discovery,
     /// Requests on their way to the discovery service.
@@ -281,6 +286,7 @@ impl Agent {
             jobs: Jobs::default(),
             exports: Exports::default(),
             packets: Packets::default(),
+            lookback: Lookback::default(),
             discovery: Discovery::default(),
             relay: Relay::default(),
             names: Names::default(),
@@ -390,6 +396,7 @@ impl Agent {
         if caller.right < Right::Capture {
             return Err(Refused::new(Why::Denied, "packets need the right 'capture'"));
         }
+        self.check_past(&order)?;
         let most = self.settings.packet_sessions;
         self.packets.begin(order, most, &*self.tables, self.clock, &mut self.counters)
     }
@@ -442,6 +449,7 @@ impl Agent {
         self.exports.flush(self.clock.wall);
         self.captured.count_into(&mut self.counters);
         self.names.count_into(&mut self.counters);
+        self.lookback.count_into(&mut self.counters);
         self.tell_captures(now);
         more | self.tell_flows(now)
     }
@@ -483,6 +491,11 @@ impl Agent {
             self.orient();
         }
         for change in changes {
+            if let Change::LinkRemoved { slot } = change
+                && let Some(link) = self.links.get(slot)
+            {
+                self.lookback.forget(link.ifindex);
+            }
             let event = Event::Link(Rc::new(change));
             if self.bus.wants(event.topic()) {
                 self.bus.publish(&event);
@@ -597,6 +610,8 @@ impl Agent {
             ..Times::default()
         });
         self.names.set_enabled(settings.packet_names);
+        let lookback = usize::try_from(settings.lookback_kib).unwrap_or(0);
+        self.lookback.resize(lookback.saturating_mul(1_024), self.facts.ram);
         self.captured.set_cap(settings.flow_max as usize);
         let named = |names: &[(u16, String)]| -> Vec<(u16, Rc<str>)> {
             names.iter().map(|(port, name)| (*port, name.as_str().into())).collect()

@@ -19,6 +19,7 @@ pub mod groups;
 pub mod import;
 pub mod inject;
 pub mod listing;
+pub mod lookback;
 mod map;
 pub mod names;
 pub mod orders;

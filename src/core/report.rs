@@ -17,11 +17,18 @@ impl Agent {
     pub(super) fn status(&mut self) -> Status {
         let clock = self.clock;
         let capture = self.facts.ports.iter().map(|port| {
-            Row::new()
+            let row = Row::new()
                 .with("dev", self.name_of(port.slot).to_owned())
                 .with("capturing", port.is_open)
                 .with("state", port.state.clone())
-                .with("drops", port.drops)
+                .with("drops", port.drops);
+            match self.past_of(port.slot) {
+                // Beginnings of packets, and whole packets.
+                Some((oldest, whole)) => {
+                    row.with("past_seconds", oldest).with("past_whole_seconds", whole)
+                }
+                None => row,
+            }
         });
         let missing = self.facts.missing.iter().map(|name| {
             Row::new()
@@ -50,6 +57,15 @@ impl Agent {
             counters: self.all_counters(),
             usage: self.host.usage(),
         }
+    }
+
+    /// How many seconds the past of an interface reaches back: beginnings of packets, and whole
+    /// packets.
+    fn past_of(&self, slot: u16) -> Option<(u64, u64)> {
+        let (oldest, whole) = self.lookback.of(self.links.get(slot)?.ifindex)?.reach()?;
+        let now = u64::try_from(self.clock.wall.0).ok()?;
+        let ago = |nanos: u64| now.saturating_sub(nanos / 1_000) / 1_000_000;
+        Some((ago(oldest), ago(whole)))
     }
 
     /// The counters, with those of the bus in them.

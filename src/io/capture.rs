@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd as _, RawFd};
 
 use crate::counters::Counters;
 use crate::source::Frame;
-use crate::sys::capture::{BATCH, Config, Drained, Error, Method, Socket, Statistics};
+use crate::sys::capture::{BATCH, Config, Drained, Error, Method, RawFrame, Socket, Statistics};
 use crate::time::{Clock, Tick};
 use crate::topology::link::{CaptureAs, Link};
 use crate::topology::links::Links;
@@ -142,6 +142,19 @@ struct Retry {
     wait: u64,
 }
 
+/// Some frames of an interface.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// What the engine takes.
+    pub frames: &'a [Frame<'a>],
+    /// As the socket gave them.
+    pub raws: &'a [RawFrame<'a>],
+    /// Number of the interface.
+    pub ifindex: u32,
+    /// They have no link header.
+    pub cooked: bool,
+}
+
 /// The packet sockets of all interfaces, by slot.
 #[derive(Debug)]
 pub struct Captures {
@@ -220,7 +233,7 @@ impl Captures {
         slot: u16,
         clock: &Clock,
         budget: u32,
-        mut f: impl FnMut(&[Frame<'_>]),
+        mut f: impl FnMut(&Batch<'_>),
     ) -> Drained {
         let Some(entry) = self.entries.get_mut(&slot) else {
             return Drained::default();
@@ -228,14 +241,15 @@ impl Captures {
         let Some(socket) = &mut entry.socket else {
             return Drained::default();
         };
-        let (link, loopback) = (entry.link, entry.loopback);
+        let (link, loopback, ifindex) = (entry.link, entry.loopback, entry.ifindex);
         let (mut packets, mut bytes) = (0_u64, 0_u64);
         let drained = socket.drain(budget, |raws| {
             let mut frames = [Frame::EMPTY; BATCH];
             let taken = frames::convert(raws, clock, slot, link, loopback, &mut frames);
             bytes = bytes.saturating_add(taken.bytes);
             packets = packets.saturating_add(taken.count as u64);
-            f(frames.get(..taken.count).unwrap_or_default());
+            let frames = frames.get(..taken.count).unwrap_or_default();
+            f(&Batch { frames, raws, ifindex, cooked: link.cooked });
         });
         entry.totals.packets = entry.totals.packets.saturating_add(packets);
         entry.totals.bytes = entry.totals.bytes.saturating_add(bytes);

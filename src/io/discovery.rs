@@ -117,7 +117,7 @@ impl Discovery {
         let until = clock::tick().plus(SLICE);
         while !matches!(scan.phase, Phase::Over) {
             scan.step();
-            if clock::tick() >= until {
+            if scan.is_heavy() || clock::tick() >= until {
                 return true;
             }
         }
@@ -177,6 +177,11 @@ impl Scan {
             new.machine.services = Services::parse(&table);
         }
         new
+    }
+
+    /// Whether the next thing is better done in a turn of its own.
+    fn is_heavy(&self) -> bool {
+        matches!(&self.phase, Phase::Spaces(_, Some(visit)) if visit.is_heavy())
     }
 
     /// Does the next small thing.

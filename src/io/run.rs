@@ -25,10 +25,9 @@ use crate::core::agent::{Ending, Facts, Port};
 use crate::core::attach::Place;
 use crate::core::auth::{Caller, Right};
 use crate::core::packets::Machine as Described;
-use crate::source::Frame;
 use crate::sys::capture::Method;
 use crate::sys::signals::{Signal, Signals};
-use crate::sys::{clock, privileges, process, unix_socket};
+use crate::sys::{clock, netns, privileges, process, unix_socket};
 use crate::time::{Clock, Tick};
 use crate::topology::links::Change as LinkChange;
 use crate::topology::machine;
@@ -55,6 +54,9 @@ const DATA_BUDGET: u64 = 2_000;
 
 /// Frames taken from one interface before the clock is looked at.
 const FRAMES: u32 = 128;
+
+/// Octets of the largest frame that is remembered.
+const WHOLE: u32 = 65_535;
 
 /// Connections accepted in one turn.
 const ACCEPTS: usize = 32;
@@ -285,6 +287,7 @@ impl Loop {
             self.poster.deadline(),
             self.relays.deadline(),
             self.agent.packets.deadline(),
+            self.agent.packets.past_deadline(),
             self.paused,
             second,
         ];
@@ -354,6 +357,9 @@ impl Loop {
             agent.packets.expire(&now);
         }
         more |= self.sessions.serve(agent, registry, now);
+        if agent.lookback.is_on() {
+            more |= agent.replay(&clock::now());
+        }
         more |= self.recorder.serve(agent);
         if tick >= self.next_second {
             self.each_second(tick);
@@ -378,9 +384,10 @@ impl Loop {
         let until = clock::tick().plus(DATA_BUDGET);
         while let Some(slot) = self.ready.pop_front() {
             let agent = &mut self.agent;
-            let drained = self
-                .captures
-                .drain(slot, &now, FRAMES, |frames: &[Frame<'_>]| agent.frames(frames));
+            let drained = self.captures.drain(slot, &now, FRAMES, |batch| {
+                agent.frames(batch.frames);
+                agent.lookback.remember(batch.ifindex, batch.cooked, batch.raws);
+            });
             if drained.more {
                 self.ready.push_back(slot);
             }
@@ -795,7 +802,8 @@ fn capturing(settings: &Settings) -> capture::Settings {
     capture::Settings {
         selection: Selection::of(&settings.interfaces),
         promiscuous: settings.promiscuous,
-        snaplen: settings.snaplen,
+        // What is to be remembered has to be seen whole.
+        snaplen: if settings.lookback_kib > 0 { WHOLE } else { settings.snaplen },
         ring_kib: Some(settings.ring_kib).filter(|kib| *kib > 0),
         method: Method::Auto,
         ..capture::Settings::default()
@@ -813,6 +821,7 @@ fn facts() -> Facts {
             machine.hardware
         ),
         uuid: installation(),
+        netns: netns::identify(Path::new("/proc/thread-self/ns/net")).map_or(0, |own| own.inode),
         hostname: machine.host,
         ram: process::total_ram(),
         ..Facts::default()

@@ -13,6 +13,7 @@ pub mod process;
 pub mod resolver;
 pub mod runtime;
 pub mod services;
+pub mod sockets;
 pub mod targets;
 pub mod tenants;
 mod text;

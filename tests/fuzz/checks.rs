@@ -438,3 +438,54 @@ pub(crate) fn websocket(input: &[u8]) {
         rest = tail.get(length..).expect("a whole frame");
     }
 }
+
+/// A byte that chooses, and what a file of `/proc`, of somebody's `/etc` or of a container
+/// runtime could hold: names stay short and valid, lists stay bounded.
+pub(crate) fn proc_files(input: &[u8]) {
+    use portolan::netns::{
+        MAX_NAME, cgroup, mounts, process, resolver, runtime, services, sockets,
+    };
+    let Some((choice, file)) = input.split_first() else {
+        return;
+    };
+    match choice % 7 {
+        0 => {
+            if let Some(stat) = process::Stat::parse(file) {
+                assert!(stat.comm.len() <= MAX_NAME);
+            }
+            let _ = process::bounding_set(file);
+            assert!(process::affinity(file).len() <= 64);
+            assert!(process::command_line(file).len() <= process::MAX_COMMAND);
+        }
+        1 => {
+            let (ids, _) = cgroup::containers(file);
+            assert!(ids.len() <= cgroup::MAX_NESTING);
+            assert!(ids.iter().all(|id| id.id.len() <= MAX_NAME));
+        }
+        2 => {
+            for line in file.split(|b| *b == b'\n') {
+                let _ = mounts::Mount::parse(line);
+            }
+        }
+        3 => {
+            let mut found = resolver::Resolver::default();
+            found.read_hosts(file);
+            found.read_configuration(file);
+            found.read_hostname(file);
+            assert!(found.hosts.len() <= 256 && found.etc_hostname.len() <= MAX_NAME);
+        }
+        4 => {
+            let mut known = runtime::Known::default();
+            known.read(file);
+            known.read_list(file, "a");
+            assert!(known.name.len() <= MAX_NAME);
+        }
+        5 => {
+            let found = services::Services::parse(file);
+            assert!(found.name(53, false).len() <= MAX_NAME);
+        }
+        _ => {
+            let _ = sockets::is_without(file, "tcp6");
+        }
+    }
+}

@@ -9,6 +9,7 @@
 mod document;
 mod order;
 pub mod parameters;
+mod past;
 mod select;
 mod session;
 mod sessions;

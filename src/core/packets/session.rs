@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::document::document;
 use super::order::{Format, Order, Refused};
+use super::past::Past;
 use super::thin::{self, Thin};
 use super::told::Told;
 use crate::core::names::{self, Names};
@@ -136,6 +137,11 @@ pub struct Port {
     pub gone: bool,
     /// What the card had dropped when the interface joined.
     dropped_before: u64,
+    /// Its number in its namespace.
+    pub(super) ifindex: u32,
+    /// What the sockets have from before this moment is in the stream already, in nanoseconds
+    /// since 1970.
+    from: u64,
     cooked: Option<[u8; 8]>,
     loopback: bool,
     ethernet: bool,
@@ -153,6 +159,11 @@ pub struct Port {
 }
 
 impl Port {
+    /// What its filter is compiled for.
+    pub(super) fn layer(&self) -> LinkType {
+        self.link.unwrap_or(LinkType::RAW)
+    }
+
     /// How a frame begins, before anything is put there.
     #[inline]
     pub(super) fn link_of(&self, raw: &RawFrame<'_>) -> LinkType {
@@ -184,6 +195,8 @@ pub struct Session {
     octets: u64,
     lost: u64,
     thin: Thin,
+    /// What comes before that which passes now.
+    pub(super) past: Past,
     /// Names that are in the stream.
     told: Option<Told>,
     /// Blocks of names that are to be.
@@ -198,6 +211,7 @@ impl Session {
     pub(super) fn new(order: Order, clock: Clock) -> Self {
         Self {
             thin: Thin::new(order.thinning),
+            past: if order.since.is_some() { Past::Wanted } else { Past::None },
             seen: Box::default(),
             told: None,
             fresh: Vec::new(),
@@ -273,7 +287,19 @@ impl Session {
     }
 
     pub(super) fn wants(&self) -> bool {
-        self.state == State::Open && self.pending < MARK
+        self.state == State::Open && self.has_room() && matches!(self.past, Past::None)
+    }
+
+    /// Whether its reader keeps up.
+    pub(super) const fn has_room(&self) -> bool {
+        self.pending < MARK
+    }
+
+    /// Leaves out what the socket of an interface has from before this moment.
+    pub(super) fn live_from(&mut self, id: PortId, nanos: u64) {
+        if let Some(port) = self.port(id) {
+            port.from = nanos;
+        }
     }
 
     pub(super) fn refuse(&mut self, refused: Refused) {
@@ -341,6 +367,8 @@ impl Session {
             dropped: new.dropped.map(|_| 0),
             gone: false,
             dropped_before: new.dropped.unwrap_or(0),
+            ifindex: new.ifindex,
+            from: 0,
             cooked,
             loopback: new.loopback,
             ethernet: link == LinkType::ETHERNET,
@@ -429,7 +457,7 @@ impl Session {
             return false;
         }
         let nanos = nanos(raw);
-        if !self.thin.keeps(&mut port.turn, nanos) {
+        if nanos < port.from || !self.thin.keeps(&mut port.turn, nanos) {
             return false;
         }
         let mut kept = usize::MAX;
@@ -644,6 +672,6 @@ fn nanos(raw: &RawFrame<'_>) -> u64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(u64::from(raw.nanos))
 }
 
-fn nanos_of(clock: &Clock) -> u64 {
+pub(super) fn nanos_of(clock: &Clock) -> u64 {
     u64::try_from(clock.wall.0).unwrap_or(0).saturating_mul(1_000)
 }

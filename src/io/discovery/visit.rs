@@ -12,12 +12,15 @@ use crate::netns::machine::{
     MAX_ADDRESSES, MAX_ALL_ROUTES, MAX_ALL_SOCKETS, MAX_INTERFACES, MAX_ROUTES, MAX_SOCKETS, Port,
     Route, Space,
 };
+use crate::netns::sockets;
 use crate::netns::{Depth, Machine, name_of};
 use crate::sys::ethtool::Ethtool;
 use crate::sys::netlink::{Buffer, Received, Socket};
 use crate::sys::netns::{self, Namespace};
 use crate::topology::sockets::Socket as Line;
 use crate::wire::netlink::{Message, Messages, Request};
+
+use super::files;
 
 /// Bytes of netlink messages that may wait.
 const ROOM: u32 = 256 * 1024;
@@ -30,6 +33,13 @@ const MAX_RETRIES: u32 = 3;
 
 /// Files tried to get into a namespace.
 const MAX_FILES: usize = 4;
+
+/// How many sockets of each kind there are. The kernel looks through all connections of the whole
+/// machine to read the table of one namespace, which is not worth while where there are none.
+const COUNTS: [&str; 2] = ["sockstat", "sockstat6"];
+
+/// Octets of that.
+const MAX_COUNTS: usize = 2 * 1024;
 
 /// The tables, and the protocol of the sockets in each.
 const TABLES: [(&str, &str); 4] =
@@ -77,8 +87,14 @@ impl Visitor {
         let opened = open(machine, at, home, || {
             let socket = Socket::open(0, ROOM)?;
             let mut tables = Vec::new();
+            let mut counts = Vec::new();
             if all {
-                for (name, protocol) in TABLES {
+                for name in COUNTS {
+                    let file = files::read(format!("/proc/thread-self/net/{name}"), MAX_COUNTS);
+                    counts.extend(file.unwrap_or_default());
+                }
+                let worth = |name: &str| !sockets::is_without(&counts, name);
+                for (name, protocol) in TABLES.into_iter().filter(|(name, _)| worth(name)) {
                     let file = File::open(format!("/proc/thread-self/net/{name}"));
                     tables.extend(file.ok().map(|file| (file, protocol)));
                 }
@@ -141,6 +157,11 @@ pub(super) fn find(machine: &Machine, space: &Space) -> io::Result<(Namespace, P
 }
 
 impl Visit {
+    /// Whether the next thing is none of the small ones.
+    pub(super) fn is_heavy(&self) -> bool {
+        self.step == Step::Sockets && !self.tables.is_empty()
+    }
+
     /// Does the next small thing; `false` once all is done.
     pub(super) fn step(&mut self, machine: &mut Machine, at: usize, visitor: &mut Visitor) -> bool {
         let all = machine.depth == Depth::All;

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::core::packets::parameters::octets;
+use crate::core::packets::parameters::{NAMES, octets};
 use crate::sys::signals;
-use crate::wire::pcapng::cut::{Cutter, Form, Kind, losses};
+use crate::wire::pcapng::cut::{Cutter, Form, Kind, losses, remark};
 
 use super::args::Capture;
 use super::exit;
@@ -113,7 +113,13 @@ fn request(capture: &Capture) -> Result<Value, Failed> {
     let text = |text: &Option<String>| text.clone().map(Value::String);
     let names = &capture.interface;
     add("nif", (!names.is_empty()).then(|| Value::from(names.join("/"))));
-    let filter = capture.filter.join(" ");
+    // `flow=7` can be no filter: it is the option of that name.
+    let (words, filter): (Vec<_>, Vec<_>) = capture.filter.iter().partition(|word| named(word));
+    for (name, value) in words.iter().filter_map(|word| word.split_once('=')) {
+        add(name, Some(value.into()));
+    }
+    let filter: Vec<&str> = filter.into_iter().map(String::as_str).collect();
+    let filter = filter.join(" ");
     add("filter", (!filter.is_empty()).then_some(Value::String(filter)));
     for (name, value) in [
         ("snaplen", &capture.snaplen),
@@ -144,6 +150,11 @@ fn request(capture: &Capture) -> Result<Value, Failed> {
     let connection = std::env::var("SSH_CONNECTION").ok().filter(|_| !capture.itself);
     add("exclude", connection.as_deref().and_then(login).map(Value::String));
     Ok(request)
+}
+
+/// Whether a word is the name of a parameter with its value.
+fn named(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(name, _)| NAMES.contains(&name))
 }
 
 /// What a namespace is called in a request: a path or the name of a file leads to its number, a
@@ -228,7 +239,9 @@ fn stream(capture: &Capture, request: &Value, mut sink: Sink) -> Result<i32, Fai
         return failed(exit::FAILED, format!("{}: {error}", sink.name()));
     }
     if !capture.quiet {
-        complain!("{}{}", if people { "\r" } else { "" }, tally.text());
+        let reason = if tally.reason.is_empty() { "" } else { ": " };
+        let start = if people { "\r" } else { "" };
+        complain!("{start}{}{reason}{}", tally.text(), tally.reason);
     }
     Ok(if leaving.is_some() { exit::INTERRUPTED } else { exit::OK })
 }
@@ -304,11 +317,19 @@ struct Tally {
     octets: u64,
     /// Packets lost, by interface.
     lost: Vec<(u32, u64)>,
+    /// Why it was over, as the stream says last.
+    reason: String,
 }
 
 impl Tally {
     const fn new(form: Form) -> Self {
-        Self { cutter: Cutter::new(form), packets: 0, octets: 0, lost: Vec::new() }
+        Self {
+            cutter: Cutter::new(form),
+            packets: 0,
+            octets: 0,
+            lost: Vec::new(),
+            reason: String::new(),
+        }
     }
 
     /// Counts the whole pieces at the start of `bytes`, and writes them; says how many octets
@@ -339,6 +360,10 @@ impl Tally {
     }
 
     fn note(&mut self, block: &[u8]) {
+        if let Some(reason) = remark(block) {
+            let plain = |c: char| if c.is_control() { '?' } else { c };
+            self.reason = reason.chars().map(plain).collect();
+        }
         let Some((interface, lost)) = losses(block) else { return };
         match self.lost.iter_mut().find(|(known, _)| *known == interface) {
             Some((_, known)) => *known = lost,
@@ -364,6 +389,15 @@ mod tests {
         assert!(text.contains("host fe80::2 and port 5 "), "{text}");
         for wrong in ["", "x", "192.0.2.7 51000", "192.0.2.7 x 192.0.2.1 22"] {
             assert_eq!(login(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_word_with_the_name_of_a_parameter_is_no_filter() {
+        for (word, expected) in
+            [("flow=7", true), ("host=nas.lan", true), ("tcp[13]=2", false), ("port 53", false)]
+        {
+            assert_eq!(named(word), expected, "{word}");
         }
     }
 

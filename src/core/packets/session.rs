@@ -408,7 +408,7 @@ impl Session {
     }
 
     pub(super) fn remove_port(&mut self, id: PortId, clock: &Clock) {
-        self.tell(id, clock, true);
+        self.tell(id, clock, Some("the interface is gone"));
         if let Some(port) = self.port(id) {
             port.gone = true;
         }
@@ -539,7 +539,8 @@ impl Session {
             State::Open => {
                 for at in 0..self.ports.len() {
                     if self.ports.get(at).is_some_and(|port| !port.gone) {
-                        self.tell(PortId(u32::try_from(at).unwrap_or(u32::MAX)), clock, true);
+                        let id = PortId(u32::try_from(at).unwrap_or(u32::MAX));
+                        self.tell(id, clock, Some(&end.reason));
                     }
                 }
                 self.state = State::Over(end);
@@ -564,7 +565,7 @@ impl Session {
             let now = (port.accepted, port.delivered, port.lost);
             let (_, _, lost) = port.told;
             if !port.gone && ((late && port.told != now) || port.lost > lost) {
-                self.tell(PortId(u32::try_from(at).unwrap_or(u32::MAX)), clock, false);
+                self.tell(PortId(u32::try_from(at).unwrap_or(u32::MAX)), clock, None);
                 told = true;
             }
         }
@@ -576,8 +577,8 @@ impl Session {
         Some(self.since.tick.plus(micros))
     }
 
-    /// Writes the statistics of an interface.
-    fn tell(&mut self, id: PortId, clock: &Clock, last: bool) {
+    /// Writes the statistics of an interface; the last ones with the reason why.
+    fn tell(&mut self, id: PortId, clock: &Clock, over: Option<&str>) {
         let now = nanos_of(clock);
         let Some(port) = self.port(id) else { return };
         // The kernel is asked once a second; by then more has come.
@@ -586,12 +587,13 @@ impl Session {
         port.told_at = clock.tick;
         let statistics = Statistics {
             start: port.since,
-            end: last.then_some(now),
+            end: over.map(|_| now),
             received: Some(port.accepted),
             lost_by_card: port.dropped,
             accepted: Some(port.accepted),
             lost_by_system: Some(port.lost),
             delivered: Some(port.delivered),
+            comment: over.unwrap_or_default(),
         };
         if self.order.format == Format::Pcapng {
             self.write(|out| write::statistics(out, id.0, now, &statistics));

@@ -48,6 +48,9 @@ fn a_session_tells_its_interfaces_then_its_packets_then_its_losses() {
     packets.end(id, End::new(Ending::Gone, "over"), &NOW);
     let rest = stream(&mut packets, id);
     assert_eq!(blocks(&rest), [6, 6, 5]);
+    // The last statistics say why it is over.
+    let last = rest.len() - u32::from_le_bytes(rest[rest.len() - 4..].try_into().unwrap()) as usize;
+    assert_eq!(crate::wire::pcapng::cut::remark(&rest[last..]), Some("over"));
     // The loss stands with the first packet after it.
     assert!(rest.windows(12).any(|w| w == [4, 0, 8, 0, 7, 0, 0, 0, 0, 0, 0, 0]));
     assert_eq!(packets.get(id).unwrap().figures().2, 7);

@@ -99,17 +99,30 @@ impl Cutter {
 /// packets lost since it joined.
 #[must_use]
 pub fn losses(bytes: &[u8]) -> Option<(u32, u64)> {
+    let lost = told(bytes, LOST_BY_SYSTEM)?.first_chunk()?;
+    let interface = u32::try_from(word(bytes, 8)?).ok()?;
+    Some((interface, u64::from_le_bytes(*lost)))
+}
+
+/// The remark in a statistics block: why an interface, or the whole stream, is over.
+#[must_use]
+pub fn remark(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(told(bytes, COMMENT)?).ok()
+}
+
+/// An option of a statistics block.
+fn told(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
     if word(bytes, 0)? != STATISTICS {
         return None;
     }
-    let interface = u32::try_from(word(bytes, 8)?).ok()?;
     let mut options = bytes.get(20..bytes.len().checked_sub(4)?)?;
     while let Some((&[c0, c1, l0, l1], rest)) = options.split_first_chunk::<4>() {
         let (code, length) = (u16::from_le_bytes([c0, c1]), u16::from_le_bytes([l0, l1]));
-        if code == LOST_BY_SYSTEM {
-            return Some((interface, u64::from_le_bytes(*rest.first_chunk()?)));
+        let length = usize::from(length);
+        if code == wanted {
+            return rest.get(..length);
         }
-        options = rest.get(usize::from(length).next_multiple_of(4)..)?;
+        options = rest.get(length.next_multiple_of(4)..)?;
     }
     None
 }
@@ -119,6 +132,9 @@ const STATISTICS: usize = 5;
 
 /// The option of such a block with the packets that the system lost (isb_osdrop).
 const LOST_BY_SYSTEM: u16 = 7;
+
+/// A remark (opt_comment).
+const COMMENT: u16 = 1;
 
 fn word(bytes: &[u8], at: usize) -> Option<usize> {
     let bytes = bytes.get(at..)?.first_chunk()?;

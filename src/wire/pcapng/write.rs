@@ -103,7 +103,7 @@ pub struct Packet<'a> {
 
 /// Counters of an interface since it was opened. What is unknown is left out.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Statistics {
+pub struct Statistics<'a> {
     /// When it was opened, in nanoseconds since 1970.
     pub start: u64,
     /// When it was closed.
@@ -118,6 +118,8 @@ pub struct Statistics {
     pub lost_by_system: Option<u64>,
     /// Packets that reached the reader of the stream.
     pub delivered: Option<u64>,
+    /// A remark, such as why it was closed.
+    pub comment: &'a str,
 }
 
 /// Appends a section header block, of unknown length.
@@ -262,7 +264,7 @@ pub fn names<'a>(out: &mut Vec<u8>, names: impl Iterator<Item = (IpAddr, &'a str
 }
 
 /// Appends an interface statistics block, as of `now` in nanoseconds since 1970.
-pub fn statistics(out: &mut Vec<u8>, interface: u32, now: u64, statistics: &Statistics) {
+pub fn statistics(out: &mut Vec<u8>, interface: u32, now: u64, statistics: &Statistics<'_>) {
     block(out, STATISTICS, |out| {
         out.extend_from_slice(&interface.to_le_bytes());
         out.extend_from_slice(&moment(now));
@@ -281,6 +283,7 @@ pub fn statistics(out: &mut Vec<u8>, interface: u32, now: u64, statistics: &Stat
                 option(out, code, &value.to_le_bytes());
             }
         }
+        text(out, 1, statistics.comment);
         end_of_options(out);
     });
 }

@@ -30,6 +30,7 @@ test: ## install what the tests need and run them all
 	@$(MAKE) --no-print-directory build
 	tests/captures.py $(PORTOLAN)
 	$(SUDO) tests/skydive_client.py $(PORTOLAN)
+	$(SUDO) tests/packets.py $(PORTOLAN)
 	$(SUDO) tests/robust.py $(PORTOLAN)
 	$(SUDO) tests/quickstart.sh
 
@@ -40,7 +41,7 @@ lint:
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
 unit:
-	$(CARGO) test --locked --lib --bins --test layers --test flow_alloc --test unix_api --test groups_on_flash --test gremlin --test http_api --test http_socket --test query_api --test capture_alloc
+	$(CARGO) test --locked --lib --bins --test layers --test flow_alloc --test unix_api --test groups_on_flash --test gremlin --test http_api --test http_socket --test query_api --test capture_alloc --test packets_alloc --test packet_selection
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
@@ -60,6 +61,7 @@ bench: ## speed, memory and size beside peers, as ratios
 	$(SUDO) tests/bench/run.py
 	$(SUDO) tests/bench/map.py $(PORTOLAN)
 	$(SUDO) tests/bench/topology.py --program $(PORTOLAN)
+	$(SUDO) tests/bench/packets.py $(PORTOLAN)
 	$(CARGO) run --release --locked --example gremlin
 
 fuzz: ## thirty seconds of each fuzz target (needs a nightly toolchain and cargo-fuzz)

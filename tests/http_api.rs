@@ -203,7 +203,8 @@ fn every_answer_has_a_type_and_the_fields_that_keep_pages_away() {
     let mut agent = agent();
     for (head, body, status) in [
         ("GET /api", "", 200),
-        ("GET /", "", 404),
+        ("GET /", "", 200),
+        ("GET /nowhere", "", 404),
         ("GET /nothing/here", "", 404),
         ("GET /api/capture/none", "", 404),
         ("PUT /api", "", 405),
@@ -237,7 +238,7 @@ fn every_answer_has_a_type_and_the_fields_that_keep_pages_away() {
             assert!(answer.text().ends_with('\n') && answer.text().len() > 2, "{head}");
         }
     }
-    assert_eq!(ask("GET /", "", &mut agent).text(), "404 page not found\n");
+    assert_eq!(ask("GET /nowhere", "", &mut agent).text(), "404 page not found\n");
     assert_eq!(
         ask("GET /api/topology/?a=b", "", &mut agent).field("location"),
         Some("/api/topology?a=b")

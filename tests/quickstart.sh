@@ -122,5 +122,23 @@ expect "captures by UDP" "$id" "$(echo r 4 captures | nc -w1 -u 127.0.0.1 5644)"
 curl -s -X DELETE "127.0.0.1:8082/api/capture/$id"
 expect "deleted" '^[{][}]' "$(curl -s 127.0.0.1:8082/api/capture)"
 
+# Live packets. The stream itself is left out of them, so pings have to make some.
+curl -sN -m 20 '127.0.0.1:8082/capture.pcapng?nif=lo&filter=icmp&count=2' >"$state/two.pcapng" &
+download=$!
+answer=$(
+    timeout -s INT 20 target/release/portolan capture -i lo -c 2 -w - icmp 2>/dev/null | tshark -r - 2>/dev/null &
+    for _ in $(seq 20); do
+        ping -c 1 -W 1 -q 127.0.0.1 >/dev/null
+        sleep 0.1
+    done
+    wait
+)
+expect "portolan capture into tshark" '^2$' "$(grep -c ICMP <<<"$answer")"
+wait $download || true
+expect "a download" '^2$' "$(tshark -r "$state/two.pcapng" 2>/dev/null | grep -c ICMP)"
+expect "targets of captures" '"containers":\[\{"name":' "$(curl -s 127.0.0.1:5001/discover/mobyshark)"
+expect "who answers Packetflix's clients" '"name":"portolan","version":"' "$(curl -s 127.0.0.1:5001/version)"
+expect "a courteous word" 'WebSocket' "$(curl -s 127.0.0.1:5001/capture)"
+
 echo "quickstart: $passed passed, $failed failed"
 [ "$failed" = 0 ]

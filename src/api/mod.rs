@@ -9,6 +9,7 @@ pub mod http;
 pub mod json;
 pub mod mgmt;
 pub mod stream;
+mod tap;
 pub mod unix;
 
 /// One client of a stream protocol.

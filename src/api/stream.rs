@@ -9,13 +9,11 @@ use crate::core::packets::parameters::{self, Fallback};
 use crate::core::packets::{Refused, SessionId, State};
 use crate::time::Tick;
 
+use super::tap::{Dry, Tap};
 use super::{Close, Connection, Outbox, Progress, http};
 
 /// No more is taken from the session while so many octets wait to be sent.
 const MARK: usize = 64 * 1024;
-
-/// What is sent of a large piece of the stream at a time.
-const CUT: usize = 64 * 1024;
 
 /// One such client.
 #[derive(Debug)]
@@ -23,9 +21,7 @@ pub struct Stream {
     parameters: String,
     remote: SocketAddr,
     local: SocketAddr,
-    id: Option<SessionId>,
-    rest: Vec<u8>,
-    at: usize,
+    tap: Option<Tap>,
     over: bool,
 }
 
@@ -34,7 +30,7 @@ impl Stream {
     /// given out.
     #[must_use]
     pub const fn new(parameters: String, remote: SocketAddr, local: SocketAddr) -> Self {
-        Self { parameters, remote, local, id: None, rest: Vec::new(), at: 0, over: false }
+        Self { parameters, remote, local, tap: None, over: false }
     }
 
     fn begin(&self, agent: &mut Agent) -> Result<SessionId, Refused> {
@@ -75,41 +71,23 @@ impl Connection for Stream {
         if self.over {
             return Progress::Done;
         }
-        let id = match self.id {
-            Some(id) => id,
+        let tap = match &mut self.tap {
+            Some(tap) => tap,
             None => match self.begin(agent) {
-                Ok(id) => {
-                    self.id = Some(id);
-                    id
-                }
+                Ok(id) => self.tap.insert(Tap::new(id)),
                 Err(refused) => return self.refuse(&refused),
             },
         };
-        if let Some(State::Refused(refused)) = agent.packets.state(id) {
+        if let Some(State::Refused(refused)) = agent.packets.state(tap.id()) {
             let refused = refused.clone();
             return self.refuse(&refused);
         }
-        while out.pending().len() < MARK {
-            let rest = self.rest.get(self.at..).unwrap_or_default();
-            if !rest.is_empty() {
-                let piece = rest.get(..CUT).unwrap_or(rest);
-                if !out.push(|bytes| bytes.extend_from_slice(piece)) {
-                    return Progress::More;
-                }
-                self.at = self.at.saturating_add(piece.len());
-                continue;
-            }
-            let Some(chunk) = agent.packets.next(id) else {
-                return match agent.packets.state(id) {
-                    Some(State::Open | State::Opening) => Progress::Idle,
-                    _ => Progress::Done,
-                };
-            };
-            let sent = std::mem::replace(&mut self.rest, chunk);
-            self.at = 0;
-            agent.packets.recycle(id, sent);
+        let send = |piece: &[u8], out: &mut Outbox| out.push(|b| b.extend_from_slice(piece));
+        match tap.flow(agent, out, MARK, send) {
+            Dry::Full => Progress::More,
+            Dry::Over(_) => Progress::Done,
+            Dry::Waits => Progress::Idle,
         }
-        Progress::More
     }
 
     fn ready(&self, _: &Outbox) -> bool {
@@ -121,17 +99,17 @@ impl Connection for Stream {
     }
 
     fn has_news(&self, agent: &Agent) -> bool {
-        self.id.is_some_and(|id| agent.packets.has_news(id))
+        self.tap.as_ref().is_some_and(|tap| agent.packets.has_news(tap.id()))
     }
 
     fn closed(&mut self, agent: &mut Agent) {
-        if let Some(id) = self.id {
-            agent.packets.close(id);
+        if let Some(tap) = &self.tap {
+            agent.packets.close(tap.id());
         }
     }
 
     fn held(&self) -> usize {
-        self.rest.capacity()
+        self.tap.as_ref().map_or(0, Tap::held)
     }
 
     fn max_input(&self) -> usize {

@@ -136,6 +136,8 @@ pub struct Facts {
     pub hostname: String,
     /// Identifies this installation.
     pub uuid: String,
+    /// Number of the network namespace that it runs in, 0 if unknown.
+    pub netns: u64,
     /// Capabilities that the process holds.
     pub capabilities: Vec<String>,
     /// Stream clients now.

@@ -27,7 +27,7 @@ use crate::core::auth::{Caller, Right};
 use crate::core::packets::Machine as Described;
 use crate::sys::capture::Method;
 use crate::sys::signals::{Signal, Signals};
-use crate::sys::{clock, privileges, process, unix_socket};
+use crate::sys::{clock, netns, privileges, process, unix_socket};
 use crate::time::{Clock, Tick};
 use crate::topology::links::Change as LinkChange;
 use crate::topology::machine;
@@ -821,6 +821,7 @@ fn facts() -> Facts {
             machine.hardware
         ),
         uuid: installation(),
+        netns: netns::identify(Path::new("/proc/thread-self/ns/net")).map_or(0, |own| own.inode),
         hostname: machine.host,
         ram: process::total_ram(),
         ..Facts::default()

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use portolan::api::http::Http;
 use portolan::api::{Connection as _, Outbox, Progress};
 use portolan::core::Agent;
+use portolan::netns::Machine;
 use portolan::time::{Clock, Tick, Wall};
 
 /// One answer.
@@ -97,7 +98,11 @@ impl Web {
             self.out.advance(usize::MAX);
             self.closed = progress == Progress::Done;
             if before == (self.input.len(), self.answered.len()) && progress == Progress::Idle {
-                return;
+                if agent.discovery.begin().is_none() {
+                    return;
+                }
+                // A machine with nothing on it.
+                agent.discovery.finish(Some(Machine::default()));
             }
         }
         panic!("no end");

@@ -11,13 +11,14 @@ use super::head::{Method, Request};
 use super::login;
 use super::response::{self, Body, End, LAST_CHUNK, Response};
 use super::socket::{Part, Received, Socket, code};
+use crate::api::tap::{Dry, Tap};
 use crate::api::{Outbox, Progress};
 use crate::config::Settings;
 use crate::config::access::Role;
 use crate::core::Agent;
 use crate::core::access::Identity;
 use crate::core::packets::parameters::{self, Fallback, Wish};
-use crate::core::packets::{self, Ending, Format, Order, Refused, SessionId, State, Why};
+use crate::core::packets::{self, Ending, Format, Order, Refused, State, Why};
 use crate::time::Tick;
 
 /// Frames of a client that are looked at in one call.
@@ -25,12 +26,6 @@ const TURN: usize = 64;
 
 /// Microseconds until a session must be open or refused.
 const OPEN_TIME: u64 = 20_000_000;
-
-/// A piece of the stream that is larger is sent in several messages: output is bounded.
-const LARGE: usize = 128 * 1024;
-
-/// What such a piece is cut into.
-const CUT: usize = 64 * 1024;
 
 /// Header fields that replace parameters of the same meaning: proxies have lost queries.
 const FIELDS: [(&str, &str); 4] = [
@@ -86,11 +81,9 @@ pub(super) fn begin(request: &Request, door: Door, agent: &mut Agent, now: Tick)
             match agent.order_packets(wish.0, request.remote.to_string(), &wish.1.caller()) {
                 Err(refused) => Begun::Answer(refusal(&refused)),
                 Ok(id) => Begun::Watch(Watch {
-                    id,
+                    tap: Tap::new(id),
                     door,
                     stage: Stage::Waiting(Box::new((request.clone(), head))),
-                    rest: Vec::new(),
-                    at: 0,
                     since: now,
                     stays,
                 }),
@@ -268,12 +261,9 @@ fn refusal(refused: &Refused) -> Response {
 /// A client of live packets.
 #[derive(Debug)]
 pub(super) struct Watch {
-    id: SessionId,
+    tap: Tap,
     door: Door,
     stage: Stage,
-    /// A large piece of the stream, sent up to `at`.
-    rest: Vec<u8>,
-    at: usize,
     /// When it was ordered.
     since: Tick,
     /// It ends by itself, so a client that only listens may close its side.
@@ -323,7 +313,7 @@ impl Watch {
                 let mut rest = bytes;
                 live.listen(&mut rest, out, now);
                 if live.socket.is_over() {
-                    agent.packets.close(self.id);
+                    agent.packets.close(self.tap.id());
                 }
                 bytes.len().saturating_sub(rest.len())
             }
@@ -336,7 +326,7 @@ impl Watch {
     pub(super) fn finish(&mut self, agent: &mut Agent) {
         if self.door == Door::Socket || !self.stays {
             self.stage = Stage::Over;
-            agent.packets.close(self.id);
+            agent.packets.close(self.tap.id());
         }
     }
 
@@ -356,7 +346,7 @@ impl Watch {
             }
             if live.socket.is_over() {
                 self.stage = Stage::Over;
-                agent.packets.close(self.id);
+                agent.packets.close(self.tap.id());
             }
         }
         Turn::Goes(self.hand_on(agent, out))
@@ -372,20 +362,20 @@ impl Watch {
             Stage::Waiting(_) if now.since(self.since) > OPEN_TIME => {
                 let refused =
                     Refused::new(Why::System, "the namespace could not be opened in time");
-                agent.packets.refuse(self.id, refused, &mut agent.counters);
+                agent.packets.refuse(self.tap.id(), refused, &mut agent.counters);
             }
             Stage::Waiting(_) | Stage::Download(_) | Stage::Over => {}
         }
     }
 
     pub(super) fn closed(&self, agent: &mut Agent) {
-        agent.packets.close(self.id);
+        agent.packets.close(self.tap.id());
     }
 
     pub(super) fn has_news(&self, agent: &Agent) -> bool {
         match &self.stage {
-            Stage::Waiting(_) => agent.packets.state(self.id) != Some(&State::Opening),
-            _ => agent.packets.has_news(self.id),
+            Stage::Waiting(_) => agent.packets.state(self.tap.id()) != Some(&State::Opening),
+            _ => agent.packets.has_news(self.tap.id()),
         }
     }
 
@@ -399,12 +389,12 @@ impl Watch {
             }
             Stage::Download(_) | Stage::Over => 0,
         };
-        self.rest.capacity().saturating_add(more)
+        self.tap.held().saturating_add(more)
     }
 
     /// Answers the request once it is known how; `None` if the stream may begin.
     fn open(&mut self, agent: &mut Agent, out: &mut Outbox, now: Tick) -> Option<Turn> {
-        let refused = match agent.packets.state(self.id) {
+        let refused = match agent.packets.state(self.tap.id()) {
             Some(State::Opening) => return Some(Turn::Goes(Progress::Idle)),
             Some(State::Open | State::Over(_)) => None,
             Some(State::Refused(refused)) => Some(refused.clone()),
@@ -415,7 +405,7 @@ impl Watch {
         };
         let (request, head) = *waiting;
         if let Some(refused) = refused {
-            agent.packets.close(self.id);
+            agent.packets.close(self.tap.id());
             return Some(Turn::Refused(Box::new(request), refusal(&refused)));
         }
         let wall = agent.clock().wall;
@@ -439,40 +429,27 @@ impl Watch {
 
     /// Hands on what there is of the stream, as far as there is room.
     fn hand_on(&mut self, agent: &mut Agent, out: &mut Outbox) -> Progress {
-        loop {
-            if let Stage::Over = self.stage {
-                return Progress::Done;
+        let Self { tap, stage, .. } = self;
+        let dry = match stage {
+            Stage::Socket(live) => {
+                let whole = Part { first: true, last: true, binary: true };
+                tap.flow(agent, out, MARK, |piece, out| live.socket.send(piece, whole, out))
             }
-            if out.pending().len() >= MARK {
-                return Progress::More;
-            }
-            if self.at < self.rest.len() {
-                let rest = self.rest.get(self.at..).unwrap_or_default();
-                let piece = rest.get(..CUT).unwrap_or(rest);
-                if !self.send(piece, out) {
-                    return Progress::More;
-                }
-                self.at = self.at.saturating_add(piece.len());
-                if self.at >= self.rest.len() {
-                    self.rest = Vec::new();
-                }
-                continue;
-            }
-            match agent.packets.next(self.id) {
-                Some(chunk) if chunk.len() > LARGE => (self.rest, self.at) = (chunk, 0),
-                Some(chunk) => {
-                    // It fits: the output is below its mark.
-                    self.send(&chunk, out);
-                    agent.packets.recycle(self.id, chunk);
-                }
-                None => {
-                    let end = match agent.packets.state(self.id) {
-                        Some(State::Over(end)) => end.clone(),
-                        Some(_) => return self.idle(),
-                        None => packets::End::new(Ending::Failed, "the session is gone"),
-                    };
-                    self.end(&end, agent, out);
-                }
+            Stage::Download(true) => tap.flow(agent, out, MARK, |piece, out| {
+                out.push(|bytes| response::chunk(bytes, piece))
+            }),
+            Stage::Download(false) => tap.flow(agent, out, MARK, |piece, out| {
+                out.push(|bytes| bytes.extend_from_slice(piece))
+            }),
+            Stage::Over | Stage::Waiting(_) => return Progress::Done,
+        };
+        match dry {
+            Dry::Full => Progress::More,
+            Dry::Waits => self.idle(),
+            Dry::Over(end) => {
+                let unknown = || packets::End::new(Ending::Failed, "the session is gone");
+                self.end(&end.unwrap_or_else(unknown), agent, out);
+                Progress::Done
             }
         }
     }
@@ -481,17 +458,6 @@ impl Watch {
         match &self.stage {
             Stage::Socket(live) if live.stopped => Progress::More,
             _ => Progress::Idle,
-        }
-    }
-
-    fn send(&self, piece: &[u8], out: &mut Outbox) -> bool {
-        match &self.stage {
-            Stage::Socket(live) => {
-                live.socket.send(piece, Part { first: true, last: true, binary: true }, out)
-            }
-            Stage::Download(true) => out.push(|bytes| response::chunk(bytes, piece)),
-            Stage::Download(false) => out.push(|bytes| bytes.extend_from_slice(piece)),
-            Stage::Over | Stage::Waiting(_) => true,
         }
     }
 
@@ -513,7 +479,7 @@ impl Watch {
             _ => {}
         }
         self.stage = Stage::Over;
-        agent.packets.close(self.id);
+        agent.packets.close(self.tap.id());
     }
 }
 

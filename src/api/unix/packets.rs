@@ -3,12 +3,13 @@
 
 use serde_json::{Map, Value};
 
+use crate::api::tap::{Dry, Tap};
 use crate::api::{Outbox, Progress};
 use crate::core::Agent;
 use crate::core::auth::Caller;
 use crate::core::command::Failure;
 use crate::core::packets::parameters::{self, Fallback, Wish};
-use crate::core::packets::{Format, SessionId, State, failure};
+use crate::core::packets::{Format, State, failure};
 use crate::core::row::Row;
 
 use super::reply::{self, INVALID, LIMIT, REFUSED, Refusal};
@@ -20,12 +21,9 @@ const MARK: usize = 256 * 1024;
 /// A client of a session.
 #[derive(Debug)]
 pub(super) struct Watch {
-    id: SessionId,
+    tap: Tap,
     format: Format,
     open: bool,
-    /// A large piece of the stream, sent up to `at`.
-    rest: Vec<u8>,
-    at: usize,
 }
 
 /// What a call of [`Watch::advance`] comes to.
@@ -57,7 +55,7 @@ pub(super) fn begin(bytes: &[u8], agent: &mut Agent, caller: &Caller) -> Result<
     }
     let format = wish.order.format;
     let id = agent.order_packets(wish, "unix".to_owned(), caller).map_err(refusal)?;
-    Ok(Begun::Watched(Watch { id, format, open: false, rest: Vec::new(), at: 0 }))
+    Ok(Begun::Watched(Watch { tap: Tap::new(id), format, open: false }))
 }
 
 fn record(wish: Wish, agent: &mut Agent, caller: &Caller) -> Result<Begun, Refusal> {
@@ -115,11 +113,11 @@ impl Watch {
 
     pub(super) fn advance(&mut self, agent: &mut Agent, out: &mut Outbox) -> Turn {
         if !self.open {
-            match agent.packets.state(self.id) {
+            match agent.packets.state(self.tap.id()) {
                 Some(State::Opening) => return Turn::Goes(Progress::Idle),
                 Some(State::Refused(refused)) => {
                     let refused = refused.clone();
-                    agent.packets.close(self.id);
+                    agent.packets.close(self.tap.id());
                     return Turn::Refused(refusal(refused));
                 }
                 Some(State::Open | State::Over(_)) => {}
@@ -128,54 +126,32 @@ impl Watch {
                 }
             }
             let format = if self.format == Format::Pcap { "pcap" } else { "pcapng" };
-            let row = Row::new().with("id", self.id.number()).with("format", format);
+            let row = Row::new().with("id", self.tap.id().number()).with("format", format);
             if !out.push(|bytes| reply::object(bytes, reply::DONE, &row, "Ok.")) {
                 return Turn::Goes(Progress::More);
             }
             self.open = true;
         }
-        Turn::Goes(self.hand_on(agent, out))
-    }
-
-    fn hand_on(&mut self, agent: &mut Agent, out: &mut Outbox) -> Progress {
-        loop {
-            if out.pending().len() >= MARK {
-                return Progress::More;
-            }
-            let rest = self.rest.get(self.at..).unwrap_or_default();
-            if !rest.is_empty() {
-                let piece = rest.get(..MARK).unwrap_or(rest);
-                if !out.push(|bytes| bytes.extend_from_slice(piece)) {
-                    return Progress::More;
-                }
-                self.at = self.at.saturating_add(piece.len());
-                continue;
-            }
-            if let Some(chunk) = agent.packets.next(self.id) {
-                let sent = std::mem::replace(&mut self.rest, chunk);
-                self.at = 0;
-                agent.packets.recycle(self.id, sent);
-                continue;
-            }
-            return match agent.packets.state(self.id) {
-                Some(State::Over(_)) | None => Progress::Done,
-                Some(_) => Progress::Idle,
-            };
-        }
+        let send = |piece: &[u8], out: &mut Outbox| out.push(|b| b.extend_from_slice(piece));
+        Turn::Goes(match self.tap.flow(agent, out, MARK, send) {
+            Dry::Full => Progress::More,
+            Dry::Over(_) => Progress::Done,
+            Dry::Waits => Progress::Idle,
+        })
     }
 
     pub(super) fn has_news(&self, agent: &Agent) -> bool {
-        match agent.packets.state(self.id) {
+        match agent.packets.state(self.tap.id()) {
             Some(State::Opening) => false,
-            _ => !self.open || agent.packets.has_news(self.id),
+            _ => !self.open || agent.packets.has_news(self.tap.id()),
         }
     }
 
     pub(super) fn closed(&self, agent: &mut Agent) {
-        agent.packets.close(self.id);
+        agent.packets.close(self.tap.id());
     }
 
     pub(super) const fn held(&self) -> usize {
-        self.rest.capacity()
+        self.tap.held()
     }
 }

@@ -12,7 +12,6 @@ use crate::filter::names::Names as Tables;
 use crate::filter::vm::Meta;
 use crate::filter::{self, Expression, Program};
 use crate::time::{Clock, Tick};
-use crate::topology::spaces::HOME;
 use crate::wire::link::LinkType;
 
 /// Packets looked at in one turn: well below a millisecond of work.
@@ -128,8 +127,7 @@ impl Agent {
 
     /// Whether a target is the agent's own namespace, however it is called.
     fn is_home(&self, target: &Target) -> bool {
-        let home = || self.spaces.list().find(|(key, ..)| *key == HOME).map(|(.., i, _)| i);
-        target.is_own() || target.netns != 0 && home() == Some(target.netns)
+        target.is_own() || (target.netns != 0 && target.netns == self.facts.netns)
     }
 }
 

@@ -36,6 +36,11 @@ use visit::{Visit, Visitor};
 /// Time that a scan may take of one turn, in microseconds. A step is small against it.
 const SLICE: u64 = 500;
 
+/// What is not small waits for a turn in which others took less than this, in microseconds; but
+/// only so many turns.
+const BUSY: u64 = 200;
+const MAX_PUT_OFF: u32 = 32;
+
 /// Processes, or the like, that are worked through in memory before the clock is looked at.
 const STRETCH: usize = 256;
 
@@ -48,6 +53,8 @@ const MAX_CONTAINERD: usize = 32;
 /// The scan under way, if there is one.
 pub struct Discovery {
     scan: Option<Box<Scan>>,
+    /// Turns in which the next thing was put off because others had taken their time.
+    put_off: u32,
     init: Init,
 }
 
@@ -96,7 +103,7 @@ impl Default for Discovery {
     fn default() -> Self {
         let init =
             Init { netns: space_of(1, "net").unwrap_or(0), pidns: space_of(1, "pid").unwrap_or(0) };
-        Self { scan: None, init }
+        Self { scan: None, put_off: 0, init }
     }
 }
 
@@ -112,8 +119,14 @@ impl Discovery {
         {
             let facts = facts(agent, depth, now);
             self.scan = Some(Box::new(Scan::new(depth, facts, agent.settings(), self.init)));
+            return true;
         }
         let Some(scan) = &mut self.scan else { return false };
+        if scan.is_heavy() && clock::tick().since(now.tick) > BUSY && self.put_off < MAX_PUT_OFF {
+            self.put_off = self.put_off.saturating_add(1);
+            return true;
+        }
+        self.put_off = 0;
         let until = clock::tick().plus(SLICE);
         while !matches!(scan.phase, Phase::Over) {
             scan.step();

@@ -72,7 +72,20 @@ impl Socket {
     ///
     /// As socket(2) and bind(2).
     pub fn open(groups: u32, room: u32) -> io::Result<Self> {
-        let fd = socket::open(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE)?;
+        Self::open_for(libc::NETLINK_ROUTE, groups, room)
+    }
+
+    /// Opens a socket that asks for connections (sock_diag(7)).
+    ///
+    /// # Errors
+    ///
+    /// As socket(2) and bind(2).
+    pub fn open_diag(room: u32) -> io::Result<Self> {
+        Self::open_for(libc::NETLINK_SOCK_DIAG, 0, room)
+    }
+
+    fn open_for(family: libc::c_int, groups: u32, room: u32) -> io::Result<Self> {
+        let fd = socket::open(libc::AF_NETLINK, libc::SOCK_RAW, family)?;
         let room = libc::c_int::try_from(room).unwrap_or(libc::c_int::MAX);
         if socket::set(fd.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &room).is_err() {
             // Without CAP_NET_ADMIN the system's limit applies.

@@ -18,7 +18,7 @@ use crate::sys::ethtool::Ethtool;
 use crate::sys::netlink::{Buffer, Received, Socket};
 use crate::sys::netns::{self, Namespace};
 use crate::topology::sockets::Socket as Line;
-use crate::wire::netlink::{Message, Messages, Request};
+use crate::wire::netlink::{Connection, Message, Messages, Request};
 
 use super::files;
 
@@ -59,6 +59,8 @@ pub(super) struct Visitor {
 /// A visit under way.
 pub(super) struct Visit {
     socket: Socket,
+    /// Asks for connections; none where there are none, or where it would be in vain.
+    diag: Option<Socket>,
     tables: Vec<(File, &'static str)>,
     /// Of a table: what is not a whole line yet.
     rest: Vec<u8>,
@@ -72,6 +74,8 @@ enum Step {
     Drivers(usize),
     Addresses,
     Routes,
+    /// Of IPv6?
+    Connections(bool),
     Sockets,
 }
 
@@ -99,13 +103,15 @@ impl Visitor {
                     tables.extend(file.ok().map(|file| (file, protocol)));
                 }
             }
+            let has_tcp = tables.iter().any(|(_, protocol)| *protocol == "TCP");
+            let diag = has_tcp.then(|| Socket::open_diag(ROOM)).and_then(io::Result::ok);
             socket.send(&Request::dump_links(1))?;
-            Ok((socket, tables))
+            Ok((socket, diag, tables))
         });
         match opened {
-            Ok((socket, tables)) => {
-                let rest = Vec::new();
-                Some(Box::new(Visit { socket, tables, rest, step: Step::Links, retries: 0 }))
+            Ok((socket, diag, tables)) => {
+                let (rest, step) = (Vec::new(), Step::Links);
+                Some(Box::new(Visit { socket, diag, tables, rest, step, retries: 0 }))
             }
             Err(error) => {
                 // It is no loss if it has gone meanwhile.
@@ -159,7 +165,12 @@ pub(super) fn find(machine: &Machine, space: &Space) -> io::Result<(Namespace, P
 impl Visit {
     /// Whether the next thing is none of the small ones.
     pub(super) fn is_heavy(&self) -> bool {
-        self.step == Step::Sockets && !self.tables.is_empty()
+        match self.step {
+            // The kernel looks for the first connection when it is asked.
+            Step::Routes | Step::Connections(_) => self.diag.is_some(),
+            Step::Sockets => self.tables.iter().any(|(_, protocol)| *protocol == "TCP"),
+            _ => false,
+        }
     }
 
     /// Does the next small thing; `false` once all is done.
@@ -179,9 +190,9 @@ impl Visit {
                     }
                     Dump::Over if self.step == Step::Addresses => {
                         let begun = self.socket.send(&Request::dump_routes(3)).is_ok();
-                        Some(if begun { Step::Routes } else { Step::Sockets })
+                        Some(if begun { Step::Routes } else { self.ask(false) })
                     }
-                    Dump::Over => Some(Step::Sockets),
+                    Dump::Over => Some(self.ask(false)),
                 }
             }
             Step::Drivers(which) => {
@@ -195,9 +206,25 @@ impl Visit {
                     Some(Step::Drivers(which.saturating_add(1)))
                 } else {
                     let begun = self.socket.send(&Request::dump_addresses(2)).is_ok();
-                    Some(if begun { Step::Addresses } else { Step::Sockets })
+                    Some(if begun { Step::Addresses } else { self.ask(false) })
                 }
             }
+            Step::Connections(v6) => match self.connections(machine, at, visitor) {
+                Ok(Dump::More) => return true,
+                Ok(Dump::Over) if !v6 => Some(self.ask(true)),
+                Ok(Dump::Over) => {
+                    self.tables.retain(|(_, protocol)| *protocol != "TCP");
+                    Some(Step::Sockets)
+                }
+                // A kernel without it: the tables say the same.
+                Err(_) => {
+                    self.diag = None;
+                    if let Some(space) = machine.spaces.get_mut(at) {
+                        space.sockets.clear();
+                    }
+                    Some(Step::Sockets)
+                }
+            },
             Step::Sockets => self.read(machine, at, visitor).then_some(Step::Sockets),
         };
         match next {
@@ -283,6 +310,53 @@ impl Visit {
         if full { Dump::Over } else { Dump::More }
     }
 
+    /// Asks for connections, where that is of use; what comes next.
+    fn ask(&mut self, v6: bool) -> Step {
+        let asked = self.diag.as_ref().map(|diag| diag.send(&Connection::dump(4, v6)));
+        match asked {
+            Some(Ok(())) => Step::Connections(v6),
+            _ => {
+                self.diag = None;
+                if v6 {
+                    // Half of it is known; the tables would tell that again.
+                    self.tables.retain(|(_, protocol)| *protocol != "TCP");
+                }
+                Step::Sockets
+            }
+        }
+    }
+
+    /// Takes one datagram with connections.
+    fn connections(
+        &self,
+        machine: &mut Machine,
+        at: usize,
+        visitor: &mut Visitor,
+    ) -> io::Result<Dump> {
+        let diag = self.diag.as_ref().ok_or(ErrorKind::NotFound)?;
+        let space = machine.spaces.get_mut(at).ok_or(ErrorKind::NotFound)?;
+        let Received::Messages(bytes) = diag.receive(&mut visitor.buffer)? else {
+            return Err(ErrorKind::InvalidData.into());
+        };
+        let mut full = false;
+        for raw in Messages::new(bytes).filter(|raw| raw.sequence == 4) {
+            if let Ok(Some(found)) = Connection::parse(&raw) {
+                let Connection { state, local, remote, inode } = found;
+                let socket = Line { protocol: "TCP", local, remote, state, inode: inode.into() };
+                full |= !add(space, socket, &mut visitor.sockets, &mut machine.left_out.sockets);
+                continue;
+            }
+            match Message::decode(&raw) {
+                Ok(Message::Done { errno: 0 }) => return Ok(Dump::Over),
+                Ok(Message::Done { errno } | Message::Error { errno }) => {
+                    return Err(io::Error::from_raw_os_error(errno));
+                }
+                _ => {}
+            }
+        }
+        Ok(if full { Dump::Over } else { Dump::More })
+    }
+
     /// Reads a piece of a table; `false` once all are read.
     fn read(&mut self, machine: &mut Machine, at: usize, visitor: &mut Visitor) -> bool {
         let Some((file, protocol)) = self.tables.last_mut() else { return false };
@@ -295,13 +369,7 @@ impl Visit {
         for line in self.rest.get(..end).unwrap_or_default().split(|b| *b == b'\n') {
             let Ok(line) = std::str::from_utf8(line) else { continue };
             let Some(socket) = Line::parse(line, protocol) else { continue };
-            full = space.sockets.len() >= MAX_SOCKETS;
-            if full {
-                let count = &mut machine.left_out.sockets;
-                *count = count.saturating_add(1);
-            } else if room(&mut visitor.sockets, MAX_ALL_SOCKETS, &mut machine.left_out.sockets) {
-                space.sockets.push(Port { socket, owners: Vec::new() });
-            }
+            full |= !add(space, socket, &mut visitor.sockets, &mut machine.left_out.sockets);
         }
         self.rest.drain(..end);
         if count == 0 || full || self.rest.len() > PIECE {
@@ -315,6 +383,19 @@ impl Visit {
 enum Dump {
     More,
     Over,
+}
+
+/// Notes a socket, if there is room.
+fn add(space: &mut Space, socket: Line, used: &mut usize, left_out: &mut u64) -> bool {
+    if space.sockets.len() >= MAX_SOCKETS {
+        *left_out = left_out.saturating_add(1);
+        return false;
+    }
+    let fits = room(used, MAX_ALL_SOCKETS, left_out);
+    if fits {
+        space.sockets.push(Port { socket, owners: Vec::new() });
+    }
+    fits
 }
 
 /// Whether there is room for one more; if not, it is counted.

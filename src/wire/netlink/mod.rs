@@ -9,12 +9,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 mod address;
+mod diag;
 mod link;
 mod neighbour;
 mod request;
 mod route;
 
 pub use address::Address;
+pub use diag::Connection;
 pub use link::{
     BondPort, Function, Info, LINK_ALL_MULTICAST, LINK_BROADCAST, LINK_DEBUG, LINK_DORMANT,
     LINK_LOOPBACK, LINK_LOWER_UP, LINK_MASTER, LINK_MULTICAST, LINK_NO_ARP, LINK_POINT_TO_POINT,

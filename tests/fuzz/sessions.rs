@@ -143,7 +143,7 @@ pub(crate) fn packet_stream(input: &[u8]) {
         };
         let link = if cooked { LinkType::LINUX_SLL2 } else { layer };
         if let Some(port) = packets.add_port(id, new, &NOW) {
-            ports.push((port, link, loopback));
+            ports.push((port, ifindex, link, loopback));
         }
     }
     assert!(packets.opened(id, &NOW));
@@ -151,7 +151,7 @@ pub(crate) fn packet_stream(input: &[u8]) {
     while !octets.0.is_empty() && !ports.is_empty() {
         let (which, what) = (octets.one(), octets.one());
         let at = usize::from(which) % ports.len();
-        let (port, link, loopback) = ports[at];
+        let (port, ifindex, link, loopback) = ports[at];
         let nanos = u32::from(octets.two()) * 15_000;
         let count = usize::from(octets.one()) << (what >> 6);
         let data = octets.some(count);
@@ -163,7 +163,7 @@ pub(crate) fn packet_stream(input: &[u8]) {
             vlan: (what & 2 != 0).then_some(VlanTag { tci: 0x2005, tpid: 0x8100 }),
             protocol: if what & 4 != 0 { 0x0800 } else { 0x86dd },
             kind: Kind(which >> 5),
-            ifindex: 1,
+            ifindex,
             checksum: if what & 8 != 0 { Checksum::NotReady } else { Checksum::Unknown },
             losing: false,
         };
@@ -212,7 +212,7 @@ fn expected(raw: &RawFrame<'_>, port: usize, link: LinkType, at: Tick, snaplen: 
         (LinkType::LINUX_SLL2, _) => {
             data.extend(raw.protocol.to_be_bytes());
             data.extend([0, 0]);
-            data.extend((u32::try_from(port).expect("few") + 1).to_be_bytes());
+            data.extend(raw.ifindex.to_be_bytes());
             data.extend([0, 0, raw.kind.0, 0]);
             data.extend([0; 8]);
             data.extend(&raw.data[..cut(20)]);

@@ -110,3 +110,28 @@ fn gremlin_seeds_pass() {
 fn proc_files_seeds_pass() {
     over_seeds("proc_files", checks::proc_files);
 }
+
+#[test]
+fn packet_order_seeds_pass() {
+    over_seeds("packet_order", checks::sessions::packet_order);
+}
+
+#[test]
+fn packet_stream_seeds_pass() {
+    over_seeds("packet_stream", checks::sessions::packet_stream);
+}
+
+#[test]
+fn packet_door_seeds_pass() {
+    over_seeds("packet_door", checks::sessions::packet_door);
+}
+
+#[test]
+fn host_names_seeds_pass() {
+    over_seeds("host_names", checks::sessions::host_names);
+}
+
+#[test]
+fn discovery_seeds_pass() {
+    over_seeds("discovery", checks::sessions::discovery);
+}

@@ -1,6 +1,16 @@
-//! Proves that a packet of a live session allocates nothing once its buffers have grown: an
-//! allocator that counts.
+//! Proves that a packet of a live session allocates nothing once its buffers have grown, neither
+//! in the session nor on its way out through a WebSocket or a download: an allocator that counts.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "helpers of tests"
+)]
+
+mod support;
+
+use portolan::api::Connection as _;
 use portolan::core::names::Names;
 use portolan::core::packets::{NewPort, Order, Packets, Thinning};
 use portolan::counters::Counters;
@@ -11,8 +21,12 @@ use portolan::wire::raw::RawFrame;
 
 #[path = "support/heap.rs"]
 mod heap;
+#[path = "support/web.rs"]
+mod web;
 
 use heap::allocations;
+use support::Flash;
+use web::{UPGRADE, Web};
 
 /// An Ethernet frame of a TCP segment between 10.0.0.1 and 10.0.0.`n`.
 fn segment(n: u8) -> Vec<u8> {
@@ -66,5 +80,47 @@ fn packets_of_a_session_allocate_nothing_once_its_buffers_have_grown() {
         let made = allocations().wrapping_sub(before);
         assert_eq!(made, 0, "for {many} packets");
         assert!(packets.get(id).is_some_and(|session| session.figures().0 >= many / 2));
+    }
+}
+
+#[test]
+fn packets_on_their_way_to_a_client_of_http_allocate_nothing() {
+    let upgrade = UPGRADE.replace('\n', "\r\n");
+    for (path, fields) in [("/capture", &*upgrade), ("/capture.pcapng", "")] {
+        // What waits is given back when it is gone if it was much: once in many packets.
+        for (times, most) in [(3, 0), (10, 8)] {
+            let mut agent = Flash::default().agent();
+            let mut web = Web::new(&agent);
+            let head = format!("GET {path}?netns=5 HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+            web.send(head.as_bytes(), &mut agent);
+            let clock = agent.clock();
+            let id = agent.packets.iter().next().expect("a session").0;
+            let port = agent.packets.add_port(id, NewPort::default(), &clock).expect("room");
+            assert!(agent.packets.opened(id, &clock));
+            let bytes = segment(2);
+            let raw = RawFrame { wall: clock.wall, data: &bytes, wire_len: 154, ..RawFrame::EMPTY };
+            let frames = [raw; 64];
+            // Octets that went out.
+            let mut round = || {
+                for _ in 0..times {
+                    agent.packets.frames(id, port, &frames, &mut agent.names, &clock);
+                }
+                let mut sent = 0;
+                while agent.packets.has_news(id) {
+                    web.http.produce(&mut agent, &mut web.out, clock.tick);
+                    sent += web.out.pending().len();
+                    web.out.advance(usize::MAX);
+                }
+                sent
+            };
+            for _ in 0..4 {
+                round();
+            }
+            let before = allocations();
+            let sent: usize = (0..20).map(|_| round()).sum();
+            let made = allocations().wrapping_sub(before);
+            assert!(sent > 20 * times * frames.len() * bytes.len(), "{path}: {sent}");
+            assert!(made <= 20 * most, "{path}: {made} for {times} batches, twenty times");
+        }
     }
 }

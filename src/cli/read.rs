@@ -496,7 +496,7 @@ fn table(
     if rows.is_empty() || most == 0 {
         return Ok(());
     }
-    rows.sort_by(|(a, x), (b, y)| y.bytes().cmp(&x.bytes()).then_with(|| a.cmp(b)));
+    rows.sort_unstable_by(|(a, x), (b, y)| y.bytes().cmp(&x.bytes()).then_with(|| a.cmp(b)));
     let shown = rows.get(..most).unwrap_or(rows);
     let width = shown.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(title.len());
     writeln!(

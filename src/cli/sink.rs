@@ -151,7 +151,7 @@ mod tests {
         sink.finish().unwrap();
         let mut names: Vec<_> =
             fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        names.sort();
+        names.sort_unstable();
         assert_eq!(names, ["x_00002.pcapng", "x_00003.pcapng"]);
         assert_eq!(fs::read(folder.path().join("x_00003.pcapng")).unwrap(), b"headcccc");
     }

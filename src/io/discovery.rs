@@ -223,7 +223,7 @@ impl Scan {
             },
             Phase::Sort => {
                 // The kernel lists them in order, which makes this cheap.
-                self.machine.processes.sort_by_key(|process| process.pid);
+                self.machine.processes.sort_unstable_by_key(|process| process.pid);
                 self.phase = Phase::Tenants(0);
             }
             Phase::Tenants(at) => {

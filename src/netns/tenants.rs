@@ -66,7 +66,7 @@ impl Machine {
             let process = self.process_of(tenant);
             process.map_or((u64::MAX, u32::MAX), |process| (process.starttime, process.pid))
         };
-        space.tenants.sort_by_key(age);
+        space.tenants.sort_unstable_by_key(age);
         let mut taken: Vec<u16> = Vec::new();
         for tenant in &mut space.tenants {
             let place = usize::try_from(tenant.process).unwrap_or(usize::MAX);
@@ -74,7 +74,7 @@ impl Machine {
             tenant.container = container.filter(|container| !taken.contains(container));
             taken.extend(tenant.container);
         }
-        space.tenants.sort_by_key(|tenant| tenant.process);
+        space.tenants.sort_unstable_by_key(|tenant| tenant.process);
     }
 
     /// The tenant that a process belongs to, by its number: the nearest above it, itself

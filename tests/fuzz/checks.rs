@@ -30,6 +30,8 @@ use portolan::wire::netlink::{Message, Messages};
 use portolan::wire::protobuf::Fields;
 use portolan::wire::{dhcp, dns};
 
+pub(crate) mod sessions;
+
 /// A link type in two bytes (little endian) and a frame: nothing is read beyond the frame.
 pub(crate) fn packet(input: &[u8]) {
     let Some((link, frame)) = input.split_first_chunk() else {

@@ -23,7 +23,8 @@ const MAX_RESOLVER: usize = 16 * 1024;
 pub(super) fn read(path: impl AsRef<Path>, most: usize) -> io::Result<Vec<u8>> {
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    let mut contents = Vec::new();
+    // Files of /proc do not say how long they are; from nothing they would come in tiny pieces.
+    let mut contents = Vec::with_capacity(most.min(1_024));
     file.take(u64::try_from(most).unwrap_or(u64::MAX)).read_to_end(&mut contents)?;
     Ok(contents)
 }

@@ -8,6 +8,7 @@ and tshark; without them it says so and passes. `--list` names the sections.
 """
 import atexit
 import contextlib
+import fcntl
 import glob
 import json
 import os
@@ -59,8 +60,8 @@ if "INSIDE" not in os.environ and "--list" not in sys.argv:
         subprocess.run(["ip", "netns", "del", home])
     sys.exit(code)
 
-from lab import (Agent, Bare, Capture, Space, entered, fetch, ip, ip_json, numbers, pair,  # noqa: E402
-                 send, start_time, wait)
+from lab import (CLONE_NEWNET, TICKS, Agent, Bare, Capture, Space, comm, entered,  # noqa: E402
+                 fetch, ip, ip_json, libc, numbers, pair, send, start_time, wait)
 from pcapng import Malformed, Stream, document, flags, option, udp_payload  # noqa: E402
 
 portolan = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else None
@@ -1458,6 +1459,72 @@ def discovery():
     for child in (process, nested, hostile, server):
         child.kill()
         child.wait()
+
+
+@section
+def kinds():
+    """/json of tunnels and routes that go nowhere; refusals of long filters."""
+    far = Space(f"{prefix}-far")
+    raw = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(raw, 0x400454CA, struct.pack("16sH22x", b"moved0", 0x1001))
+    ip("link", "set", "moved0", "netns", far.name)
+    far.ip("link", "set", "moved0", "up")
+    far.ip("route", "add", "blackhole", "10.66.0.0/16")
+    far.ip("-6", "route", "add", "blackhole", "2001:db8:66::/48")
+    whole = json.loads(fetch("/json")[2])
+    space = next(s for s in whole["network-namespaces"] if s["netnsid"] == far.inode)
+    nif = next(n for n in space["network-interfaces"] if n["name"] == "moved0")
+    check("a tunnel that was moved knows its process", nif["tuntap"]["mode"] == "tun" and
+          [p["pid"] for p in nif["tuntap"]["processors"]] == [os.getpid()], nif)
+    for family in ("ipv4", "ipv6"):
+        holes = [r for r in space["routes"][family] if r["type"] == "blackhole"]
+        check(f"a blackhole of {family} has no interface", holes and not
+              any("index" in r or "network-interface-idref" in r for r in holes), holes)
+    os.close(raw)
+    with Capture(netns=one.inode, nif="a0", filter="x" * 3000) as long:
+        check("a long filter is not repeated to the user", long.status == 400 and
+              len(long.body) < 200 and "filter" in long.body, ask_of(long))
+    far.remove()
+
+
+@section
+def successors():
+    """A process that took the number of the one that was discovered, in another namespace."""
+    def living_in(path):
+        ready, told = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            space = os.open(path, os.O_RDONLY)
+            libc.setns(space, CLONE_NEWNET)
+            os.write(told, b"x")
+            signal.pause()
+            os._exit(0)
+        os.read(ready, 1)
+        os.close(ready)
+        os.close(told)
+        return pid
+
+    def end(pid):
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+    taken_again = 0
+    for _ in range(40):
+        old = living_in(one.path)
+        started, name = start_time(old), f"{comm(old)}({old})"
+        wanted = {"name": name, "type": "proc", "prefix": "", "netns": one.inode, "pid": old,
+                  "starttime": started, "network-interfaces": ["any"]}
+        end(old)
+        time.sleep(2 / TICKS)  # The start of another process is told apart by ticks.
+        with contextlib.suppress(OSError), open("/proc/sys/kernel/ns_last_pid", "w") as last:
+            last.write(str(old - 1))
+        new = living_in(two.path)
+        taken_again += new == old
+        with Capture(container=wanted) as capture:
+            check("it is not captured", capture.status in (404, 409), ask_of(capture))
+        end(new)
+    if not taken_again:
+        print("  (no number of a process was used again)")
 
 
 def nulls(value, path=""):

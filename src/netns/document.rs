@@ -598,7 +598,9 @@ fn write_route(out: &mut Vec<u8>, space: &Space, route: &Route) {
     let to = route.destination.map_or_else(|| anywhere.to_owned(), |to| to.to_string());
     text(out, "destination", &to);
     number(out, "destination-prefixlen", route.prefix);
-    if let Some(index) = route.index {
+    // What goes nowhere has no interface, though IPv6 says lo.
+    let nowhere = matches!(kind, "blackhole" | "unreachable" | "prohibit" | "throw");
+    if let Some(index) = route.index.filter(|_| !nowhere) {
         number(out, "index", index);
         id(out, "network-interface-idref", Id::Interface(space.inode, index));
     }

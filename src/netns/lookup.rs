@@ -106,7 +106,9 @@ pub fn decide<'a>(machine: &'a Machine, wanted: &Wanted<'_>) -> Result<Found<'a>
                 Missing::Stale(text)
             })
         }
-        (_, Life::Gone) => by_name().ok_or_else(|| {
+        // The name of a process holds its number, which another one may have by now: that one is
+        // not meant if it lives elsewhere.
+        (_, Life::Gone) => by_name().filter(|found| !is_successor(found, wanted)).ok_or_else(|| {
             let text = format!(
                 "the target is stale: process {pid} has ended or is another one by now; discover \
                  the targets again"
@@ -135,6 +137,12 @@ fn find<'a>(machine: &'a Machine, name: &str, prefix: &str) -> Option<Found<'a>>
         let process = (target.pid != 0).then_some((target.pid, target.starttime));
         Some(Found { space, process, named: Some(target) })
     })
+}
+
+/// Whether what was found is a later process of the same number in another namespace.
+fn is_successor(found: &Found<'_>, wanted: &Wanted<'_>) -> bool {
+    let same = |target: &Target<'_>| target.kind == "proc" && target.pid == wanted.pid;
+    found.named.as_ref().is_some_and(same) && found.space.inode != wanted.netns
 }
 
 fn unknown(wanted: &Wanted<'_>) -> Missing {
@@ -207,6 +215,11 @@ mod tests {
         assert_eq!(decided(7, 5, 104, "db(6)"), Ok(8));
         assert!(stale(decided(7, 5, 104, "nobody")));
         assert!(stale(decided(7, 6, 106, "nobody")));
+        // The name of a process is of use as long as its number means the same namespace.
+        assert_eq!(decided(7, 5, 104, "web(5)"), Ok(7));
+        assert!(stale(decided(8, 5, 104, "web(5)")));
+        assert!(stale(decided(77, 5, 104, "web(5)")));
+        assert_eq!(decided(0, 5, 104, "web(5)"), Ok(7));
         // By name alone, whatever the process.
         for (pid, starttime) in [(0, 0), (5, 105), (5, 1), (99, 1)] {
             assert_eq!(decided(0, pid, starttime, "db(6)"), Ok(8));

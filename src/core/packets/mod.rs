@@ -22,9 +22,12 @@ mod told;
 use crate::core::names::Names as Hosts;
 use crate::counters::Counters;
 use crate::filter::names::Names;
-use crate::filter::{Expression, MAX_TEXT};
+use crate::filter::{self, Expression, MAX_TEXT};
 use crate::time::{Clock, Tick};
 use crate::wire::raw::RawFrame;
+
+/// A filter up to this length is repeated when it is refused.
+const MAX_REPEATED: usize = 200;
 
 pub use order::{
     Format, Limits, MAX_PORTS, MAX_TARGETS, Order, Recording, Refused, SNAPLEN, Selection, Target,
@@ -284,6 +287,13 @@ impl Packets {
     }
 }
 
+/// What is wrong with a filter. A long one is not said again: the line is for people.
+fn unreadable(error: &filter::Error, text: &str) -> Refused {
+    let shown = if text.len() > MAX_REPEATED { "" } else { text };
+    let colon = if shown.is_empty() { "" } else { ": " };
+    Refused::new(Why::Bad, format!("filter: {error}{colon}{shown}"))
+}
+
 /// What can be known of an order without looking at the machine.
 fn check(order: &Order, names: &dyn Names) -> Result<(), Refused> {
     let bad = |text: &str| Err(Refused::new(Why::Bad, text));
@@ -294,7 +304,7 @@ fn check(order: &Order, names: &dyn Names) -> Result<(), Refused> {
         return bad(&format!("filter: longer than {MAX_TEXT} octets"));
     }
     if let Err(error) = Expression::parse(&order.filter, names) {
-        return bad(&format!("filter: {error}: {}", order.filter));
+        return Err(unreadable(&error, &order.filter));
     }
     if !(1..=SNAPLEN).contains(&order.snaplen) {
         return bad(&format!("snaplen: expected 1 to {SNAPLEN}"));

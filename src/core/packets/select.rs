@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use super::order::{MAX_TARGETS, Order, Refused, Selection, Target, Why};
+use super::unreadable;
 use crate::core::Agent;
 use crate::core::select::network;
 use crate::filter::Expression;
@@ -30,7 +31,7 @@ impl Agent {
     pub fn resolve_packets(&self, selection: &Selection, order: &mut Order) -> Result<(), Refused> {
         // By itself, so that a position in it is that of the user's text.
         Expression::parse(&order.filter, &*self.tables)
-            .map_err(|error| bad(format!("filter: {error}: {}", order.filter)))?;
+            .map_err(|error| unreadable(&error, &order.filter))?;
         let mut parts = vec![order.filter.trim().to_owned()];
         if let Some(query) = &selection.gremlin {
             let query = Query::parse(query).map_err(|error| bad(format!("gremlin: {error}")))?;

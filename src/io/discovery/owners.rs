@@ -7,7 +7,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::rc::Rc;
 
 use crate::netns::Machine;
-use crate::netns::interface::Details;
+use crate::netns::interface::{Details, Interface};
+use crate::netns::machine::Space;
 use crate::netns::process::{self, MAX_COMMAND};
 use crate::topology::sockets::inode_of;
 
@@ -114,17 +115,22 @@ impl Owners {
     }
 
     /// Names the processes behind tunnels. The kernel tells the name alone: it means the
-    /// namespace that the process is in, if there is such a tunnel there.
+    /// namespace that the process is in, if there is such a tunnel there, or else the only one
+    /// where there is: tunnels are moved to where they are used.
     fn tell_tunnels(&mut self, machine: &mut Machine) {
         for (place, command, name) in std::mem::take(&mut self.tunnels) {
             let process = usize::try_from(place).ok().and_then(|at| machine.processes.get(at));
             let inode = process.map_or(0, |process| process.netns);
-            let spaces = machine.spaces.iter_mut().filter(|space| space.inode == inode);
-            let mut all = spaces.flat_map(|space| &mut space.interfaces);
-            let found = all.find(|interface| {
+            let is_it = |interface: &Interface| {
                 matches!(interface.details, Details::Tun { .. })
                     && interface.name.as_bytes() == &*name
-            });
+            };
+            let has_it = |space: &&mut Space| space.interfaces.iter().any(is_it);
+            let mut spaces: Vec<_> = machine.spaces.iter_mut().filter(has_it).collect();
+            let at = spaces.iter().position(|space| space.inode == inode);
+            let Some(at) = at.or((spaces.len() == 1).then_some(0)) else { continue };
+            let space = spaces.get_mut(at);
+            let found = space.and_then(|space| space.interfaces.iter_mut().find(|i| is_it(i)));
             if let Some(interface) = found
                 && interface.processors.len() < MAX_OWNERS
             {

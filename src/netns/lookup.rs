@@ -142,7 +142,8 @@ fn find<'a>(machine: &'a Machine, name: &str, prefix: &str) -> Option<Found<'a>>
 /// Whether what was found is a later process of the same number in another namespace.
 fn is_successor(found: &Found<'_>, wanted: &Wanted<'_>) -> bool {
     let same = |target: &Target<'_>| target.kind == "proc" && target.pid == wanted.pid;
-    found.named.as_ref().is_some_and(same) && found.space.inode != wanted.netns
+    let later = found.process.is_some_and(|(_, starttime)| starttime > wanted.starttime);
+    found.named.as_ref().is_some_and(same) && later && found.space.inode != wanted.netns
 }
 
 fn unknown(wanted: &Wanted<'_>) -> Missing {
@@ -219,6 +220,8 @@ mod tests {
         assert_eq!(decided(7, 5, 104, "web(5)"), Ok(7));
         assert!(stale(decided(8, 5, 104, "web(5)")));
         assert!(stale(decided(77, 5, 104, "web(5)")));
+        // It began before what the client knows, so it is no other one: the number is wrong.
+        assert_eq!(decided(8, 5, 106, "web(5)"), Ok(7));
         assert_eq!(decided(0, 5, 104, "web(5)"), Ok(7));
         // By name alone, whatever the process.
         for (pid, starttime) in [(0, 0), (5, 105), (5, 1), (99, 1)] {

@@ -138,11 +138,16 @@ pub fn head(out: &mut Vec<u8>, response: &Response, end: End, keep: bool, now: W
 /// Appends a chunk; an empty piece is none, since that would end the body.
 pub fn chunk(out: &mut Vec<u8>, piece: &[u8]) {
     if !piece.is_empty() {
+        // At once: the end alone would double what is there.
+        out.reserve(piece.len().saturating_add(CHUNK_FRAME));
         let _ = write!(out, "{:x}\r\n", piece.len());
         out.extend_from_slice(piece);
         out.extend_from_slice(b"\r\n");
     }
 }
+
+/// Octets around a chunk at most: its length in digits, and two ends of a line.
+const CHUNK_FRAME: usize = 20;
 
 /// What ends a body in chunks.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";

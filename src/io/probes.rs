@@ -10,6 +10,7 @@ use mio::{Interest, Registry, Token};
 
 use crate::core::Agent;
 use crate::core::attach::{Place, Wanted};
+use crate::sys::aside;
 use crate::sys::capture::{BATCH, Config, Drained, Error, Method, Socket};
 use crate::time::Clock;
 use crate::topology::link::CaptureAs;
@@ -19,8 +20,8 @@ use super::frames;
 use super::spaces::Spaces;
 use super::token::{Slot, Source};
 
-/// Sockets opened in one turn: each costs two switches of the namespace and perhaps a ring.
-const OPENED_IN_A_TURN: usize = 16;
+/// Sockets opened in one turn: the kernel takes some milliseconds for the ring of each.
+const OPENED_IN_A_TURN: usize = 2;
 
 /// Bytes of rings of all on-demand captures; beyond that sockets do without one.
 const MAX_RINGS: usize = 8 << 20;
@@ -57,15 +58,15 @@ impl Probes {
         registry: &Registry,
         ready: &mut VecDeque<Place>,
     ) -> bool {
-        self.open.retain(|slot, probe| {
+        let over = self.open.extract_if(|slot, probe| {
             let place = Place { slot: *slot, generation: probe.generation };
-            let stays = agent.attachments.get(place).is_some_and(|known| known.is_active());
-            if !stays {
-                // Only fails for a descriptor that was never registered.
-                let _ = registry.deregister(&mut SourceFd(&probe.socket.as_raw_fd()));
-            }
-            stays
+            !agent.attachments.get(place).is_some_and(|known| known.is_active())
         });
+        aside::drop_aside(over.map(|(_, probe)| {
+            // Only fails for a descriptor that was never registered.
+            let _ = registry.deregister(&mut SourceFd(&probe.socket.as_raw_fd()));
+            probe
+        }));
         let mut wanted = agent.wanted_sockets();
         let more = wanted.len() > OPENED_IN_A_TURN;
         wanted.truncate(OPENED_IN_A_TURN);

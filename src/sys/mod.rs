@@ -4,6 +4,7 @@
 //! of flows or interfaces by meaning: plain values and bytes go up to `io`.
 
 pub mod argv;
+pub mod aside;
 pub mod capture;
 pub mod clock;
 pub mod ethtool;

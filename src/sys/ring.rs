@@ -307,6 +307,10 @@ struct Mapping {
     len: usize,
 }
 
+// SAFETY: the mapping is shared with the kernel alone; whoever owns this value is the only one
+// in the process that reads it or gives blocks back, whichever thread that is on.
+unsafe impl Send for Mapping {}
+
 impl Mapping {
     fn new(fd: &OwnedFd, len: usize) -> io::Result<Self> {
         // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.

@@ -13,12 +13,13 @@ use mio::{Interest, Registry, Token};
 
 use crate::core::Agent;
 use crate::core::packets::{End, Ending, MAX_PORTS, PortId, Refused, SessionId, State, Why};
+use crate::sys::aside;
 use crate::sys::capture::{Losses, Socket};
 use crate::sys::netlink::Buffer;
 use crate::sys::netns::Namespace;
 use crate::time::{Clock, Tick};
 
-use super::locate::{self, Locator, Search};
+use super::locate::{self, Located, Locator, Search};
 use super::token::{Slot, Source};
 use open::Plan;
 use space::{Device, News, Space};
@@ -63,6 +64,8 @@ struct Watched {
     space: Space,
     /// Its file is gone: it is looked for elsewhere.
     lost: Option<Locator>,
+    /// The session began with more than one interface.
+    several: bool,
 }
 
 /// A table with places that are used again, and a count of the users of each.
@@ -124,6 +127,9 @@ pub struct Sessions {
     told: Vec<u16>,
     /// Where the targets of sessions are that are not open yet.
     searches: HashMap<SessionId, Vec<Locator>>,
+    /// Sockets that are still to be opened for them, each with its namespace: one in a turn,
+    /// since the kernel takes its time for a ring.
+    batches: HashMap<SessionId, VecDeque<(u16, Vec<Device>)>>,
     home: Option<Namespace>,
     buffer: Buffer,
     looked: Tick,
@@ -157,6 +163,7 @@ impl Sessions {
         self.close_ended(agent, registry);
         let opening: Vec<SessionId> = agent.packets.opening().map(|(id, _)| id).collect();
         self.searches.retain(|id, _| opening.contains(id));
+        self.batches.retain(|id, _| opening.contains(id));
         for id in &opening {
             // One at a time, besides those whose targets are still looked for.
             if self.open(*id, agent, registry, &now) {
@@ -237,9 +244,9 @@ impl Sessions {
             |id: SessionId| !matches!(agent.packets.state(id), Some(State::Open | State::Opening));
         let sockets: Vec<u16> =
             self.live.iter().filter(|(_, l)| over(l.session)).map(|(at, _)| at).collect();
-        for index in sockets {
-            self.close_socket(index, registry);
-        }
+        let sockets: Vec<Live> =
+            sockets.into_iter().filter_map(|index| self.take_socket(index, registry)).collect();
+        aside::drop_aside(sockets);
         let spaces: Vec<u16> =
             self.spaces.iter().filter(|(_, s)| over(s.session)).map(|(at, _)| at).collect();
         for index in spaces {
@@ -247,13 +254,13 @@ impl Sessions {
         }
     }
 
-    fn close_socket(&mut self, index: u16, registry: &Registry) {
-        if let Some(live) = self.live.take(index) {
-            // Only fails for a descriptor that was never registered.
-            let _ = registry.deregister(&mut SourceFd(&live.socket.as_raw_fd()));
-            self.ready.retain(|known| *known != index);
-            self.held.retain(|known| *known != index);
-        }
+    fn take_socket(&mut self, index: u16, registry: &Registry) -> Option<Live> {
+        let live = self.live.take(index)?;
+        // Only fails for a descriptor that was never registered.
+        let _ = registry.deregister(&mut SourceFd(&live.socket.as_raw_fd()));
+        self.ready.retain(|known| *known != index);
+        self.held.retain(|known| *known != index);
+        Some(live)
     }
 
     fn close_space(&mut self, index: u16, registry: &Registry) {
@@ -263,10 +270,34 @@ impl Sessions {
         }
     }
 
-    /// Opens all that a session needs, or says why not; `false` while its targets are still
-    /// looked for.
+    /// Opens a part of what a session needs, or says why not; `false` while its targets are
+    /// still looked for.
     fn open(&mut self, id: SessionId, agent: &mut Agent, registry: &Registry, now: &Clock) -> bool {
-        let Some(session) = agent.packets.get(id) else { return true };
+        let opened = if self.batches.contains_key(&id) {
+            self.open_next(id, agent, registry, now)
+        } else {
+            match self.locate(id, agent) {
+                None => return false,
+                Some(Ok(located)) => self.enter(id, located, agent, registry),
+                Some(Err(refused)) => Err(refused),
+            }
+        };
+        if let Err(refused) = opened {
+            self.batches.remove(&id);
+            agent.packets.refuse(id, refused, &mut agent.counters);
+            // What was opened before it failed.
+            self.close_ended(agent, registry);
+        }
+        true
+    }
+
+    /// The namespaces of a session's targets, once all are found.
+    fn locate(
+        &mut self,
+        id: SessionId,
+        agent: &mut Agent,
+    ) -> Option<Result<Vec<Located>, Refused>> {
+        let Some(session) = agent.packets.get(id) else { return Some(Ok(Vec::new())) };
         let targets = session.order().targets.clone();
         let searches = self.searches.entry(id).or_default();
         searches.resize_with(targets.len(), Locator::default);
@@ -275,40 +306,26 @@ impl Sessions {
             match search.look(target, agent) {
                 Search::Found(found) => located.push(found),
                 Search::Pending => {}
-                Search::Refused(refused) => {
-                    agent.packets.refuse(id, refused, &mut agent.counters);
-                    return true;
-                }
+                Search::Refused(refused) => return Some(Err(refused)),
             }
         }
         if located.len() < targets.len() {
-            return false;
+            return None;
         }
         self.searches.remove(&id);
         if self.home.is_none() && agent.settings().netns_discovery {
             self.home = Namespace::own().ok();
         }
-        let opened = self.open_all(id, located, agent, registry, now);
-        match opened {
-            Ok(()) => {
-                agent.packets.opened(id, now);
-            }
-            Err(refused) => {
-                agent.packets.refuse(id, refused, &mut agent.counters);
-                // What was opened before it failed.
-                self.close_ended(agent, registry);
-            }
-        }
-        true
+        Some(Ok(located))
     }
 
-    fn open_all(
+    /// Enters the namespaces of a session, and finds out which sockets it needs.
+    fn enter(
         &mut self,
         id: SessionId,
-        located: Vec<locate::Located>,
-        agent: &mut Agent,
+        located: Vec<Located>,
+        agent: &Agent,
         registry: &Registry,
-        now: &Clock,
     ) -> Result<(), Refused> {
         let Some(session) = agent.packets.get(id) else { return Ok(()) };
         let order = session.order().clone();
@@ -328,22 +345,53 @@ impl Sessions {
         }
         let ring = usize::try_from(agent.settings().packet_ring_kib).unwrap_or(0);
         let plan = Plan::new(&order, ring.saturating_mul(1_024), ports, &agent.tables)?;
+        let plan_is_shared = plan.is_shared();
+        let mut batches = VecDeque::new();
         for (space, devices) in found {
-            let token = Slot { index: 0, generation: 0 };
             let fd = space.as_raw_fd();
             let plan = if space.is_home() { plan.at_home() } else { plan.clone() };
-            let watched = Watched { session: id, plan, space, lost: None };
-            let slot = self.spaces.add(watched).unwrap_or(token);
+            let watched = Watched { session: id, plan, space, lost: None, several: ports > 1 };
+            let none = || Refused::new(Why::Busy, "too many network namespaces");
+            let slot = self.spaces.add(watched).ok_or_else(none)?;
             let token: Token = Source::SessionSpace(slot).into();
             registry
                 .register(&mut SourceFd(&fd), token, Interest::READABLE)
                 .map_err(|error| Refused::new(Why::System, format!("epoll: {error}")))?;
-            self.open_sockets(slot.index, &devices, agent, registry, now)?;
+            if plan_is_shared {
+                batches.push_back((slot.index, devices));
+            } else {
+                batches.extend(devices.into_iter().map(|device| (slot.index, vec![device])));
+            }
+        }
+        self.batches.insert(id, batches);
+        Ok(())
+    }
+
+    /// Opens the next socket of a session. Its stream begins when all are open.
+    fn open_next(
+        &mut self,
+        id: SessionId,
+        agent: &mut Agent,
+        registry: &Registry,
+        now: &Clock,
+    ) -> Result<(), Refused> {
+        if let Some((space, devices)) = self.batches.get_mut(&id).and_then(VecDeque::pop_front) {
+            self.open_sockets(space, &devices, agent, registry, now)?;
+        }
+        if self.batches.get(&id).is_some_and(|batches| !batches.is_empty()) {
+            return Ok(());
+        }
+        self.batches.remove(&id);
+        if !self.live.iter().any(|(_, live)| live.session == id) {
+            return Err(Refused::new(Why::Bad, "the filter fits none of the interfaces"));
         }
         // It may all have changed while it was being opened.
         for (_, watched) in self.spaces.iter().filter(|(_, watched)| watched.session == id) {
             locate::still(&watched.space.located)?;
+            // What has come meanwhile.
+            watched.space.refresh();
         }
+        agent.packets.opened(id, now);
         Ok(())
     }
 
@@ -359,6 +407,7 @@ impl Sessions {
         let Some(watched) = self.spaces.get_mut(index) else { return Ok(()) };
         let (session, target) = (watched.session, watched.space.target);
         let (plan, located) = (watched.plan.clone(), watched.space.located.clone());
+        let several = watched.several;
         if plan.is_shared() {
             let devices: Vec<&Device> = devices.iter().filter(|d| plan.fits(d)).collect();
             let opened = space::within(&located, self.home.as_ref(), || plan.open_shared(&devices));
@@ -379,7 +428,7 @@ impl Sessions {
             let socket = match socket {
                 Ok(socket) => socket,
                 // Among many an interface that the filter does not fit is left out.
-                Err(refused) if refused.why == Why::Bad && devices.len() > 1 => continue,
+                Err(refused) if refused.why == Why::Bad && several => continue,
                 Err(refused) => return Err(refused),
             };
             let new = open::port_of(device, target);
@@ -391,10 +440,7 @@ impl Sessions {
             let ports = Ports::One(device.ifindex, id);
             self.admit(session, index, socket, ports, registry)?;
         }
-        if self.live.iter().any(|(_, live)| live.space == index) {
-            return Ok(());
-        }
-        Err(Refused::new(Why::Bad, "the filter fits none of the interfaces"))
+        Ok(())
     }
 
     fn admit(
@@ -473,7 +519,9 @@ impl Sessions {
             return agent.packets.dropped_by_card(session, port, device.dropped);
         }
         let Some(watched) = self.spaces.get_mut(index) else { return };
-        if !watched.space.wants(&device) {
+        // While the first sockets are being opened this one may be among them: it is told again.
+        let opens = agent.packets.state(watched.session) != Some(&State::Open);
+        if opens || !watched.space.wants(&device) {
             return;
         }
         let (session, target, plan) = (watched.session, watched.space.target, watched.plan.clone());
@@ -517,7 +565,7 @@ impl Sessions {
             live.drain(agent, now);
             live.count(agent);
             match &mut live.ports {
-                Ports::One(..) => self.close_socket(at, registry),
+                Ports::One(..) => aside::drop_aside(self.take_socket(at, registry)),
                 Ports::All(ports) => {
                     ports.remove(&ifindex);
                 }

@@ -128,7 +128,7 @@ impl Owners {
             let has_it = |space: &&mut Space| space.interfaces.iter().any(is_it);
             let mut spaces: Vec<_> = machine.spaces.iter_mut().filter(has_it).collect();
             let at = spaces.iter().position(|space| space.inode == inode);
-            let Some(at) = at.or((spaces.len() == 1).then_some(0)) else { continue };
+            let Some(at) = at.or_else(|| (spaces.len() == 1).then_some(0)) else { continue };
             let space = spaces.get_mut(at);
             let found = space.and_then(|space| space.interfaces.iter_mut().find(|i| is_it(i)));
             if let Some(interface) = found

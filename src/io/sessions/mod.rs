@@ -428,7 +428,10 @@ impl Sessions {
             let socket = match socket {
                 Ok(socket) => socket,
                 // Among many an interface that the filter does not fit is left out.
-                Err(refused) if refused.why == Why::Bad && several => continue,
+                Err(refused) if refused.why == Why::Bad && several => {
+                    log::info!("{} is left out of a packet session: {refused}", device.name);
+                    continue;
+                }
                 Err(refused) => return Err(refused),
             };
             let new = open::port_of(device, target);

@@ -61,7 +61,7 @@ impl Tap {
             }
             let rest = self.rest.get(self.at..).unwrap_or_default();
             if !rest.is_empty() {
-                let part = if rest.len() > LARGE { rest.get(..PART) } else { None };
+                let part = if self.rest.len() > LARGE { rest.get(..PART) } else { None };
                 let part = part.unwrap_or(rest);
                 if !send(part, out) {
                     return Dry::Full;

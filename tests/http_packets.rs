@@ -18,7 +18,7 @@ use portolan::core::packets::{End, Ending, NewPort, Order, PortId, Refused, Sess
 use portolan::wire::raw::RawFrame;
 use web::{UPGRADE, Web, frame};
 
-use support::Flash;
+use support::{Flash, blocks};
 
 fn agent() -> Agent {
     Flash::default().agent()
@@ -55,17 +55,6 @@ fn feed(agent: &mut Agent, (id, port): (SessionId, PortId), count: usize, size: 
     for _ in 0..count {
         agent.packets.frames(id, port, &[raw], &mut agent.names, &clock);
     }
-}
-
-/// Types of the blocks in a stream.
-fn blocks(mut bytes: &[u8]) -> Vec<u32> {
-    let mut kinds = Vec::new();
-    while !bytes.is_empty() {
-        let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
-        kinds.push(word(0));
-        bytes = &bytes[usize::try_from(word(4)).unwrap()..];
-    }
-    kinds
 }
 
 fn ask(head: &str, agent: &mut Agent) -> web::Answer {

@@ -21,7 +21,7 @@ use portolan::time::Tick;
 use portolan::wire::raw::RawFrame;
 use serde_json::Value;
 
-use support::{Client, Flash};
+use support::{Client, Flash, blocks};
 
 const ADMIN: Caller = Caller { right: Right::Admin };
 
@@ -46,16 +46,6 @@ fn feed(agent: &mut Agent, (id, port): (SessionId, PortId), count: usize) {
     for _ in 0..count {
         agent.packets.frames(id, port, &[raw], &mut agent.names, &clock);
     }
-}
-
-fn blocks(mut bytes: &[u8]) -> Vec<u32> {
-    let mut kinds = Vec::new();
-    while !bytes.is_empty() {
-        let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
-        kinds.push(word(0));
-        bytes = &bytes[usize::try_from(word(4)).unwrap()..];
-    }
-    kinds
 }
 
 #[track_caller]

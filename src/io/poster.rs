@@ -104,12 +104,8 @@ impl Open {
         if let Some(error) = self.stream.take_error()? {
             return Err(error);
         }
-        while readiness.writable && self.sent < self.request.len() {
-            match self.stream.write(self.request.get(self.sent..).unwrap_or_default()) {
-                Ok(count) => self.sent = self.sent.saturating_add(count),
-                Err(error) if is_passing(error.kind()) => break,
-                Err(error) => return Err(error),
-            }
+        if readiness.writable {
+            send(&mut self.stream, &self.request, &mut self.sent)?;
         }
         let mut buffer = [0; 512];
         while readiness.readable && self.answer.len() < STATUS {
@@ -147,7 +143,24 @@ impl Open {
     }
 }
 
-const fn is_passing(kind: ErrorKind) -> bool {
+/// Sends what there is room for of a request of which `sent` octets are on their way.
+pub(super) fn send(
+    stream: &mut TcpStream,
+    request: &[u8],
+    sent: &mut usize,
+) -> std::io::Result<()> {
+    while *sent < request.len() {
+        match stream.write(request.get(*sent..).unwrap_or_default()) {
+            Ok(count) => *sent = sent.saturating_add(count),
+            Err(error) if is_passing(error.kind()) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Whether an error is gone by the next event.
+pub(super) const fn is_passing(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::NotConnected)
 }
 

@@ -1,7 +1,7 @@
 //! Hands requests on to the discovery service: one connection for each, never waited for, bounded
 //! in time and size.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::Read as _;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -11,6 +11,7 @@ use crate::core::Agent;
 use crate::core::relay::{Handed, Outcome, Ticket};
 use crate::time::Tick;
 
+use super::poster::{is_passing, send};
 use super::token::{Readiness, Slot, Source};
 
 /// Connections at once; the rest waits in a queue with a cap of its own.
@@ -131,12 +132,8 @@ impl Open {
         if let Some(error) = self.stream.take_error()? {
             return Err(error);
         }
-        while readiness.writable && self.sent < self.request.len() {
-            match self.stream.write(self.request.get(self.sent..).unwrap_or_default()) {
-                Ok(count) => self.sent = self.sent.saturating_add(count),
-                Err(error) if is_passing(error.kind()) => break,
-                Err(error) => return Err(error),
-            }
+        if readiness.writable {
+            send(&mut self.stream, &self.request, &mut self.sent)?;
         }
         let mut buffer = [0; 8 * 1024];
         let mut budget = BUDGET;
@@ -163,10 +160,6 @@ impl Open {
         }
         Ok(is_whole(&self.answer))
     }
-}
-
-const fn is_passing(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::NotConnected)
 }
 
 fn connect(handed: Handed, token: Token, registry: &Registry, now: Tick) -> std::io::Result<Open> {

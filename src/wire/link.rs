@@ -58,11 +58,17 @@ impl VlanTag {
     /// the hardware addresses. A frame too short for addresses is copied as it is.
     pub fn put_back(self, frame: &[u8], out: &mut Vec<u8>) {
         out.clear();
+        out.reserve(frame.len().saturating_add(4));
+        self.append(frame, out);
+    }
+
+    /// The same behind what is in `out` already.
+    #[inline]
+    pub fn append(self, frame: &[u8], out: &mut Vec<u8>) {
         let Some((addresses, rest)) = frame.split_at_checked(12) else {
             out.extend_from_slice(frame);
             return;
         };
-        out.reserve(frame.len().saturating_add(4));
         out.extend_from_slice(addresses);
         out.extend_from_slice(&self.tpid.to_be_bytes());
         out.extend_from_slice(&self.tci.to_be_bytes());

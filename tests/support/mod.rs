@@ -4,6 +4,7 @@
     dead_code,
     unreachable_pub,
     clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "each test uses its part of it, and a panic is how a test fails"
 )]
@@ -183,4 +184,15 @@ impl Client {
         self.send(text.as_bytes());
         self.take()
     }
+}
+
+/// Types of the blocks in a stream of pcapng.
+pub fn blocks(mut bytes: &[u8]) -> Vec<u32> {
+    let mut kinds = Vec::new();
+    while !bytes.is_empty() {
+        let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+        kinds.push(word(0));
+        bytes = &bytes[usize::try_from(word(4)).unwrap()..];
+    }
+    kinds
 }

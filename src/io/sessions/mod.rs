@@ -170,11 +170,11 @@ impl Sessions {
                 break;
             }
         }
-        let mut more = opening.len() > 1 || agent.packets.is_opening();
+        let mut more = agent.packets.is_opening();
         more |= self.follow(agent, registry, &now);
         if now.tick.since(self.looked) >= LOOK {
             self.looked = now.tick;
-            self.look_after(agent);
+            self.look_after();
         }
         self.find_lost(agent, &now);
         more
@@ -591,7 +591,7 @@ impl Sessions {
     }
 
     /// Looks whether the namespaces are where they were found.
-    fn look_after(&mut self, _: &Agent) {
+    fn look_after(&mut self) {
         for (_, place) in &mut self.spaces.places {
             if let Some(watched) = place {
                 let is_there = watched.space.is_there();

@@ -28,22 +28,15 @@ pub fn header(out: &mut Vec<u8>, link: LinkType, snaplen: u32, unit: Unit) {
 #[inline]
 pub fn record(out: &mut Vec<u8>, packet: &Packet<'_>, unit: Unit) {
     let Packet { prefix, data, .. } = *packet;
-    let split = packet.vlan.zip(data.split_at_checked(12));
-    let tag = if split.is_some() { 4 } else { 0 };
-    let captured = prefix.len().saturating_add(data.len()).saturating_add(tag);
+    let captured = packet.captured();
     let fraction = packet.nanos % 1_000_000_000;
     let fraction = if unit == Unit::Nanos { fraction } else { fraction / 1_000 };
     for word in [packet.nanos / 1_000_000_000, fraction, captured as u64, packet.wire_len.into()] {
         out.extend_from_slice(&u32::try_from(word).unwrap_or(u32::MAX).to_le_bytes());
     }
     out.extend_from_slice(prefix);
-    match split {
+    match packet.vlan {
         None => out.extend_from_slice(data),
-        Some((vlan, (addresses, rest))) => {
-            out.extend_from_slice(addresses);
-            out.extend_from_slice(&vlan.tpid.to_be_bytes());
-            out.extend_from_slice(&vlan.tci.to_be_bytes());
-            out.extend_from_slice(rest);
-        }
+        Some(vlan) => vlan.append(data, out),
     }
 }

@@ -101,6 +101,16 @@ pub struct Packet<'a> {
     pub comment: &'a str,
 }
 
+impl Packet<'_> {
+    /// Octets that are written of it: a tag is put back where there are addresses before it.
+    #[must_use]
+    #[inline]
+    pub const fn captured(&self) -> usize {
+        let tag = if self.vlan.is_some() && self.data.len() >= 12 { 4 } else { 0 };
+        self.prefix.len().saturating_add(self.data.len()).saturating_add(tag)
+    }
+}
+
 /// Counters of an interface since it was opened. What is unknown is left out.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Statistics<'a> {
@@ -189,8 +199,7 @@ pub fn interface(out: &mut Vec<u8>, interface: &Interface<'_>) {
 #[inline]
 pub fn packet(out: &mut Vec<u8>, packet: &Packet<'_>) {
     let Packet { prefix, data, .. } = *packet;
-    let tag = if packet.vlan.is_some() && data.len() >= 12 { 4 } else { 0 };
-    let captured = prefix.len().saturating_add(data.len()).saturating_add(tag);
+    let captured = packet.captured();
     let padding = captured.wrapping_neg() & 3;
     let begin = out.len();
     let head: [u32; 7] = [
@@ -208,14 +217,9 @@ pub fn packet(out: &mut Vec<u8>, packet: &Packet<'_>) {
     }
     out.extend_from_slice(&bytes);
     out.extend_from_slice(prefix);
-    match packet.vlan.zip(data.split_at_checked(12)) {
+    match packet.vlan {
         None => out.extend_from_slice(data),
-        Some((vlan, (addresses, rest))) => {
-            out.extend_from_slice(addresses);
-            out.extend_from_slice(&vlan.tpid.to_be_bytes());
-            out.extend_from_slice(&vlan.tci.to_be_bytes());
-            out.extend_from_slice(rest);
-        }
+        Some(vlan) => vlan.append(data, out),
     }
     out.extend_from_slice([0; 4].get(..padding).unwrap_or_default());
     let mut options = false;

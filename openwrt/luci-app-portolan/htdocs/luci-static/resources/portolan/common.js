@@ -30,6 +30,31 @@ function declare(method, params) {
 	});
 }
 
+/*
+ * What the router itself knows of hosts: names by hardware address and by address, from leases and
+ * static entries. Without it there is less to show, and no more.
+ */
+const hostHints = rpc.declare({ object: 'luci-rpc', method: 'getHostHints', expect: { '': {} } });
+
+function hints() {
+	return hostHints().catch(() => ({})).then(found => {
+		const names = new Map();
+
+		for (const mac in found) {
+			const hint = found[mac] || {};
+
+			if (typeof(hint.name) != 'string' || hint.name == '')
+				continue;
+
+			for (const key of [ mac, hint.ipaddrs, hint.ip6addrs ].flat())
+				if (typeof(key) == 'string')
+					names.set(key.toLowerCase(), hint.name);
+		}
+
+		return names;
+	});
+}
+
 /* The rows of an answer, however few came. */
 function rows(answer, name) {
 	const found = answer ? answer[name] : null;
@@ -154,7 +179,7 @@ function quoted(text) {
 
 return baseclass.extend({
 	el, rows, number, octets, rate, span, table, section, lines, failure, complain, fill, quoted,
-	Rates,
+	Rates, hints,
 
 	status: declare('status'),
 	interfaces: declare('interfaces'),

@@ -3,7 +3,7 @@
 'require poll';
 'require portolan.common as common';
 
-const { el, rows, number, octets, table, section, failure, fill } = common;
+const { el, rows, number, octets, table, section, lines, failure, fill } = common;
 
 /* Flows that are asked for at once; the agent says if there are more. */
 const ASKED = 200;
@@ -14,7 +14,11 @@ function end(ip, port, mac) {
 	return number(port) ? '%s:%d'.format(address, port) : address;
 }
 
-function list(answer) {
+function list(answer, hints) {
+	const side = (ip, port, mac) => {
+		/* Not by hardware address: behind that of a router there are many hosts. */
+		return lines([ end(ip, port, mac), hints.get(String(ip).toLowerCase()) ].filter(text => text));
+	};
 	const found = rows(answer, 'flows')
 		.sort((a, b) => number(b.total_bytes) - number(a.total_bytes));
 
@@ -25,8 +29,8 @@ function list(answer) {
 			found.map(row => [
 				row.interface,
 				row.protocol_name,
-				end(row.local_ip, row.local_port, row.local_mac),
-				end(row.other_ip, row.other_port, row.other_mac),
+				side(row.local_ip, row.local_port, row.local_mac),
+				side(row.other_ip, row.other_port, row.other_mac),
 				octets(row.local_bytes),
 				octets(row.other_bytes),
 				row.state
@@ -42,7 +46,8 @@ return view.extend({
 			return value == '' ? undefined : value;
 		});
 
-		return common.flows(...wanted, ASKED).then(value => ({ value }), error => ({ error }));
+		return Promise.all([ common.flows(...wanted, ASKED), common.hints() ])
+			.then(([ value, hints ]) => ({ value, hints }), error => ({ error }));
 	},
 
 	load() {
@@ -50,7 +55,7 @@ return view.extend({
 	},
 
 	show(answer) {
-		fill(this.page, answer.error ? failure(answer.error) : list(answer.value));
+		fill(this.page, answer.error ? failure(answer.error) : list(answer.value, answer.hints));
 	},
 
 	render(answer) {

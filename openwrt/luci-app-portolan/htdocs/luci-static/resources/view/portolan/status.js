@@ -59,15 +59,21 @@ function interfaces(answer, rates, now) {
 		_('There are no interfaces')));
 }
 
-function devices(answer) {
+function devices(answer, hints) {
 	/* The busiest come first. */
 	const found = rows(answer, 'devices');
+	const named = row => {
+		const known = Array.isArray(row.names) ? row.names : [];
+		const hint = hints.get(String(row.macaddr).toLowerCase());
+
+		return hint && !known.includes(hint) ? [ hint, ...known ] : known;
+	};
 	const texts = list => lines(Array.isArray(list) && list.length ? list : [ '–' ]);
 
 	return section(_('Devices'), table(
 		[ _('Name'), _('Addresses'), _('Hardware address'), _('Interfaces'), _('Received'), _('Sent'), _('State') ],
 		found.map(row => [
-			texts(row.names),
+			texts(named(row)),
 			texts(row.addresses),
 			row.macaddr,
 			texts(row.interfaces),
@@ -79,11 +85,11 @@ function devices(answer) {
 		answer.more ? el('p', {}, _('Shown are the %d with most traffic.').format(found.length)) : null);
 }
 
-function hosts(answer) {
+function hosts(answer, hints) {
 	return section(_('Who moves most'), table(
 		[ _('Host'), _('Sent'), _('Received'), _('Flows'), _('Share') ],
 		rows(answer, 'top').map(row => [
-			row.key,
+			lines([ row.key, hints.get(String(row.key).toLowerCase()) ].filter(text => text)),
 			octets(row.tx_bytes),
 			octets(row.rx_bytes),
 			String(number(row.flows)),
@@ -108,13 +114,13 @@ return view.extend({
 	load() {
 		const all = [
 			common.status(), common.interfaces(), common.devices(SHOWN),
-			common.top('host', 'bytes', 10), common.groups()
+			common.top('host', 'bytes', 10), common.groups(), common.hints()
 		];
 
 		return Promise.all(all.map(call => call.then(value => ({ value }), error => ({ error }))));
 	},
 
-	parts([ status, links, who, top, known ]) {
+	parts([ status, links, who, top, known, hints ]) {
 		const now = Date.now();
 
 		/* Without an agent every call fails, and once is enough to say so. */
@@ -127,8 +133,8 @@ return view.extend({
 		return [
 			agent(status.value),
 			part(links, _('Interfaces'), answer => interfaces(answer, this.rates, now)),
-			part(who, _('Devices'), devices),
-			part(top, _('Who moves most'), hosts),
+			part(who, _('Devices'), answer => devices(answer, hints.value)),
+			part(top, _('Who moves most'), answer => hosts(answer, hints.value)),
 			part(known, _('Address groups'), groups)
 		];
 	},

@@ -12,7 +12,7 @@
  */
 
 function el(tag, attributes, ...children) {
-	return E(tag, attributes || {}, children.flat().filter(child => child != null));
+	return E(tag, attributes || {}, children.flat(Infinity).filter(child => child != null));
 }
 
 /* The agent answers a call that failed with an object that has a member "error". */
@@ -147,7 +147,7 @@ function fill(node, ...children) {
 	while (node.firstChild)
 		node.removeChild(node.firstChild);
 
-	children.flat().forEach(child => node.appendChild(child));
+	children.flat(Infinity).forEach(child => node.appendChild(child));
 }
 
 /* Octets per second between two looks at counters that may have started over. */

@@ -109,6 +109,8 @@ pub enum Sub {
     Query(Query),
     /// `portolan capture`
     Capture(Capture),
+    /// `portolan rpcd`
+    Rpcd(Rpcd),
 }
 
 /// Reads capture files (pcap or pcapng, plain or gzip) and tells of their flows. Needs no root.
@@ -319,6 +321,25 @@ pub struct Capture {
     pub filter: Vec<String>,
 }
 
+/// The ubus object of OpenWrt. rpcd runs it by itself, under the name /usr/libexec/rpcd/portolan.
+#[derive(Debug, FromArgs)]
+#[argh(
+    subcommand,
+    name = "rpcd",
+    example = "  {command_name} list\n  echo '{{\"n\": 5}}' | {command_name} call flows\n  ubus call portolan flows '{{\"n\": 5}}'",
+    note = "call takes the arguments as a JSON object on standard input. What goes wrong is\nthe member error of the answer."
+)]
+pub struct Rpcd {
+    /// path of the agent's Unix socket (default: $PORTOLAN_SOCKET, then
+    /// /var/run/portolan/portolan.sock)
+    #[argh(option, arg_name = "path")]
+    pub socket: Option<String>,
+
+    /// list, or call and the name of a method
+    #[argh(positional, arg_name = "words")]
+    pub words: Vec<String>,
+}
+
 /// What the command line comes to.
 #[derive(Debug)]
 pub enum Parsed {
@@ -357,6 +378,7 @@ pub fn parse(words: &[String]) -> Parsed {
                 Some(Sub::Read(read)) => &mut read.files[..],
                 Some(Sub::Ctl(ctl)) => &mut ctl.request[..],
                 Some(Sub::Query(query)) => &mut query.expression[..],
+                Some(Sub::Rpcd(rpcd)) => &mut rpcd.words[..],
                 Some(Sub::Capture(capture)) => {
                     if let Some(file) = capture.write.as_mut().filter(|file| *file == DASH) {
                         "-".clone_into(file);
@@ -415,7 +437,7 @@ fn fit(text: &str) -> String {
 /// `-i a b -c file` becomes `-i a -i b -c file`, and `-vv` becomes `-v -v`; sub-commands are left
 /// as they are.
 fn spread(words: &[String]) -> Vec<String> {
-    let sub = ["read", "ctl", "query", "capture", "help"];
+    let sub = ["read", "ctl", "query", "capture", "rpcd", "help"];
     let mut out: Vec<String> = Vec::with_capacity(words.len());
     let mut named = false;
     let mut words = words.iter();

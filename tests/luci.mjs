@@ -1,8 +1,9 @@
 // The LuCI pages, run in node with a small stand-in for the browser and for LuCI:
-//   node tests/luci.mjs [PORTOLAN]
+//   node tests/luci.mjs [PORTOLAN [SOCKET]]
 // E() does here what LuCI's does: a lone string becomes HTML, a string in a list becomes text.
 // Whatever would become HTML is noted, so a name off the network that gets there fails the test.
-// With the path of the program its list of methods is held against what the pages call.
+// With the path of the program its list of methods is held against what the pages call, and with
+// the socket of an agent that watches `va` the pages show what that one says.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -12,6 +13,7 @@ import { fileURLToPath } from 'node:url';
 
 const app = join(dirname(fileURLToPath(import.meta.url)), '../openwrt/luci-app-portolan');
 const resources = join(app, 'htdocs/luci-static/resources');
+const [program, socket] = process.argv.slice(2);
 const HOSTILE = '<img src=x onerror="alert(1)">\'"&';
 
 // The browser.
@@ -99,7 +101,8 @@ function world(answers, { host = '192.168.1.1', writes = true } = {}) {
 		declare: ({ object, method, params = [], expect }) => async (...values) => {
 			const given = Object.fromEntries(params.map((name, at) => [name, values[at]]));
 			calls.push({ object, method, given: JSON.parse(JSON.stringify(given)) });
-			const answer = answers[`${object}.${method}`];
+			const told = answers[`${object}.${method}`];
+			const answer = typeof told == 'function' ? told(calls.at(-1)) : told;
 
 			if (answer instanceof Error)
 				throw answer;
@@ -525,8 +528,6 @@ const tests = {
 		for (const method of read.ubus.portolan)
 			assert.match(method, READS);
 
-		const program = process.argv[2];
-
 		if (!program)
 			return console.log('skipped: the methods of the program: give its path');
 
@@ -538,6 +539,44 @@ const tests = {
 			for (const name of params)
 				assert(name in methods[method], `${method} does not take ${name}`);
 		}
+	},
+
+	async 'a running agent fills the pages'() {
+		if (!socket)
+			return console.log('skipped: a running agent: give the program and the socket');
+
+		const ask = ({ method, given }) => JSON.parse(execFileSync(program, ['rpcd', 'call', method], {
+			input: JSON.stringify({ ...given, ubus_rpc_session: '0' }),
+			env: { PORTOLAN_SOCKET: socket }
+		}));
+		const answers = Object.fromEntries(Object.keys(usual()).map(name => [name, name.startsWith('portolan.') ? ask : {}]));
+		const page = async name => (await shown(name, world(answers))).page;
+
+		for (const [name, parts] of [
+			['status', ['va', '10.99.0.1/24', '02:00:00:00:00:0b', '10.99.0.2', 'guests']],
+			['flows', ['10.99.0.2:1000', 'udp', 'va']],
+			['captures', ['ssh root@192.168.1.1', 'Nobody is watching packets', 'There are no captures']]
+		]) {
+			const text = (await page(name)).textContent;
+
+			for (const part of parts)
+				assert(text.includes(part), `${name} has no ${part}: ${text}`);
+		}
+
+		const there = world(answers);
+		const { view, page: captures } = await shown('captures', there);
+		const named = text => captures.all('button').filter(button => button.textContent == text);
+		view.fields.dev.value = 'va';
+		view.fields.filter.value = 'udp port 9';
+		await named('Capture for the map')[0].listeners.click();
+		assert.deepEqual(there.notes, []);
+		assert(captures.textContent.includes('udp port 9'), captures.textContent);
+		await named('Stop')[0].listeners.click();
+		assert.deepEqual(there.notes, []);
+		assert(captures.textContent.includes('There are no captures'), captures.textContent);
+		view.fields.filter.value = 'no filter (';
+		await named('Capture for the map')[0].listeners.click();
+		assert.equal(there.notes.length, 1);
 	},
 
 	'every text is in the template of translations and nothing else is'() {

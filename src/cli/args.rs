@@ -152,15 +152,19 @@ pub struct Read {
 #[argh(
     subcommand,
     name = "ctl",
-    example = "  {command_name} r status\n  {command_name} r flows dev=br-lan n=20\n  {command_name} -k n2n w verbose 3\n  {command_name} -k n2n s flow",
-    note = "Prints the rows as JSON lines. s waits for events until Ctrl-C."
+    example = "  {command_name} r status\n  {command_name} r flows dev=br-lan n=20\n  {command_name} -k n2n w verbose 3\n  {command_name} -k n2n s flow\n  echo r 1 help | {command_name}",
+    note = "Prints the rows as JSON lines; of a request with a tag (r 1 help), and of those\non standard input, every datagram as nc -u shows it. s waits for events until\nCtrl-C, or for so many seconds of silence as -w says.",
+    error_code(0, "answered"),
+    error_code(1, "the agent refused; its reason is on standard error"),
+    error_code(2, "no request, or a wrong option"),
+    error_code(3, "no answer")
 )]
 pub struct Ctl {
     /// port of the agent (default: 5644)
     #[argh(option, short = 'p', default = "5644", arg_name = "port")]
     pub port: u16,
 
-    /// address of the agent (default: 127.0.0.1)
+    /// address of the agent, IPv4 or IPv6 (default: 127.0.0.1)
     #[argh(option, short = 'a', default = "\"127.0.0.1\".to_owned()", arg_name = "ip")]
     pub address: String,
 
@@ -171,6 +175,10 @@ pub struct Ctl {
     /// file whose first line is the key
     #[argh(option, arg_name = "file")]
     pub key_file: Option<String>,
+
+    /// seconds of silence after which an answer is given up (default: 2)
+    #[argh(option, short = 'w', arg_name = "seconds")]
+    pub wait: Option<u64>,
 
     /// print every datagram as it came
     #[argh(switch)]

@@ -117,7 +117,7 @@ fn name(entry: &Entry) -> String {
         Verb::GroupRemove => "group_remove",
         Verb::GroupSave => "group_save",
         Verb::StopPackets => "session_stop",
-        _ => entry.udp.first().or(entry.unix.first()).copied().unwrap_or_default(),
+        _ => entry.udp.first().or_else(|| entry.unix.first()).copied().unwrap_or_default(),
     };
     name.replace(['-', '.'], "_")
 }

@@ -61,6 +61,8 @@ build() {
     mkdir -p "$out"
     cp "$BUILD/$triple/router/portolan" "$out/$variant.unstripped"
     python3 cross/elf.py strip "$out/$variant.unstripped" "$out/$variant"
+    ! grep -aqF -e "$PWD" -e "${CARGO_HOME:-$HOME/.cargo}" "$out/$variant" ||
+        die "build: $out/$variant holds paths of this machine"
     echo "$name: $out/$variant: $(stat -c %s "$out/$variant") bytes (budget $budget)"
 }
 

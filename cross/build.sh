@@ -26,7 +26,6 @@ target_flags() {
 }
 
 BUILD=$PWD/target/cross-build
-MINI=()
 VARIANTS=(portolan)
 
 main() {
@@ -69,7 +68,8 @@ build() {
 with_rustup() {
     local triple=$1
     shift
-    local linker=CARGO_TARGET_$(tr a-z- A-Z_ <<<"$triple")_LINKER
+    local linker
+    linker=CARGO_TARGET_$(tr a-z- A-Z_ <<<"$triple")_LINKER
     remap "${CARGO_HOME:-$HOME/.cargo}" "$(rustc --print sysroot)/lib/rustlib/src/rust"
     run env "$linker=rust-lld" cargo build --locked --profile router --target "$triple" "$@"
 }
@@ -77,8 +77,10 @@ with_rustup() {
 with_zig() {
     local triple=$1
     shift
-    [ -x "$TOOLS/bin/cargo-zigbuild" ] && [ -x /usr/bin/rustc ] && [ -d "$RUST_SOURCE/library" ] ||
+    if [ ! -x "$TOOLS/bin/cargo-zigbuild" ] || [ ! -x /usr/bin/rustc ] ||
+        [ ! -d "$RUST_SOURCE/library" ]; then
         die "build: the cross compiler is not installed: cross/setup.sh build"
+    fi
     flags+=("${STD_FLAGS[@]}")
     export PATH=/usr/bin:$TOOLS/bin:$PATH RUSTC=/usr/bin/rustc CARGO=/usr/bin/cargo
     export CARGO_ZIGBUILD_PYTHON_PATH=$TOOLS/bin/python3

@@ -18,7 +18,7 @@ targets() {
     fi
     for name; do
         sed 's/#.*//' cross/targets | grep "^$name " ||
-            die "cross: no target \"$name\" in cross/targets; there are:" $(targets | cut -d' ' -f1)
+            die "cross: no target \"$name\" in cross/targets; there are:" "$(targets | cut -d' ' -f1 | xargs)"
     done
 }
 
@@ -33,5 +33,5 @@ all_by_rustup() {
     local name triple rest
     while read -r name triple rest; do
         by_rustup "$triple" || return
-    done < <(targets ${TARGET:-})
+    done < <(targets "${TARGET:-all}")
 }

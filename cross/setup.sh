@@ -32,12 +32,21 @@ main() {
 build() {
     need python3 python3
     if ! all_by_rustup; then
-        [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] || missing+=(rustc-web cargo-web)
+        is_recent || missing+=(rustc-web cargo-web)
         [ -d "$RUST_SOURCE/library/std" ] || missing+=(rust-web-src)
         python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
         need cc gcc # build scripts and macros of the libraries run on this machine
         [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
     fi
+}
+
+# Whether the distribution's compiler is there and not older than this program asks for.
+is_recent() {
+    local wanted have
+    [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] || return 1
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    have=$(/usr/bin/rustc --version | cut -d' ' -f2)
+    [ "$(printf '%s\n' "$wanted" "$have" | sort -V | head -n 1)" = "$wanted" ]
 }
 
 run() {

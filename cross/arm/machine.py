@@ -39,7 +39,9 @@ export PATH=/usr/sbin:/bin HOME=/tmp TERM=dumb
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
 mount -t sysfs sys /sys
-mount -t tmpfs tmp /tmp
+mount -t tmpfs -o noatime tmp /tmp
+# A busybox with 32-bit seconds can't look at a program that was run after 2038.
+mount -o remount,noatime /
 mkdir -p /tmp/run; ln -sfn tmp/run /run; ln -sfn ../tmp /var
 for module in $(cat /lib/m/order); do
     insmod "/lib/m/$module.ko" || echo "machine: insmod $module failed"
@@ -197,8 +199,8 @@ def boot(arguments, image):
     if arguments.tftp:
         network += f",tftp={arguments.tftp}"
     command = [emulator, "-M", machine, "-cpu", cpu, "-m", MEMORY, "-accel", "tcg", "-nographic",
-               "-no-reboot", "-netdev", network,
-               "-device", "virtio-net-pci,netdev=net,romfile=", "-rtc", f"base={arguments.date or 'utc'}",
+               "-no-reboot", "-netdev", network, "-device", "virtio-net-pci,netdev=net,romfile=",
+               "-rtc", f"base={arguments.date or 'utc'}",
                "-kernel", kernel, "-initrd", image,
                "-append", "console=ttyAMA0 loglevel=4 panic=-1 rdinit=/init"]
     log = open(arguments.log or os.devnull, "w")

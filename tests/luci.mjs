@@ -129,7 +129,7 @@ function world(answers, { host = '192.168.1.1', writes = true } = {}) {
 		},
 		form: forms()
 	};
-	const L = { hasViewPermission: () => writes };
+	const L = { hasViewPermission: () => writes, url: path => `/luci/${path}` };
 	const location = { hostname: host };
 
 	const load = name => {
@@ -172,8 +172,14 @@ function forms() {
 
 		option(kind, ...rest) {
 			const option = new Option(kind, ...rest);
+			option.section = this;
 			this.options.push(option);
 			return option;
+		}
+
+		/* What has been typed into another field of the section. */
+		formvalue(id, name) {
+			return this.typed?.[name];
 		}
 
 		taboption(tab, ...rest) {
@@ -271,7 +277,7 @@ function safe(there, page) {
 	assert.deepEqual(there.html, [], 'something was given to E() as HTML');
 
 	for (const link of page.all('a'))
-		assert.match(link.attributes.href, /^http:\/\/[^/]+\/capture\.pcapng\?/);
+		assert.match(link.attributes.href, /^(http:\/\/[^/]+\/capture\.pcapng\?|\/luci\/admin\/status\/portolan\/captures$)/);
 }
 
 const READS = /^(status|interfaces|devices|top|flows|flow|groups|captures|sessions|packet_capture|getHostHints)$/;
@@ -482,9 +488,9 @@ const tests = {
 		const check = (section, name, value) => option(map, section, name).validate('x', value) === true;
 
 		for (const [section, name, good, bad] of [
-			['capture', 'interface', ['lan', 'eth0.1', 'wlan0-1'], ['', 'a b', '../x', 'a'.repeat(16), HOSTILE]],
+			['capture', 'interface', ['lan', 'eth0.1', 'wlan0-1', 'veth*'], ['', 'a b', '*a', '*', '../x', 'a'.repeat(16), HOSTILE]],
 			['management', 'password', ['', 'n2n', 'ä-'], ['a b', 'a:b', 'x'.repeat(65)]],
-			['http', 'listen', ['', '127.0.0.1:8082', '[fd00::1]:80'], ['8082', '127.0.0.1', '127.0.0.1:0', '127.0.0.1:70000', 'fd00::1:80']],
+			['http', 'listen', ['', '127.0.0.1:8082', '[::1]:80'], ['8082', '127.0.0.1', '127.0.0.1:0', '127.0.0.1:70000', 'fd00::1:80']],
 			['http', 'user', ['', 'me:admin:$pbkdf2$1'], ['me', 'me:admin', 'me:admin:a b']],
 			['http', 'token', ['', 'read:0123456789abcdef'], ['read:short', '0123456789abcdef0']],
 			['http', 'origin', ['', 'https://ui.lan', 'http://ui.lan:81'], ['ui.lan', 'https://ui.lan/x', 'javascript:alert(1)']],
@@ -496,6 +502,24 @@ const tests = {
 			for (const value of bad)
 				assert(!check(section, name, value), `${name} takes ${value}`);
 		}
+
+		// The agent would not start with a door beyond the router and no key to it.
+		const sections = Object.fromEntries(map.sections.map(section => [section.name, section]));
+		const typed = (section, values) => sections[section].typed = values;
+		typed('management', { address: '192.168.1.1' });
+		assert(!check('management', 'password', '') && check('management', 'password', 'secret'));
+		typed('management', { address: '127.0.0.1' });
+		assert(check('management', 'password', ''));
+
+		for (const place of ['192.168.1.1:8082', '0.0.0.0:8082', '[fd00::1]:8082']) {
+			typed('http', { user: [], token: null });
+			assert(!check('http', 'listen', place), place);
+			typed('http', { user: ['me:admin:x'] });
+			assert(check('http', 'listen', place), place);
+		}
+
+		typed('http', {});
+		assert(check('http', 'listen', '[::1]:8082') && check('http', 'listen', '127.0.0.2:8082'));
 	},
 
 	'the menu leads to pages that are there'() {

@@ -3,14 +3,17 @@
 'require form';
 'require network';
 
-/* Names that are offered; others can be typed. */
-const NAME = /^[A-Za-z0-9_.:@-]{1,15}$/;
+/* Names that are offered; others can be typed, and patterns such as veth*. */
+const NAME = /^[A-Za-z0-9_.:@-]{1,15}\*?$/;
 const PLACE = /^(\d{1,3}(\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+\]):(\d{1,5})$/;
 const USER = /^[^:\s]+:[a-z]+:\S+$/;
 const TOKEN = /^[a-z]+:\S{16,}$/;
 const KEY = /^[^\s:]{1,64}$/;
 const ORIGIN = /^https?:\/\/[^\s\/]+$/;
 const FOLDER = /^(off|\/\S*)$/;
+
+/* What nobody but the router itself reaches. */
+const LOCAL = /^(127\.|\[?::1\]?(:\d+)?$)/;
 
 /* A check of one text; what is empty is checked by whether it may be. */
 function matching(pattern, complaint) {
@@ -133,7 +136,14 @@ return view.extend({
 		option = section.option(form.Value, 'password', _('Key'),
 			_('Needed for every change.'));
 		option.password = true;
-		option.validate = matching(KEY, _('1 to 64 characters without blanks and colons'));
+		option.validate = function(id, value) {
+			const address = this.section.formvalue(id, 'address');
+
+			if (!value && address && !LOCAL.test(address))
+				return _('Beyond 127.0.0.1 a key of your own is needed.');
+
+			return !value || KEY.test(value) || _('1 to 64 characters without blanks and colons');
+		};
 
 		option = section.option(form.Flag, 'read_key', _('Key for reading too'));
 		option.default = '0';
@@ -146,8 +156,12 @@ return view.extend({
 		option.rmempty = false;
 
 		list(section, 'listen', _('Addresses'), _('Address and port each, such as 192.168.1.1:8082.'),
-			(id, value) => {
+			function(id, value) {
 				const found = PLACE.exec(value || '');
+				const given = name => [ this.section.formvalue(id, name) ].flat().some(known => known);
+
+				if (found && !LOCAL.test(value) && !given('user') && !given('token'))
+					return _('Beyond the router itself a user or a token is needed');
 
 				return !value || (found != null && +found[3] > 0 && +found[3] < 65536) ||
 					_('An address with a port, such as 192.168.1.1:8082 or [fd00::1]:8082');

@@ -8,6 +8,10 @@ const { el, rows, number, octets, rate, span, table, section, lines, failure, fi
 /* Devices on this page. */
 const SHOWN = 20;
 
+/* Flows that are asked for, and the busiest of them that are shown. */
+const ASKED = 100;
+const TOP = 10;
+
 function agent(status) {
 	const lost = number(status.counters ? status.counters.kernel_drops : 0);
 	const facts = [
@@ -109,18 +113,57 @@ function groups(answer) {
 		_('There are no groups')));
 }
 
+function captures(answer) {
+	const packets = () => el('a', { 'href': L.url('admin/status/portolan/captures') }, _('Download packets'));
+
+	return section(_('Captures'), table(
+		[ _('Interface'), _('Filter'), _('Packets'), _('Size'), _('State') ],
+		rows(answer, 'rows').map(row => [
+			row.dev || row.query,
+			row.filter,
+			String(number(row.pkts)),
+			octets(row.bytes),
+			row.state
+		]),
+		_('There are no captures')), el('p', {}, packets()));
+}
+
+/* Of the flows that were asked for; the page of flows selects among all. */
+function flows(answer) {
+	const found = rows(answer, 'flows').sort((a, b) => number(b.total_bytes) - number(a.total_bytes));
+	const end = (ip, port) => {
+		const address = ip && String(ip).includes(':') ? '[%s]'.format(ip) : (ip || '–');
+
+		return number(port) ? '%s:%d'.format(address, port) : address;
+	};
+
+	return section(_('Flows'), table(
+		[ _('Interface'), _('Protocol'), _('Here'), _('There'), _('Sent'), _('Received') ],
+		found.slice(0, TOP).map(row => [
+			row.interface,
+			row.protocol_name,
+			end(row.local_ip, row.local_port),
+			end(row.other_ip, row.other_port),
+			octets(row.local_bytes),
+			octets(row.other_bytes)
+		]),
+		_('There are no flows')),
+		answer.more ? el('p', {}, _('There are more flows than these: narrow the selection.')) : null);
+}
+
 return view.extend({
 	/* An agent that is not there is shown as such, and looked for again. */
 	load() {
 		const all = [
 			common.status(), common.interfaces(), common.devices(SHOWN),
-			common.top('host', 'bytes', 10), common.groups(), common.hints()
+			common.top('host', 'bytes', TOP), common.groups(), common.hints(),
+			common.flows(undefined, undefined, undefined, undefined, ASKED), common.captures(20)
 		];
 
 		return Promise.all(all.map(call => call.then(value => ({ value }), error => ({ error }))));
 	},
 
-	parts([ status, links, who, top, known, hints ]) {
+	parts([ status, links, who, top, known, hints, talk, taken ]) {
 		const now = Date.now();
 
 		/* Without an agent every call fails, and once is enough to say so. */
@@ -135,7 +178,9 @@ return view.extend({
 			part(links, _('Interfaces'), answer => interfaces(answer, this.rates, now)),
 			part(who, _('Devices'), answer => devices(answer, hints.value)),
 			part(top, _('Who moves most'), answer => hosts(answer, hints.value)),
-			part(known, _('Address groups'), groups)
+			part(talk, _('Flows'), flows),
+			part(known, _('Address groups'), groups),
+			part(taken, _('Captures'), captures)
 		];
 	},
 

@@ -13,9 +13,11 @@ import argparse
 import os
 import sys
 
-import apk
-import build
-import ipk
+sys.dont_write_bytecode = True
+
+import apk  # noqa: E402 (what runs from a repository leaves nothing in it)
+import build  # noqa: E402
+import ipk  # noqa: E402
 
 
 def main():

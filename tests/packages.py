@@ -530,7 +530,7 @@ def scripts_are_clean():
         "files/portolan.init", "files/portolan.postinst", "files/portolan.postrm", "test.sh")]
     scripts += [os.path.join(place, name) for name in (
         "lib/functions.sh", "lib/functions/procd.sh", "lib/functions/network.sh", "etc/rc.common",
-        "sbin/uci", "sbin/ujail", "sbin/validate_data", "usr/bin/logger")]
+        "sbin/uci", "sbin/ujail", "sbin/validate_data")]
     for name in ("portolan", "luci-app-portolan"):
         for number, text in apk(name).scripts.items():
             path = os.path.join(work, f"{name}-{number}.sh")

@@ -2,11 +2,16 @@
 OpenWrt's libraries, the scripts below `root/`, which write down what they are asked. Everything in
 it runs by busybox in a chroot, in a network namespace of its own.
 """
+import atexit
+import contextlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
@@ -17,6 +22,9 @@ PLACES = [
     ("portolan.init", "etc/init.d/portolan", 0o755),
     ("portolan.capabilities", "etc/capabilities/portolan.json", 0o644),
 ]
+
+# Of the facility daemon.
+PRIORITIES = {24 + 3: "err", 24 + 5: "notice"}
 
 
 def missing():
@@ -32,11 +40,25 @@ def missing():
     return ""
 
 
+def stripped(program):
+    """A smaller copy of the agent, if strip is here: it is copied and packed often."""
+    if program not in stripped.copies:
+        copy = os.path.join(tempfile.gettempdir(), f"portolan-stripped-{os.getpid()}")
+        made = shutil.which("strip") and subprocess.run(["strip", "-o", copy, program], check=False).returncode == 0
+        stripped.copies[program] = copy if made else program
+        if made:
+            atexit.register(os.unlink, copy)
+    return stripped.copies[program]
+
+
+stripped.copies = {}
+
+
 class Router:
     """One such root; `with` it, so that nothing stays."""
 
     def __init__(self, program, installed=True):
-        self.program = program
+        self.program = stripped(program)
         self.installed = installed
         self.space = f"prow{os.getpid() % 100000}"
 
@@ -50,10 +72,12 @@ class Router:
         os.symlink("tmp", self.at("var"))
         shutil.copy(shutil.which("busybox"), self.at("bin/busybox"))
         subprocess.run(["chroot", self.root, "/bin/busybox", "--install", "-s", "/bin"], check=True)
-        # Those of the stand-ins come first in the path.
-        for name in ("logger", "uci"):
-            if os.path.lexists(self.at("bin", name)):
-                os.unlink(self.at("bin", name))
+        self.log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.log.bind(self.at("dev/log"))
+        self.logged = []
+        # Whoever logs waits when nobody reads.
+        self.reader = threading.Thread(target=self.read_log, daemon=True)
+        self.reader.start()
         for name, number in (("null", (1, 3)), ("urandom", (1, 9))):
             os.mknod(self.at("dev", name), 0o020666, os.makedev(*number))
             os.chmod(self.at("dev", name), 0o666)
@@ -74,6 +98,10 @@ class Router:
 
     def __exit__(self, *_):
         self.run("/etc/init.d/portolan stop 2>/dev/null; exit 0")
+        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as sender:
+            sender.sendto(b"", self.at("dev/log"))
+        self.reader.join(10)
+        self.log.close()
         subprocess.run(["umount", self.at("proc")])
         subprocess.run(["ip", "netns", "del", self.space])
         shutil.rmtree(self.root)
@@ -125,6 +153,26 @@ class Router:
 
     def configure(self, text):
         self.write("etc/config/portolan", text, 0o600)
+
+    def read_log(self):
+        while True:
+            text = self.log.recv(65536).decode(errors="replace").rstrip("\0\n")
+            if not text:
+                return
+            number, text = re.fullmatch(r"<(\d+)>.{15} (.*)", text, re.DOTALL).groups()
+            self.logged.append((PRIORITIES[int(number)], text))
+
+    def syslog(self):
+        """Priority and text of what was logged since this was last asked."""
+        # What is logged by a command that has ended stands before this in the queue.
+        mark = ("notice", f"mark {time.monotonic_ns()}")
+        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as sender:
+            sender.sendto(f"<29>Jan  1 00:00:00 {mark[1]}".encode(), self.at("dev/log"))
+        until = time.monotonic() + 10
+        while mark not in self.logged and time.monotonic() < until:
+            time.sleep(0.001)
+        found, self.logged = self.logged[:self.logged.index(mark)], []
+        return found
 
     def events(self):
         """What procd did since this was last asked."""

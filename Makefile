@@ -11,10 +11,11 @@ PORTOLAN := target/release/portolan
 # Live tests make network namespaces: their binaries run as root.
 AS_ROOT := $(if $(SUDO),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER=$(SUDO))
 
-.PHONY: help run build test check lint unit doc captures robust quickstart bench fuzz setup clean
+.PHONY: help run build test check lint unit doc captures robust quickstart bench fuzz setup clean \
+	cross size ipk apk packages test-arm
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: ## install what is missing, build, and watch this machine's interfaces
 	@tests/setup.sh run
@@ -29,6 +30,7 @@ test: ## install what the tests need and run them all
 	$(AS_ROOT) $(CARGO) test --locked
 	@$(MAKE) --no-print-directory build
 	tests/captures.py $(PORTOLAN)
+	$(MAKE) --no-print-directory packages
 	$(SUDO) tests/skydive_client.py $(PORTOLAN)
 	$(SUDO) tests/packets.py $(PORTOLAN)
 	$(SUDO) tests/robust.py $(PORTOLAN)
@@ -69,6 +71,29 @@ fuzz: ## thirty seconds of each fuzz target (needs a nightly toolchain and cargo
 
 setup: ## install what building, tests and benchmarks need
 	@tests/setup.sh bench
+
+cross: ## static binaries for routers: all of cross/targets, or TARGET=armv7
+	@cross/setup.sh build run
+	cross/build.sh --both $(or $(TARGET),all)
+	@$(MAKE) --no-print-directory build
+	cross/check.py $(filter-out all,$(TARGET))
+
+size: ## what those binaries take beside what they may, and what takes the room
+	cross/size.py $(filter-out all,$(TARGET))
+
+ipk: ## packages for OpenWrt up to 24.10, of what `make cross` built
+	openwrt/pack/pack.py ipk $(addprefix --target ,$(filter-out all,$(TARGET)))
+
+apk: ## packages for OpenWrt from 25.12 on
+	openwrt/pack/pack.py apk $(addprefix --target ,$(filter-out all,$(TARGET)))
+
+packages: ## take the packages apart, and try the service in a stand-in of a router
+	tests/packages.py
+	$(SUDO) tests/openwrt/service.py $(PORTOLAN)
+
+test-arm: ## try the agent on ARM kernels under emulation: minutes
+	@cross/setup.sh build arm
+	cross/arm/test.sh $(ARGS)
 
 clean: ## remove what was built
 	$(CARGO) clean

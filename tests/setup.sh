@@ -31,6 +31,9 @@ if [ "$want" != run ]; then
     need curl curl
     python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
     need protoc protobuf-compiler
+    need busybox busybox-static
+    need shellcheck shellcheck
+    need node nodejs
 fi
 if [ "$want" = bench ]; then
     need tcpreplay tcpreplay

@@ -365,6 +365,7 @@ impl Agent {
             Command::SessionStop { id } => self.stop_session(id),
             Command::Sessions { page } => Ok(self.list_sessions(page)),
             Command::Set { key, value } => self.set(&key, &value),
+            Command::Settings { page } => Ok(self.list_settings(page)),
             Command::Status => Ok(Reply::Status(Box::new(self.status()))),
             Command::Stop { now } => {
                 if now {
@@ -804,9 +805,14 @@ const fn seconds(seconds: u32) -> u64 {
     (seconds as u64).saturating_mul(1_000_000)
 }
 
-/// 8 192 flows on machines with less than 128 MiB, 32 768 otherwise, unless set.
+/// 4 096 flows on machines with less than 48 MiB, 8 192 with less than 128 MiB, 32 768 otherwise,
+/// unless set.
 fn limits(settings: &Settings, ram: u64) -> Limits {
-    let fitted = if ram != 0 && ram < 128 * 1024 * 1024 { 8_192 } else { 32_768 };
+    let fitted = match ram >> 20 {
+        1..=47 => 4_096,
+        48..=127 => 8_192,
+        _ => 32_768,
+    };
     let set = u32::try_from(settings.max_flows).unwrap_or(u32::MAX);
     Limits { max_flows: if set == 0 { fitted } else { set } }
 }

@@ -19,7 +19,7 @@ pub const MAX_SNAPLEN: u32 = 262_144;
 pub struct Config<'a> {
     /// The interface by its index in the current network namespace; 0 for all of them.
     pub ifindex: u32,
-    /// Bytes of one ring block, a multiple of the page size.
+    /// Bytes of one ring block; rounded up to whole pages.
     pub block_size: u32,
     /// Blocks in the ring.
     pub blocks: u32,

@@ -185,6 +185,8 @@ struct OpenHow {
     resolve: u64,
 }
 
+const _: () = assert!(size_of::<OpenHow>() == 24);
+
 /// The beginning of a regular file inside a tree of files that somebody else made, at most so
 /// many bytes. Links in it lead to where they lead for whoever lives there, never out of it.
 ///

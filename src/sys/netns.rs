@@ -11,7 +11,15 @@ use std::path::Path;
 use crate::sys::socket;
 
 /// NS_GET_NSTYPE of linux/nsfs.h, since Linux 4.11.
-const GET_TYPE: libc::Ioctl = 0xb703;
+const GET_TYPE: libc::Ioctl = NO_DATA | 0xb703;
+
+/// What marks a request without data (asm/ioctl.h): another bit on some machines.
+const NO_DATA: libc::Ioctl =
+    if cfg!(any(target_arch = "mips", target_arch = "mips64", target_arch = "powerpc")) {
+        1 << 29
+    } else {
+        0
+    };
 
 /// What tells one namespace from every other as long as it lives.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -17,8 +17,16 @@ const BATCH: usize = 32;
 /// The longest piece kept of a frame: the batch is memory that stays.
 const MAX_KEPT: u32 = 4_096;
 
+/// SO_TIMESTAMPNS_OLD and SO_TIMESTAMPNS_NEW of asm/socket.h. The new ones, since Linux 5.1, have
+/// 64-bit fields everywhere; the old ones have those of a `long`.
+const STAMPS: libc::c_int = 35;
+const STAMPS_64: libc::c_int = 64;
+
 /// Room for the control messages of one frame: auxiliary data, a stamp of two 64-bit values.
 const CONTROL_WORDS: usize = 16;
+
+const _: () = assert!(size_of::<libc::tpacket_auxdata>() == 20);
+const _: () = assert!(size_of::<libc::tpacket_stats>() == 8);
 
 /// An open packet socket with room for one batch.
 #[derive(Debug)]
@@ -59,7 +67,8 @@ impl Plain {
         let fd = socket::open(libc::AF_PACKET, kind, 0).map_err(Error::at("socket"))?;
         socket::set(fd.as_fd(), libc::SOL_PACKET, libc::PACKET_AUXDATA, &1)
             .map_err(Error::at("auxiliary data"))?;
-        socket::set(fd.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &1)
+        socket::set(fd.as_fd(), libc::SOL_SOCKET, STAMPS_64, &1)
+            .or_else(|_| socket::set(fd.as_fd(), libc::SOL_SOCKET, STAMPS, &1))
             .map_err(Error::at("time stamps"))?;
         // Best effort: what the ring would have held, as far as the system lets us.
         let room = config.block_size.saturating_mul(config.blocks);
@@ -237,18 +246,18 @@ fn read_control(header: &libc::msghdr, meta: &mut Meta) {
                 let tci = u32::from(aux.tp_vlan_tci);
                 meta.vlan = ring::vlan(aux.tp_status, tci, aux.tp_vlan_tpid);
             }
-            // A 32-bit C library may use either stamp; the length tells which one came.
-            (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS) if len >= size_of::<[i64; 2]>() => {
+            // Old stamps have either length.
+            (libc::SOL_SOCKET, STAMPS | STAMPS_64) if len >= size_of::<[i64; 2]>() => {
                 // SAFETY: the message holds at least two 64-bit values.
                 let [sec, nsec] = unsafe { data.cast::<[i64; 2]>().read_unaligned() };
                 meta.sec = u32::try_from(sec).unwrap_or(0);
                 meta.nsec = u32::try_from(nsec).unwrap_or(0);
             }
-            (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS) if len >= size_of::<[i32; 2]>() => {
-                // SAFETY: the message holds at least two 32-bit values.
-                let [sec, nsec] = unsafe { data.cast::<[i32; 2]>().read_unaligned() };
-                meta.sec = u32::try_from(sec).unwrap_or(0);
-                meta.nsec = u32::try_from(nsec).unwrap_or(0);
+            (libc::SOL_SOCKET, STAMPS) if len >= size_of::<[u32; 2]>() => {
+                // SAFETY: the message holds at least two 32-bit values. Unsigned, seconds last
+                // until 2106, as those of the ring.
+                let [sec, nsec] = unsafe { data.cast::<[u32; 2]>().read_unaligned() };
+                (meta.sec, meta.nsec) = (sec, nsec);
             }
             _ => {}
         }

@@ -106,6 +106,8 @@ struct Half {
     inheritable: u32,
 }
 
+const _: () = assert!(size_of::<Header>() == 8 && size_of::<Half>() == 12);
+
 const VERSION_3: u32 = 0x2008_0522;
 
 /// The capabilities in effect.

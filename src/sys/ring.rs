@@ -13,7 +13,7 @@ use std::slice;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::sys::capture::{BATCH, Config, Drained, Error, Kind, MAX_SNAPLEN, RawFrame, Statistics};
-use crate::sys::socket;
+use crate::sys::{process, socket};
 use crate::time::Wall;
 use crate::wire::link::VlanTag;
 use crate::wire::raw::Checksum;
@@ -84,6 +84,12 @@ unsafe impl Field for FrameHeader {}
 
 const _: () = assert!(size_of::<BlockHeader>() == 24);
 const _: () = assert!(size_of::<FrameHeader>() == 60);
+const _: () = assert!(size_of::<libc::tpacket_req3>() == 28);
+const _: () = assert!(size_of::<libc::tpacket_stats_v3>() == 12);
+const _: () = assert!(size_of::<libc::sockaddr_ll>() == 20);
+const _: () = assert!(size_of::<libc::packet_mreq>() == 16);
+const _: () = assert!(size_of::<libc::sock_filter>() == 8);
+const _: () = assert!(size_of::<libc::sock_fprog>() == 2 * size_of::<usize>());
 
 /// An open ring.
 #[derive(Debug)]
@@ -120,9 +126,11 @@ impl Ring {
         let version = libc::tpacket_versions::TPACKET_V3 as libc::c_int;
         socket::set(fd.as_fd(), libc::SOL_PACKET, libc::PACKET_VERSION, &version)
             .map_err(Error::at("ring"))?;
-        let per_block = config.block_size / FRAME_SIZE;
+        let page = u32::try_from(process::page_size()).unwrap_or(FRAME_SIZE).max(FRAME_SIZE);
+        let block_size = config.block_size.checked_next_multiple_of(page).unwrap_or(page);
+        let per_block = block_size / FRAME_SIZE;
         let request = libc::tpacket_req3 {
-            tp_block_size: config.block_size,
+            tp_block_size: block_size,
             tp_block_nr: config.blocks,
             tp_frame_size: FRAME_SIZE,
             tp_frame_nr: per_block.saturating_mul(config.blocks),
@@ -132,7 +140,7 @@ impl Ring {
         };
         socket::set(fd.as_fd(), libc::SOL_PACKET, libc::PACKET_RX_RING, &request)
             .map_err(Error::at("ring"))?;
-        let block_size = usize::try_from(config.block_size).unwrap_or(usize::MAX);
+        let block_size = usize::try_from(block_size).unwrap_or(usize::MAX);
         let blocks = usize::try_from(config.blocks).unwrap_or(usize::MAX);
         let map =
             Mapping::new(&fd, block_size.saturating_mul(blocks)).map_err(Error::at("ring"))?;

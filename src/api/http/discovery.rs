@@ -3,9 +3,11 @@
 //! people. All wait for a look at the machine.
 
 use super::head::{Method, Request};
+#[cfg(feature = "page")]
+use super::page;
+use super::relay;
 use super::response::{Body, Response};
 use super::routes::{About, Action, Needs, Route};
-use super::{page, relay};
 use crate::config::access::Role;
 use crate::core::Agent;
 use crate::core::auth::Caller;
@@ -34,6 +36,7 @@ const fn route(path: &'static str, handler: super::routes::Handler, about: About
 
 /// The operations.
 pub(super) const ROUTES: &[Route] = &[
+    #[cfg(feature = "page")]
     route(
         "/",
         start,
@@ -66,6 +69,7 @@ pub enum Document {
     /// Everything.
     All(document::Text),
     /// The page.
+    #[cfg(feature = "page")]
     Page(page::Text),
     /// Capture targets.
     Targets(targets::Text),
@@ -76,6 +80,7 @@ impl Document {
     pub(super) fn write(&mut self, out: &mut Vec<u8>, most: usize) -> bool {
         match self {
             Self::All(text) => text.write(out, most),
+            #[cfg(feature = "page")]
             Self::Page(text) => text.write(out, most),
             Self::Targets(text) => text.write(out, most),
         }
@@ -97,6 +102,7 @@ pub enum Form {
     /// Everything.
     All,
     /// A page, for a client that reached this machine by that name.
+    #[cfg(feature = "page")]
     Page(String),
     /// Capture targets.
     Targets,
@@ -119,6 +125,7 @@ impl Waiting {
                 let machine = ticket.answer()?;
                 Some(Ok(Box::new(match form {
                     Form::All => Document::All(document::Text::new(machine)),
+                    #[cfg(feature = "page")]
                     Form::Page(host) => {
                         Document::Page(page::Text::new(machine, std::mem::take(host)))
                     }
@@ -138,6 +145,7 @@ fn json(agent: &mut Agent, _: &Caller, _: &Request) -> Response {
     look(agent, Depth::All, Form::All, JSON)
 }
 
+#[cfg(feature = "page")]
 fn start(agent: &mut Agent, _: &Caller, request: &Request) -> Response {
     let host = request.authority.as_deref().or_else(|| request.field("host"));
     let host = host.map_or_else(|| request.local.to_string(), str::to_owned);

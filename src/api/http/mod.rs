@@ -16,6 +16,7 @@ mod handlers;
 pub mod head;
 mod login;
 mod openapi;
+#[cfg(feature = "page")]
 mod page;
 pub mod relay;
 mod resources;

@@ -52,7 +52,9 @@ fn what_goes_in_by_a_pipe_comes_out_as_nc_shows_it() {
             assert_eq!(worded.out, piped.out, "{line}");
         }
         // Within ash the name would be busybox's own.
-        if let Some(nc) = ["/bin/nc", "/usr/bin/nc"].into_iter().find(|nc| Path::new(nc).exists()) {
+        if let Some(nc) = ["/bin/nc", "/usr/bin/nc"].into_iter().find(|nc| Path::new(nc).exists())
+            && ["r 1 help", "w 3 verbose 3", "r 5 flow 1", "help"].contains(&line)
+        {
             let nc = ash(&lab, &format!("echo '{line}' | {nc} -w1 -u 127.0.0.1 5644"));
             assert_eq!(piped.out, nc.out, "{line}");
         }

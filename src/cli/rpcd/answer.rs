@@ -75,7 +75,8 @@ pub(super) fn of_command(
     }
 }
 
-fn fits(data: Map<String, Value>) -> Result<Map<String, Value>, String> {
+fn fits(mut data: Map<String, Value>) -> Result<Map<String, Value>, String> {
+    data.retain(|_, value| !value.is_null());
     if octets(&data) > MAX_ROWS_OCTETS { Err(Error::TooLong.into()) } else { Ok(data) }
 }
 

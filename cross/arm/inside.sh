@@ -142,8 +142,9 @@ pings() {
 
 # ---- The agent ---------------------------------------------------------------------------------
 
+# configure [INTERFACE [IDLE]]: writes the settings; into a file that is there already, since a
+# busybox of 32 bits can't look at files made after 2038.
 configure() {
-    mkdir -p $run /etc/portolan /tmp/packets
     cat >$conf <<END
 [capture]
 interfaces = br-lan wan0 eth0 $1
@@ -159,7 +160,13 @@ dir = /tmp/packets
 [flows]
 idle = ${2:-300}
 END
+}
+
+prepare() {
+    mkdir -p $run /etc/portolan /tmp/packets
+    : >$conf
     chmod 600 $conf
+    configure
 }
 
 start() {
@@ -242,7 +249,7 @@ holds() {
 # ---- What is tried -----------------------------------------------------------------------------
 
 router() {
-    configure
+    prepare
     check "its configuration is fine" says "fine" portolan -c $conf -t
     touch /started
     start
@@ -399,7 +406,7 @@ written() {
 # ---- Past 2038-01-19T03:14:07 -------------------------------------------------------------------
 
 rollover() {
-    configure
+    prepare
     start
     check "it captures on wan0" is_capturing wan0
     note "the agent's clock before: $(now_of)"

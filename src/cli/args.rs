@@ -153,7 +153,7 @@ pub struct Read {
     subcommand,
     name = "ctl",
     example = "  {command_name} r status\n  {command_name} r flows dev=br-lan n=20\n  {command_name} -k n2n w verbose 3\n  {command_name} -k n2n s flow\n  echo r 1 help | {command_name}",
-    note = "Prints the rows as JSON lines; of a request with a tag (r 1 help), and of those\non standard input, every datagram as nc -u shows it. s waits for events until\nCtrl-C, or for so many seconds of silence as -w says.",
+    note = "Prints the rows as JSON lines; of a request with a tag (r 1 help), and of\nthose on standard input, every datagram as nc -u shows it. s waits for events\nuntil Ctrl-C, or for so many seconds of silence as -w says.",
     error_code(0, "answered"),
     error_code(1, "the agent refused; its reason is on standard error"),
     error_code(2, "no request, or a wrong option"),
@@ -335,7 +335,7 @@ pub struct Capture {
     subcommand,
     name = "rpcd",
     example = "  {command_name} list\n  echo '{{\"n\": 5}}' | {command_name} call flows\n  ubus call portolan flows '{{\"n\": 5}}'",
-    note = "call takes the arguments as a JSON object on standard input. What goes wrong is\nthe member error of the answer."
+    note = "call takes the arguments as a JSON object on standard input. What goes wrong\nis the member error of the answer."
 )]
 pub struct Rpcd {
     /// path of the agent's Unix socket (default: $PORTOLAN_SOCKET, then
@@ -577,6 +577,7 @@ mod tests {
             &["help", "read"],
             &["ctl", "--help"],
             &["query", "--help"],
+            &["rpcd", "--help"],
         ] {
             let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
             let Parsed::Say(text) = parse(&words) else { panic!() };

@@ -760,7 +760,9 @@ fn arguments<'a>(
     match entry.verb {
         Verb::Flows if !sized => named.push(("n", LISTED_FLOWS.to_owned())),
         // There are few of them, so nobody should have to page.
-        Verb::Interfaces | Verb::Neighbours if !sized => named.push(("n", MAX_ROWS.to_string())),
+        Verb::Interfaces | Verb::Neighbours | Verb::Settings if !sized => {
+            named.push(("n", MAX_ROWS.to_string()));
+        }
         Verb::Top => {
             for (name, _) in named.iter_mut().filter(|(name, _)| *name == "limit") {
                 *name = "n";

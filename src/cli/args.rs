@@ -109,6 +109,8 @@ pub enum Sub {
     Query(Query),
     /// `portolan capture`
     Capture(Capture),
+    /// `portolan rpcd`
+    Rpcd(Rpcd),
 }
 
 /// Reads capture files (pcap or pcapng, plain or gzip) and tells of their flows. Needs no root.
@@ -150,15 +152,19 @@ pub struct Read {
 #[argh(
     subcommand,
     name = "ctl",
-    example = "  {command_name} r status\n  {command_name} r flows dev=br-lan n=20\n  {command_name} -k n2n w verbose 3\n  {command_name} -k n2n s flow",
-    note = "Prints the rows as JSON lines. s waits for events until Ctrl-C."
+    example = "  {command_name} r status\n  {command_name} r flows dev=br-lan n=20\n  {command_name} -k n2n w verbose 3\n  {command_name} -k n2n s flow\n  echo r 1 help | {command_name}",
+    note = "Prints the rows as JSON lines; of a request with a tag (r 1 help), and of\nthose on standard input, every datagram as nc -u shows it. s waits for events\nuntil Ctrl-C, or for so many seconds of silence as -w says.",
+    error_code(0, "answered"),
+    error_code(1, "the agent refused; its reason is on standard error"),
+    error_code(2, "no request, or a wrong option"),
+    error_code(3, "no answer")
 )]
 pub struct Ctl {
     /// port of the agent (default: 5644)
     #[argh(option, short = 'p', default = "5644", arg_name = "port")]
     pub port: u16,
 
-    /// address of the agent (default: 127.0.0.1)
+    /// address of the agent, IPv4 or IPv6 (default: 127.0.0.1)
     #[argh(option, short = 'a', default = "\"127.0.0.1\".to_owned()", arg_name = "ip")]
     pub address: String,
 
@@ -169,6 +175,10 @@ pub struct Ctl {
     /// file whose first line is the key
     #[argh(option, arg_name = "file")]
     pub key_file: Option<String>,
+
+    /// seconds of silence after which an answer is given up (default: 2)
+    #[argh(option, short = 'w', arg_name = "seconds")]
+    pub wait: Option<u64>,
 
     /// print every datagram as it came
     #[argh(switch)]
@@ -319,6 +329,25 @@ pub struct Capture {
     pub filter: Vec<String>,
 }
 
+/// The ubus object of OpenWrt. rpcd runs it by itself, under the name /usr/libexec/rpcd/portolan.
+#[derive(Debug, FromArgs)]
+#[argh(
+    subcommand,
+    name = "rpcd",
+    example = "  {command_name} list\n  echo '{{\"n\": 5}}' | {command_name} call flows\n  ubus call portolan flows '{{\"n\": 5}}'",
+    note = "call takes the arguments as a JSON object on standard input. What goes wrong\nis the member error of the answer."
+)]
+pub struct Rpcd {
+    /// path of the agent's Unix socket (default: $PORTOLAN_SOCKET, then
+    /// /var/run/portolan/portolan.sock)
+    #[argh(option, arg_name = "path")]
+    pub socket: Option<String>,
+
+    /// list, or call and the name of a method
+    #[argh(positional, arg_name = "words")]
+    pub words: Vec<String>,
+}
+
 /// What the command line comes to.
 #[derive(Debug)]
 pub enum Parsed {
@@ -357,6 +386,7 @@ pub fn parse(words: &[String]) -> Parsed {
                 Some(Sub::Read(read)) => &mut read.files[..],
                 Some(Sub::Ctl(ctl)) => &mut ctl.request[..],
                 Some(Sub::Query(query)) => &mut query.expression[..],
+                Some(Sub::Rpcd(rpcd)) => &mut rpcd.words[..],
                 Some(Sub::Capture(capture)) => {
                     if let Some(file) = capture.write.as_mut().filter(|file| *file == DASH) {
                         "-".clone_into(file);
@@ -415,7 +445,7 @@ fn fit(text: &str) -> String {
 /// `-i a b -c file` becomes `-i a -i b -c file`, and `-vv` becomes `-v -v`; sub-commands are left
 /// as they are.
 fn spread(words: &[String]) -> Vec<String> {
-    let sub = ["read", "ctl", "query", "capture", "help"];
+    let sub = ["read", "ctl", "query", "capture", "rpcd", "help"];
     let mut out: Vec<String> = Vec::with_capacity(words.len());
     let mut named = false;
     let mut words = words.iter();
@@ -547,6 +577,7 @@ mod tests {
             &["help", "read"],
             &["ctl", "--help"],
             &["query", "--help"],
+            &["rpcd", "--help"],
         ] {
             let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
             let Parsed::Say(text) = parse(&words) else { panic!() };

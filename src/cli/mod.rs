@@ -16,6 +16,7 @@ pub mod capture;
 pub mod ctl;
 pub mod query;
 pub mod read;
+pub mod rpcd;
 mod sink;
 
 /// Prints to standard output and returns the exit code: a reader that has seen enough is no

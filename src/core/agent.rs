@@ -365,6 +365,7 @@ impl Agent {
             Command::SessionStop { id } => self.stop_session(id),
             Command::Sessions { page } => Ok(self.list_sessions(page)),
             Command::Set { key, value } => self.set(&key, &value),
+            Command::Settings { page } => Ok(self.list_settings(page)),
             Command::Status => Ok(Reply::Status(Box::new(self.status()))),
             Command::Stop { now } => {
                 if now {

@@ -60,6 +60,7 @@ pub enum Command {
     SessionStop { id: u64 },
     Sessions { page: Page },
     Set { key: String, value: String },
+    Settings { page: Page },
     Status,
     Stop { now: bool },
     Timestamps,
@@ -216,6 +217,7 @@ pub enum Verb {
     Session,
     Sessions,
     Set,
+    Settings,
     Status,
     Stop,
     StopPackets,
@@ -335,7 +337,13 @@ pub const TABLE: &[Entry] = &[
     entry(Verb::Communities, &[], &["communities"], "", "interface groups with addresses"),
     entry(Verb::PacketStats, &[], &["packetstats"], "", "packet counters by kind"),
     entry(Verb::Timestamps, &[], &["timestamps"], "", "when things last happened"),
-    entry(Verb::GroupMembers, &[], &["groups"], "[GROUP n= after=]", "members of address groups"),
+    entry(
+        Verb::GroupMembers,
+        &["list-group-members"],
+        &["groups"],
+        "[GROUP n= after=]",
+        "members of address groups",
+    ),
     entry(
         Verb::GroupAdd,
         &["add-group-address"],
@@ -386,6 +394,13 @@ pub const TABLE: &[Entry] = &[
     ),
     entry(Verb::Verbose, &["verbose"], &["verbose"], "[0-4]", "log level").both(),
     entry(Verb::Set, &["set"], &["set"], "KEY VALUE", "change a setting").admin(),
+    entry(
+        Verb::Settings,
+        &["settings"],
+        &["settings"],
+        "[n= after=]",
+        "settings with their values",
+    ),
     entry(
         Verb::Reload,
         &["reload"],
@@ -552,6 +567,7 @@ impl Command {
                 Self::SessionStop { id }
             }
             Verb::Set => set(arguments)?,
+            Verb::Settings => Self::Settings { page: arguments.page()? },
             Verb::Status => Self::Status,
             Verb::Stop => Self::Stop { now: arguments.write },
             Verb::Timestamps => Self::Timestamps,

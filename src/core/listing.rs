@@ -279,7 +279,7 @@ impl Agent {
                 .with("ip6addr", v6)
                 .with("macaddr", neighbour.mac)
                 .with("sockaddr", format!("{ip}:{}", self.name_of(slot)))
-                .with("desc", "")
+                .with("desc", self.names.name_of(ip).unwrap_or_default().to_owned())
                 .with("last_seen", self.wall_secs(neighbour.last_seen))
                 .with("tx_pkt", traffic.sent_packets)
                 .with("rx_pkt", traffic.packets.saturating_sub(traffic.sent_packets))

@@ -1,11 +1,13 @@
 //! Answers about the agent itself and its interfaces.
 
+use crate::config::settings::KEYS;
 use crate::counters::Counters;
 use crate::time::Wall;
 use crate::topology::link::{Kind, Link};
 use crate::topology::links::{Change, Role};
 
 use super::agent::{Agent, Reply};
+use super::command::Page;
 use super::listing::Cursor;
 use super::row::{Row, Value};
 use super::status::Status;
@@ -177,6 +179,23 @@ impl Agent {
             row("mgmt", c.udp_sent, c.udp_received, 0, 0),
         ];
         Reply::Rows(Cursor::ready(rows.into_iter().collect(), Row::default()))
+    }
+
+    /// The settings as they are in force. Of a secret there is no value, only that it is one.
+    pub(super) fn list_settings(&self, page: Page) -> Reply {
+        let skip = usize::try_from(page.after).unwrap_or(usize::MAX);
+        let rows = KEYS.iter().skip(skip).take(page.rows).map(|key| {
+            let row = Row::new().with("key", key.name);
+            let row = match self.settings().show(key.name) {
+                Some(value) => row.with("value", value),
+                None => row.with("secret", true),
+            };
+            row.with("live", key.live).with("expects", key.expects).with("help", key.help)
+        });
+        let mut cursor = Cursor::ready(rows.collect(), Row::default());
+        let end = skip.saturating_add(page.rows);
+        cursor.next = u64::try_from(end).ok().filter(|_| end < KEYS.len());
+        Reply::Rows(cursor)
     }
 
     /// Interface groups as n2n's pages show communities: one per role, with the first address.

@@ -98,13 +98,16 @@ pub(super) const fn message(verb: Verb) -> &'static str {
 }
 
 /// What the rows of an answer are called.
-pub(super) const fn rows(verb: Verb, of_group: bool) -> &'static str {
+#[must_use]
+pub const fn rows(verb: Verb, of_group: bool) -> &'static str {
     match verb {
         Verb::Flow | Verb::Flows => "flows",
         Verb::GroupList if of_group => "addresses",
         Verb::GroupList => "groups",
+        Verb::GroupMembers => "members",
         Verb::Interfaces => "interfaces",
         Verb::Neighbours => "neighbours",
+        Verb::Settings => "settings",
         Verb::Top => "top",
         _ => "rows",
     }

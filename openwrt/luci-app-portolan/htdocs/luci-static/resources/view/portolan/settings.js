@@ -1,0 +1,194 @@
+'use strict';
+'require view';
+'require form';
+'require network';
+
+/* Names that are offered; others can be typed. */
+const NAME = /^[A-Za-z0-9_.:@-]{1,15}$/;
+const PLACE = /^(\d{1,3}(\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+\]):(\d{1,5})$/;
+const USER = /^[^:\s]+:[a-z]+:\S+$/;
+const TOKEN = /^[a-z]+:\S{16,}$/;
+const KEY = /^[^\s:]{1,64}$/;
+const ORIGIN = /^https?:\/\/[^\s\/]+$/;
+const FOLDER = /^(off|\/\S*)$/;
+
+/* A check of one text; what is empty is checked by whether it may be. */
+function matching(pattern, complaint) {
+	return (id, value) => !value || pattern.test(value) || complaint;
+}
+
+function flag(section, tab, name, title, help, initial) {
+	const option = section.taboption(tab, form.Flag, name, title, help);
+
+	option.default = initial;
+	option.rmempty = false;
+
+	return option;
+}
+
+function whole(section, tab, name, title, help, type, initial) {
+	const option = section.taboption(tab, form.Value, name, title, help);
+
+	option.datatype = type;
+	option.placeholder = initial;
+
+	return option;
+}
+
+function list(section, name, title, help, validate) {
+	const option = section.option(form.DynamicList, name, title, help);
+
+	option.validate = validate;
+
+	return option;
+}
+
+return view.extend({
+	load() {
+		return Promise.all([ network.getNetworks(), network.getDevices() ]);
+	},
+
+	render([ networks, devices ]) {
+		const map = new form.Map('portolan', _('Portolan'),
+			_('Who uses the network and what for. Without any interface given the agent picks: bridges and uplinks that carry addresses.'));
+		let section, option;
+
+		section = map.section(form.NamedSection, 'main', 'portolan', _('Agent'));
+		section.tab('general', _('General'));
+		section.tab('limits', _('Limits'));
+
+		flag(section, 'general', 'enabled', _('Enabled'), null, '1');
+		flag(section, 'general', 'jail', _('Jail'),
+			_('Lock the agent into a jail, where the system has them. Not together with network namespaces.'), '1');
+		flag(section, 'general', 'namespaces', _('Network namespaces'),
+			_('Follow containers and other network namespaces too.'), '0');
+		flag(section, 'general', 'promiscuous', _('Promiscuous'),
+			_('Take frames for other machines too.'), '0');
+
+		option = section.taboption('general', form.ListValue, 'log_level', _('Log'));
+		option.value('0', _('errors'));
+		option.value('1', _('warnings'));
+		option.value('2', _('normal'));
+		option.value('3', _('more'));
+		option.value('4', _('everything'));
+		option.default = '2';
+
+		option = section.taboption('general', form.Value, 'socket_group', _('Group'),
+			_('Users of this group may ask the agent by its Unix socket.'));
+		option.datatype = 'uciname';
+		option.placeholder = 'root';
+
+		whole(section, 'limits', 'ring_kib', _('Ring'),
+			_('KiB of the ring of packets of an interface; 0 fits it to the memory.'), 'or(0,range(64,65536))', '0');
+		whole(section, 'limits', 'snaplen', _('Snapshot length'),
+			_('Octets of each frame that are looked at.'), 'range(64,65535)', '1600');
+		whole(section, 'limits', 'flows_max', _('Flows'),
+			_('Flows at once; 0 fits them to the memory.'), 'or(0,range(64,2000000))', '0');
+		whole(section, 'limits', 'flows_idle', _('Idle flows'),
+			_('Seconds of silence that end a flow.'), 'range(1,86400)', '30');
+		whole(section, 'limits', 'flows_idle_tcp', _('Idle TCP connections'),
+			_('Seconds of silence that end a TCP connection.'), 'range(1,86400)', '300');
+		whole(section, 'limits', 'update_interval', _('Statistics'),
+			_('Seconds between two statistics.'), 'range(1,86400)', '15');
+
+		section = map.section(form.TableSection, 'capture', _('Interfaces'),
+			_('Interfaces to watch. Without any the agent picks them itself.'));
+		section.anonymous = true;
+		section.addremove = true;
+		section.addbtntitle = _('Add an interface');
+
+		option = section.option(form.Flag, 'enabled', _('Enabled'));
+		option.default = '1';
+		option.rmempty = false;
+
+		option = section.option(form.Value, 'interface', _('Interface'));
+		option.rmempty = false;
+		option.validate = (id, value) => NAME.test(value) || _('The name of a network such as lan, or of a device such as eth0');
+		for (const name of new Set([ ...networks, ...devices ].map(known => known.getName())))
+			if (name != 'loopback' && name != 'lo' && NAME.test(name))
+				option.value(name);
+
+		option = section.option(form.ListValue, 'role', _('Role'));
+		option.value('', _('found out'));
+		option.value('lan', _('local network'));
+		option.value('wan', _('Internet'));
+		option.optional = true;
+
+		section = map.section(form.NamedSection, 'management', 'management', _('Management port'),
+			_('The UDP port for scripts: ask it by <code>portolan ctl</code>.'));
+
+		option = section.option(form.Flag, 'enabled', _('Enabled'));
+		option.default = '1';
+		option.rmempty = false;
+
+		option = section.option(form.Value, 'address', _('Address'),
+			_('Beyond 127.0.0.1 a key of your own is needed.'));
+		option.datatype = 'ipaddr("nomask")';
+		option.placeholder = '127.0.0.1';
+
+		option = section.option(form.Value, 'port', _('Port'));
+		option.datatype = 'and(port,min(1))';
+		option.placeholder = '5644';
+
+		option = section.option(form.Value, 'password', _('Key'),
+			_('Needed for every change.'));
+		option.password = true;
+		option.validate = matching(KEY, _('1 to 64 characters without blanks and colons'));
+
+		option = section.option(form.Flag, 'read_key', _('Key for reading too'));
+		option.default = '0';
+
+		section = map.section(form.NamedSection, 'http', 'http', _('HTTP'),
+			_('The map, the packets and their programs. Beyond the router itself a user or a token is needed.'));
+
+		option = section.option(form.Flag, 'enabled', _('Enabled'));
+		option.default = '1';
+		option.rmempty = false;
+
+		list(section, 'listen', _('Addresses'), _('Address and port each, such as 192.168.1.1:8082.'),
+			(id, value) => {
+				const found = PLACE.exec(value || '');
+
+				return !value || (found != null && +found[3] > 0 && +found[3] < 65536) ||
+					_('An address with a port, such as 192.168.1.1:8082 or [fd00::1]:8082');
+			});
+		list(section, 'user', _('Users'), _('As name:role:hash; the hash comes from <code>portolan --hash-password</code>.'),
+			matching(USER, _('name:role:hash')));
+		list(section, 'token', _('Tokens'), _('As role:token.'),
+			matching(TOKEN, _('role:token, where the token has 16 characters or more')));
+		list(section, 'host', _('Host names'), _('Names by which browsers may reach the agent.'));
+		list(section, 'origin', _('Origins'), _('Web pages elsewhere that may use the agent.'),
+			matching(ORIGIN, _('An origin such as https://ui.lan')));
+
+		section = map.section(form.NamedSection, 'packets', 'packets', _('Live packets'));
+		section.tab('general', _('General'));
+		section.tab('files', _('Files'));
+		section.tab('tcp', _('PCAP-over-IP'));
+
+		whole(section, 'general', 'sessions', _('Sessions'),
+			_('Sessions at once; 0 allows none.'), 'range(0,64)', '2');
+		whole(section, 'general', 'ring_kib', _('Ring'),
+			_('KiB of memory of a session.'), 'range(128,65536)', '1024');
+		whole(section, 'general', 'lookback_kib', _('Past'),
+			_('KiB of memory for the latest packets of each interface; 0 keeps none.'), 'or(0,range(64,1048576))', '0');
+		flag(section, 'general', 'names', _('Names'),
+			_('Learn the names of hosts from DNS and DHCP.'), '1');
+
+		option = section.taboption('files', form.Value, 'dir', _('Folder'),
+			_('Where packets are recorded; empty records none. Not on flash memory, please.'));
+		option.placeholder = 'off';
+		option.validate = matching(FOLDER, _('An absolute path, or off'));
+		whole(section, 'files', 'file_kib', _('Size of a file'),
+			_('KiB of a file at most.'), 'range(64,4194304)', '8192');
+		whole(section, 'files', 'files', _('Files'),
+			_('Files of one recording at most.'), 'range(1,100)', '2');
+
+		section.taboption('tcp', form.DynamicList, 'pcap_over_ip', _('Addresses'),
+			_('Streams packets to whoever connects: an address with a port, and what is wanted, such as 127.0.0.1:57012 nif=br-lan.'));
+		option = section.taboption('tcp', form.DynamicList, 'pcap_over_ip_from', _('From'),
+			_('Networks, besides this router, from which that is allowed.'));
+		option.datatype = 'ipaddr';
+
+		return map.render();
+	}
+});

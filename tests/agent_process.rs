@@ -457,6 +457,19 @@ fn a_reload_takes_the_new_configuration_or_keeps_the_old_one() {
 }
 
 #[test]
+fn a_reload_says_what_it_does_not_know_and_whom_it_leaves() {
+    let Some(lab) = Lab::new() else { return };
+    let config = lab.file("conf", "[capture]\ninterfaces = va lo\n");
+    let agent = lab.start(&["-c", &config]);
+    lab.wait_for_log("va: capturing");
+    lab.file("conf", "[capture]\ninterfaces = lo\nsnaplne = 99\n");
+    agent.signal(libc::SIGHUP);
+    lab.wait_for_log("va: no longer watched");
+    assert!(lab.log().contains("conf:3: no setting is called"), "{}", lab.log());
+    agent.stop();
+}
+
+#[test]
 fn a_restart_into_a_bad_configuration_is_refused() {
     let Some(lab) = Lab::new() else { return };
     let config = lab.file("conf", "log_level = 2\n");

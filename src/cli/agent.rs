@@ -115,7 +115,13 @@ fn start(source: &Sources) -> Result<Ending, i32> {
         exit::USAGE
     })?;
     let again = source.clone();
-    let configure = Box::new(move || again.settings().map(|(settings, _)| settings));
+    let configure = Box::new(move || {
+        let (settings, warnings) = again.settings()?;
+        for warning in warnings {
+            log::warn!("{warning}");
+        }
+        Ok(settings)
+    });
     let mut running = Loop::open(settings, configure).map_err(|error| {
         let (text, code) = match error {
             StartError::AlreadyRunning(path) => (

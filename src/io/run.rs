@@ -67,6 +67,9 @@ const TOLD: u32 = 3;
 /// How long listening stops when descriptors have run out, in microseconds.
 const PAUSE: u64 = 100_000;
 
+/// The state of an interface that is there but not among those to watch any more.
+const NO_LONGER: &str = "no longer watched";
+
 /// Why the loop cannot start: what to say, and the exit code.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum StartError {
@@ -456,6 +459,7 @@ impl Loop {
 
     /// What `status` says of captures.
     fn tell_ports(&mut self) {
+        let is_there = |slot| self.agent.links.get(slot).is_some_and(|link| link.present);
         let port = |status: capture::Status<'_>| Port {
             slot: status.slot,
             is_open: status.open,
@@ -463,6 +467,7 @@ impl Loop {
                 (true, _) if status.has_ring => "capturing".to_owned(),
                 (true, _) => "capturing without a ring".to_owned(),
                 (false, Some(problem)) => problem.to_owned(),
+                (false, None) if is_there(status.slot) => NO_LONGER.to_owned(),
                 (false, None) => "not there: waiting for its return".to_owned(),
             },
             drops: status.totals.drops,
@@ -472,7 +477,7 @@ impl Loop {
             let before = self.agent.facts.ports.iter().find(|p| p.slot == port.slot);
             if before.is_none_or(|before| before.state != port.state) {
                 let name = self.agent.name_of(port.slot);
-                if port.is_open {
+                if port.is_open || port.state == NO_LONGER {
                     log::info!("{name}: {}", port.state);
                 } else {
                     log::warn!("{name}: {}", port.state);

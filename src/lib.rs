@@ -13,6 +13,7 @@ pub mod cli;
 pub mod config;
 pub mod core;
 pub mod counters;
+pub mod detect;
 pub mod filter;
 pub mod flow;
 pub mod group;

@@ -1,0 +1,101 @@
+//! Reading of fields from the front of hostile bytes: whatever is not there is `None`.
+
+/// The rest of a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+#[expect(dead_code, reason = "dissectors come one by one")]
+impl<'a> Cursor<'a> {
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// What has not been read.
+    pub(super) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// The next `len` octets.
+    pub(super) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        Some(taken)
+    }
+
+    /// Passes over `len` octets.
+    pub(super) fn skip(&mut self, len: usize) -> Option<()> {
+        self.take(len).map(|_| ())
+    }
+
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (array, rest) = self.rest.split_first_chunk::<N>()?;
+        self.rest = rest;
+        Some(*array)
+    }
+
+    pub(super) fn u8(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[octet]| octet)
+    }
+
+    /// Two octets, most significant first.
+    pub(super) fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    /// Three octets, most significant first.
+    pub(super) fn u24(&mut self) -> Option<u32> {
+        self.array::<3>().map(|[a, b, c]| u32::from_be_bytes([0, a, b, c]))
+    }
+
+    /// Four octets, most significant first.
+    pub(super) fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    /// Eight octets, most significant first.
+    pub(super) fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    /// Two octets, least significant first.
+    pub(super) fn u16_le(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    /// Four octets, least significant first.
+    pub(super) fn u32_le(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    /// As many octets as an octet before them says.
+    pub(super) fn counted8(&mut self) -> Option<&'a [u8]> {
+        let len = self.u8()?;
+        self.take(len.into())
+    }
+
+    /// As many octets as two octets before them say.
+    pub(super) fn counted16(&mut self) -> Option<&'a [u8]> {
+        let len = self.u16()?;
+        self.take(len.into())
+    }
+
+    /// As many octets as three octets before them say.
+    pub(super) fn counted24(&mut self) -> Option<&'a [u8]> {
+        let len = self.u24()?;
+        self.take(usize::try_from(len).ok()?)
+    }
+
+    /// Up to the first of an octet, which is passed over.
+    pub(super) fn until(&mut self, end: u8) -> Option<&'a [u8]> {
+        let at = self.rest.iter().position(|octet| *octet == end)?;
+        let taken = self.take(at)?;
+        self.skip(1)?;
+        Some(taken)
+    }
+}

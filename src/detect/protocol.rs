@@ -1,0 +1,317 @@
+//! Protocols by number and name. Numbers below 4 096 are those that consumers of Netify's telemetry
+//! know; ours begin there. A number is given once and never again to another protocol.
+
+/// What a protocol or an application is for. Numbers are fixed, one space for all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(missing_docs, reason = "the names say it")]
+#[repr(u8)]
+pub enum Category {
+    Unknown = 0,
+    Ads = 1,
+    Business = 2,
+    Cdn = 3,
+    Cloud = 4,
+    Device = 5,
+    Gaming = 6,
+    Mail = 7,
+    Messaging = 8,
+    Network = 9,
+    News = 10,
+    P2p = 11,
+    RemoteAccess = 12,
+    Search = 13,
+    Security = 14,
+    Shopping = 15,
+    SocialMedia = 16,
+    Storage = 17,
+    Streaming = 18,
+    Update = 19,
+    Voip = 20,
+    Vpn = 21,
+    Web = 22,
+    Iot = 23,
+    Adult = 24,
+    Malware = 25,
+    Database = 26,
+    Finance = 27,
+    Education = 28,
+    Health = 29,
+    Travel = 30,
+    Government = 31,
+    Dating = 32,
+    Gambling = 33,
+    Artificial = 34,
+}
+
+impl Category {
+    /// All categories, in the order of their numbers, with their names.
+    pub const ALL: [(Self, &'static str); 35] = [
+        (Self::Unknown, "unknown"),
+        (Self::Ads, "ads"),
+        (Self::Business, "business"),
+        (Self::Cdn, "cdn"),
+        (Self::Cloud, "cloud"),
+        (Self::Device, "device"),
+        (Self::Gaming, "gaming"),
+        (Self::Mail, "mail"),
+        (Self::Messaging, "messaging"),
+        (Self::Network, "network"),
+        (Self::News, "news"),
+        (Self::P2p, "p2p"),
+        (Self::RemoteAccess, "remote-access"),
+        (Self::Search, "search"),
+        (Self::Security, "security"),
+        (Self::Shopping, "shopping"),
+        (Self::SocialMedia, "social-media"),
+        (Self::Storage, "storage"),
+        (Self::Streaming, "streaming"),
+        (Self::Update, "update"),
+        (Self::Voip, "voip"),
+        (Self::Vpn, "vpn"),
+        (Self::Web, "web"),
+        (Self::Iot, "iot"),
+        (Self::Adult, "adult"),
+        (Self::Malware, "malware"),
+        (Self::Database, "database"),
+        (Self::Finance, "finance"),
+        (Self::Education, "education"),
+        (Self::Health, "health"),
+        (Self::Travel, "travel"),
+        (Self::Government, "government"),
+        (Self::Dating, "dating"),
+        (Self::Gambling, "gambling"),
+        (Self::Artificial, "ai"),
+    ];
+
+    /// Its name in all outputs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL.get(usize::from(self as u8)).map_or("unknown", |(_, name)| name)
+    }
+
+    /// The category of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, n)| n.eq_ignore_ascii_case(name)).map(|(category, _)| *category)
+    }
+}
+
+/// A protocol, by its number.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Protocol(pub u16);
+
+/// Number, name and category of a protocol.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// The protocol.
+    pub protocol: Protocol,
+    /// Its name in all outputs.
+    pub name: &'static str,
+    /// What it is for.
+    pub category: Category,
+}
+
+macro_rules! protocols {
+    ($($constant:ident = $number:literal, $name:literal, $category:ident;)*) => {
+        #[expect(missing_docs, reason = "the names are the protocols")]
+        impl Protocol {
+            $(pub const $constant: Self = Self($number);)*
+        }
+
+        /// All protocols.
+        pub const TABLE: &[Entry] = &[
+            $(Entry {
+                protocol: Protocol::$constant,
+                name: $name,
+                category: Category::$category,
+            },)*
+        ];
+    };
+}
+
+protocols! {
+    UNKNOWN = 0, "Unknown", Unknown;
+    FTP_CONTROL = 1, "FTP/C", Storage;
+    POP3 = 2, "POP3", Mail;
+    SMTP = 3, "SMTP", Mail;
+    IMAP = 4, "IMAP", Mail;
+    DNS = 5, "DNS", Network;
+    IPP = 6, "IPP", Device;
+    HTTP = 7, "HTTP", Web;
+    MDNS = 8, "MDNS", Network;
+    NTP = 9, "NTP", Network;
+    NETBIOS = 10, "NETBIOS", Network;
+    NFS = 11, "NFS", Storage;
+    SSDP = 12, "SSDP", Network;
+    BGP = 13, "BGP", Network;
+    SNMP = 14, "SNMP", Network;
+    SMBV1 = 16, "SMBv1", Storage;
+    SYSLOG = 17, "SYSLOG", Network;
+    DHCP = 18, "DHCP", Network;
+    PGSQL = 19, "PGSQL", Database;
+    MYSQL = 20, "MYSQL", Database;
+    FTPS = 21, "FTP/S", Storage;
+    POP3S = 23, "POP3/S", Mail;
+    COAP = 27, "COAP", Network;
+    SMTPS = 29, "SMTP/S", Mail;
+    BITTORRENT = 37, "BitTorrent", P2p;
+    MEMCACHED = 40, "Memcached", Database;
+    SMBV23 = 41, "SMBv23", Storage;
+    MODBUS = 44, "Modbus", Iot;
+    RTSP = 50, "RTSP", Streaming;
+    IMAPS = 51, "IMAP/S", Mail;
+    IRC = 65, "IRC", Messaging;
+    XMPP = 67, "XMPP", Messaging;
+    VRRP = 73, "VRRP", Network;
+    TELNET = 77, "Telnet", RemoteAccess;
+    STUN = 78, "STUN", Network;
+    IPSEC = 79, "IPSEC", Vpn;
+    GRE = 80, "GRE", Network;
+    ICMP = 81, "ICMP", Network;
+    IGMP = 82, "IGMP", Network;
+    SCTP = 84, "SCTP", Network;
+    OSPF = 85, "OSPF", Network;
+    IPINIP = 86, "IPinIP", Network;
+    RTP = 87, "RTP", Voip;
+    RDP = 88, "RDP", RemoteAccess;
+    VNC = 89, "VNC", RemoteAccess;
+    TLS = 91, "TLS", Network;
+    SSH = 92, "SSH", RemoteAccess;
+    NNTP = 93, "NNTP", News;
+    TFTP = 96, "TFTP", Network;
+    SIP = 100, "SIP", Voip;
+    ICMPV6 = 102, "ICMPv6", Network;
+    DHCPV6 = 103, "DHCPv6", Network;
+    KERBEROS = 111, "Kerberos", Network;
+    LDAP = 112, "LDAP", Network;
+    TDS = 114, "MSSQL/TDS", Database;
+    PPTP = 115, "PPTP", Vpn;
+    RPC = 127, "RPC", Network;
+    NETFLOW = 128, "NetFlow", Network;
+    SFLOW = 129, "SFlow", Network;
+    HTTP_CONNECT = 130, "HTTP/Connect", Web;
+    HTTP_PROXY = 131, "HTTP/Proxy", Web;
+    RADIUS = 146, "RADIUS", Network;
+    GTP = 152, "GTP", Network;
+    WSD = 153, "WSD", Network;
+    LLMNR = 154, "LLMNR", Network;
+    OPENVPN = 159, "OpenVPN", Vpn;
+    RTCP = 165, "RTCP", Network;
+    RSYNC = 166, "RSYNC", Storage;
+    SOCKS = 172, "SOCKS", Vpn;
+    RTMP = 174, "RTMP", Streaming;
+    FTP_DATA = 175, "FTP/D", Storage;
+    REDIS = 182, "Redis", Database;
+    QUIC = 188, "QUIC", Web;
+    AMQP = 192, "AMQP", Messaging;
+    HTTPS = 196, "HTTP/S", Web;
+    WIREGUARD = 206, "WireGuard", Vpn;
+    TEREDO = 214, "Teredo", Vpn;
+    MQTT = 222, "MQTT", Iot;
+    GIT = 226, "Git", Storage;
+    DIAMETER = 237, "Diameter", Network;
+    DOH = 243, "DoH", Network;
+    DTLS = 244, "DTLS", Network;
+    ZOOM = 248, "ZOOM", Voip;
+    SIPS = 257, "SIP/S", Voip;
+    MQTTS = 258, "MQTT/S", Iot;
+    DOT = 260, "DoT", Network;
+    DOQ = 261, "DoQ", Network;
+    CAPWAP = 265, "CAPWAP", Network;
+    DNP3 = 268, "DNP3", Iot;
+    DNSCRYPT = 269, "DNSCrypt", Network;
+    MONGODB = 280, "MongoDB", Database;
+    VXLAN = 285, "VXLAN", Network;
+    WEBSOCKET = 286, "Websocket", Web;
+    SYSLOGS = 302, "SYSLOG/S", Network;
+    NAT_PMP = 303, "NAT/PMP", Network;
+    TAILSCALE = 315, "Tailscale", Vpn;
+
+    // 4100 to 4199: web, names, mail, files.
+
+    // 4200 to 4299: peers, calls, chats, games, tunnels.
+
+    // 4300 to 4399: infrastructure, industry, databases, routing.
+    PIM = 4300, "IP_PIM", Network;
+    EIGRP = 4301, "EIGRP", Network;
+    RSVP = 4302, "RSVP", Network;
+    DCCP = 4303, "DCCP", Network;
+    PGM = 4304, "IP_PGM", Network;
+    L2TP = 4305, "L2TP", Vpn;
+}
+
+impl Protocol {
+    /// Number, name and category; of unknown numbers those of [`Self::UNKNOWN`].
+    #[must_use]
+    pub fn entry(self) -> Entry {
+        let known = TABLE.iter().find(|entry| entry.protocol == self);
+        known.copied().unwrap_or(Entry {
+            protocol: self,
+            name: "Unknown",
+            category: Category::Unknown,
+        })
+    }
+
+    /// Its name in all outputs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.entry().name
+    }
+
+    /// The protocol of a name in any case, or of a number.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Ok(number) = text.parse::<u16>() {
+            return TABLE.iter().map(|entry| entry.protocol).find(|known| known.0 == number);
+        }
+        TABLE.iter().find(|e| e.name.eq_ignore_ascii_case(text)).map(|entry| entry.protocol)
+    }
+
+    /// What goes by its number in the IP header (IANA, Assigned Internet Protocol Numbers).
+    #[must_use]
+    pub const fn of_ip(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::ICMP,
+            2 => Self::IGMP,
+            4 | 41 => Self::IPINIP,
+            33 => Self::DCCP,
+            46 => Self::RSVP,
+            47 => Self::GRE,
+            50 | 51 => Self::IPSEC,
+            58 => Self::ICMPV6,
+            88 => Self::EIGRP,
+            89 => Self::OSPF,
+            103 => Self::PIM,
+            112 => Self::VRRP,
+            113 => Self::PGM,
+            115 => Self::L2TP,
+            132 => Self::SCTP,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn numbers_and_names_are_given_once() {
+        let numbers: HashSet<_> = TABLE.iter().map(|entry| entry.protocol).collect();
+        let names: HashSet<_> = TABLE.iter().map(|entry| entry.name.to_lowercase()).collect();
+        assert_eq!((numbers.len(), names.len()), (TABLE.len(), TABLE.len()));
+        for entry in TABLE {
+            assert_eq!(Protocol::parse(entry.name), Some(entry.protocol));
+            assert_eq!(Protocol::parse(&entry.protocol.0.to_string()), Some(entry.protocol));
+        }
+    }
+
+    #[test]
+    fn categories_lie_in_the_order_of_their_numbers() {
+        for (at, (category, name)) in Category::ALL.iter().enumerate() {
+            assert_eq!(usize::from(*category as u8), at);
+            assert_eq!(Category::parse(name), Some(*category));
+        }
+    }
+}

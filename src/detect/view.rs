@@ -1,0 +1,118 @@
+//! What a dissector is shown of a flow: this datagram, or for TCP the beginning of both halves of
+//! the stream; the ends; and a glimpse of the packets before.
+
+use super::cursor::Cursor;
+
+/// What carries the payload.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Transport {
+    /// TCP: a stream in each direction.
+    Tcp,
+    /// UDP or UDP-Lite: datagrams.
+    Udp,
+}
+
+/// Octets of an earlier packet that are remembered.
+pub(super) const GLIMPSE: usize = 20;
+
+/// What is remembered of an earlier packet with payload.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Glimpse {
+    /// The client sent it.
+    pub from_client: bool,
+    /// Octets of payload that it had.
+    pub len: u16,
+    /// The first of them, zero beyond their end.
+    pub head: [u8; GLIMPSE],
+}
+
+/// An inspected packet, with what came before it.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// What carries it.
+    pub transport: Transport,
+    /// The client (who opened the flow, as far as was seen) sent this packet.
+    pub from_client: bool,
+    /// UDP: this datagram's payload. TCP: all that this end has sent so far, put in order, from
+    /// the beginning of its half of the stream; at most what is kept.
+    pub data: &'a [u8],
+    /// TCP: the same of the other end. UDP: empty.
+    pub other: &'a [u8],
+    /// UDP: octets of payload that the headers announce, more than `data` has if the capture cut
+    /// it. TCP: of `data`.
+    pub len: usize,
+    /// TCP: `data` begins where the stream began; `false` if the flow was picked up in the middle.
+    /// UDP: always.
+    pub is_start: bool,
+    /// Port of the client.
+    pub client_port: u16,
+    /// Port of the server.
+    pub server_port: u16,
+    /// Address of the client; IPv4 in the first four octets.
+    pub client: &'a [u8; 16],
+    /// Address of the server; IPv4 in the first four octets.
+    pub server: &'a [u8; 16],
+    /// 4 or 6.
+    pub ip_version: u8,
+    /// Earlier packets with payload of this flow, oldest first: at most 8, the first ones.
+    pub past: &'a [Glimpse],
+    /// Packets with payload so far, this one among them.
+    pub number: u8,
+}
+
+#[expect(dead_code, reason = "dissectors come one by one")]
+impl<'a> View<'a> {
+    /// It is TCP.
+    #[must_use]
+    pub fn is_tcp(&self) -> bool {
+        self.transport == Transport::Tcp
+    }
+
+    /// It is UDP.
+    #[must_use]
+    pub fn is_udp(&self) -> bool {
+        self.transport == Transport::Udp
+    }
+
+    /// One of the ends has this port.
+    #[must_use]
+    pub const fn has_port(&self, port: u16) -> bool {
+        self.client_port == port || self.server_port == port
+    }
+
+    /// TCP: what the client has sent so far. UDP: this datagram if the client sent it.
+    #[must_use]
+    pub const fn from_client(&self) -> &'a [u8] {
+        if self.from_client { self.data } else { self.other }
+    }
+
+    /// TCP: what the server has sent so far. UDP: this datagram if the server sent it.
+    #[must_use]
+    pub const fn from_server(&self) -> &'a [u8] {
+        if self.from_client { self.other } else { self.data }
+    }
+
+    /// Reads the data.
+    #[must_use]
+    pub(super) const fn cursor(&self) -> Cursor<'a> {
+        Cursor::new(self.data)
+    }
+
+    /// Octets at a place of the data.
+    #[must_use]
+    pub fn at<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
+        self.data.get(at..)?.first_chunk::<N>().copied()
+    }
+
+    /// Two octets at a place of the data, most significant first.
+    #[must_use]
+    pub fn u16_at(&self, at: usize) -> Option<u16> {
+        self.at(at).map(u16::from_be_bytes)
+    }
+
+    /// Four octets at a place of the data, most significant first.
+    #[must_use]
+    pub fn u32_at(&self, at: usize) -> Option<u32> {
+        self.at(at).map(u32::from_be_bytes)
+    }
+}

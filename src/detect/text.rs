@@ -126,6 +126,11 @@ pub(super) fn hex(bytes: &[u8], to: &mut [u8]) {
     }
 }
 
+/// One of several words is in it, in any case.
+pub(super) fn contains_any(bytes: &[u8], words: &[&[u8]]) -> bool {
+    words.iter().any(|word| contains(bytes, word))
+}
+
 /// A name of a host without port and brackets.
 pub(super) fn host(authority: &[u8]) -> &[u8] {
     let authority = match authority.iter().rposition(|octet| *octet == b'@') {

@@ -104,7 +104,6 @@ pub struct View<'a> {
     pub memory: &'a Memory,
 }
 
-#[expect(dead_code, reason = "dissectors come one by one")]
 impl<'a> View<'a> {
     /// It is TCP.
     #[must_use]

@@ -206,7 +206,8 @@ fn frame<'a>(cursor: &mut Cursor<'a>) -> Option<Option<(usize, &'a [u8])>> {
             }
             Some(None)
         }
-        6 => {
+        // Google's versions have it under another number.
+        6 | 8 => {
             let at = usize::try_from(cursor.varint()?).ok()?;
             let len = usize::try_from(cursor.varint()?).ok()?;
             Some(Some((at, cursor.take(len)?)))

@@ -15,6 +15,7 @@ pub static ALL: &[Dissector] = &[
     haproxy::DISSECTOR,
     ajp::DISSECTOR,
     json_rpc::DISSECTOR,
+    websocket::DISSECTOR,
     icap::DISSECTOR,
     icy::DISSECTOR,
     dns::DISSECTOR,
@@ -84,6 +85,7 @@ mod svn;
 mod telnet;
 mod tftp;
 mod tls;
+mod websocket;
 mod whois;
 mod wsd;
 mod xmpp;

@@ -73,6 +73,16 @@ impl<'a> Cursor<'a> {
         self.array().map(u32::from_le_bytes)
     }
 
+    /// A number of one, two, four or eight octets (RFC 9000, 16).
+    pub(super) fn varint(&mut self) -> Option<u64> {
+        let first = self.rest.first()?;
+        let len = 1_usize.checked_shl(u32::from(first >> 6))?;
+        let octets = self.take(len)?;
+        let whole = octets.iter().fold(0_u64, |number, octet| number << 8 | u64::from(*octet));
+        let bits = u32::try_from(len).ok()?.saturating_mul(8).saturating_sub(2);
+        Some(whole & 1_u64.checked_shl(bits)?.wrapping_sub(1))
+    }
+
     /// As many octets as an octet before them says.
     pub(super) fn counted8(&mut self) -> Option<&'a [u8]> {
         let len = self.u8()?;

@@ -39,6 +39,8 @@ pub struct Dissector {
     /// Server ports of the protocol: its dissector is asked first there, and a flow that nobody
     /// knows is taken for it by them, marked as a guess.
     pub ports: &'static [u16],
+    /// Ports whose guess is another protocol than the first.
+    pub guesses: &'static [(u16, Protocol)],
     /// What its word is worth.
     pub strength: Strength,
     /// Looks at a packet. Pure; reads no more than it is shown, in bounded time, and allocates
@@ -54,7 +56,15 @@ impl Dissector {
         ports: &'static [u16],
         dissect: fn(&View<'_>, &mut Facts) -> Verdict,
     ) -> Self {
-        Self { protocol, tcp: true, udp: false, ports, strength: Strength::Strong, dissect }
+        Self {
+            protocol,
+            tcp: true,
+            udp: false,
+            ports,
+            guesses: &[],
+            strength: Strength::Strong,
+            dissect,
+        }
     }
 
     /// Of a protocol over UDP.
@@ -75,6 +85,12 @@ impl Dissector {
         dissect: fn(&View<'_>, &mut Facts) -> Verdict,
     ) -> Self {
         Self { udp: true, ..Self::tcp(protocol, ports, dissect) }
+    }
+
+    /// The same, with other guesses by some ports.
+    #[must_use]
+    pub const fn guesses(self, guesses: &'static [(u16, Protocol)]) -> Self {
+        Self { guesses, ..self }
     }
 
     /// The same, asked last.

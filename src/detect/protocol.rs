@@ -228,6 +228,22 @@ protocols! {
     TAILSCALE = 315, "Tailscale", Vpn;
 
     // 4100 to 4199: web, names, mail, files.
+    SOAP = 4100, "SOAP", Web;
+    JSON_RPC = 4101, "JSON-RPC", Web;
+    OCSP = 4102, "OCSP", Network;
+    HTTP2 = 4103, "HTTP2", Web;
+    FASTCGI = 4104, "FastCGI", Web;
+    HAPROXY = 4105, "HAProxy", Web;
+    AJP = 4106, "AJP", Web;
+    AVAST_SECURE_DNS = 4107, "AVASTSecureDNS", Network;
+    SVN = 4108, "SVN", Storage;
+    WHOIS = 4109, "Whois-DAS", Network;
+    GOPHER = 4110, "Gopher", Web;
+    FINGER = 4111, "Finger", Network;
+    ICAP = 4112, "ICAP", Web;
+    SHOUTCAST = 4113, "ShoutCast", Streaming;
+    ICECAST = 4114, "IceCast", Streaming;
+    MPEG_DASH = 4115, "MpegDash", Streaming;
 
     // 4200 to 4299: peers, calls, chats, games, tunnels.
 

@@ -11,10 +11,11 @@ use crate::api::compat::netify;
 use crate::api::json;
 use crate::core::engine::{Engine, Listener};
 use crate::counters::Counters;
+use crate::detect::Outcome;
 use crate::filter::names::Tables;
 use crate::filter::vm::Meta;
 use crate::filter::{self, Expression, Options, Program};
-use crate::flow::{EndReason, Flow, FlowId, Limits, Observer, Record, Seed, Timeouts};
+use crate::flow::{EndReason, Flow, FlowId, Limits, Record, Seed, Timeouts};
 use crate::source::file::{BATCH, Error, Reader};
 use crate::source::{Direction, Frame};
 use crate::sys::signals;
@@ -333,15 +334,13 @@ impl<W: Write> Report<W> {
     }
 }
 
-impl<W: Write> Listener for Report<W> {}
-
-impl<W: Write> Observer for Report<W> {
-    fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason) {
+impl<W: Write> Listener for Report<W> {
+    fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason, what: &Outcome) {
         let record = Record::new(flow, id, Some(reason));
         match &mut self.format {
             Format::Json => {
                 let mut line = Vec::with_capacity(1_024);
-                let row = netify::offline(&record, &self.file, &Clock::FILE);
+                let row = netify::offline(&record, what, &self.file, &Clock::FILE);
                 json::row(&mut line, &row);
                 line.push(b'\n');
                 self.write(&line);

@@ -7,10 +7,10 @@ use crate::capture;
 use crate::capture::store::Times;
 use crate::config::Settings;
 use crate::counters::Counters;
+use crate::detect::Outcome;
 use crate::filter::names::Tables;
 use crate::flow::{
-    EndReason, Flow, FlowId, Limits, Locality, Network, Observer, Query, Record, Role, Seed,
-    Timeouts, Totals,
+    EndReason, Flow, FlowId, Limits, Locality, Network, Query, Record, Role, Seed, Timeouts, Totals,
 };
 use crate::group;
 use crate::query::Run;
@@ -742,31 +742,29 @@ struct Ear<'a> {
     pace: &'a mut Pace,
 }
 
-impl Observer for Ear<'_> {
+impl Listener for Ear<'_> {
     fn started(&mut self, flow: &Flow, id: FlowId) {
         self.publisher.started(flow, id);
     }
 
-    fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason) {
-        self.publisher.ended(flow, id, reason);
+    fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason, what: &Outcome) {
+        self.publisher.ended(flow, id, reason, what);
     }
-}
 
-impl Listener for Ear<'_> {
     fn tells(&mut self, packet: &Packet, frame: &Frame<'_>) {
         let nanos = frame.ts.0.saturating_mul(1_000);
         self.names.hear(packet, frame.data, nanos, self.pace);
     }
 }
 
-impl Observer for Publisher<'_> {
+impl Listener for Publisher<'_> {
     fn started(&mut self, flow: &Flow, id: FlowId) {
         if self.bus.wants(Topic::Flow) && !flow.is_carrier() {
             self.bus.publish(&Event::FlowStarted(Rc::new(Record::new(flow, id, None))));
         }
     }
 
-    fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason) {
+    fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason, _what: &Outcome) {
         if self.bus.wants(Topic::Flow) && !flow.is_carrier() {
             self.bus.publish(&Event::FlowEnded(Rc::new(Record::new(flow, id, Some(reason)))));
         }

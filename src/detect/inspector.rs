@@ -292,6 +292,12 @@ impl Inspector {
         word & DONE != 0
     }
 
+    /// The word of a flow that is known for what it is.
+    #[must_use]
+    pub fn named(protocol: Protocol) -> u32 {
+        DONE | INLINE | u32::from(protocol.0)
+    }
+
     /// Looks at a packet of a flow that is not done.
     pub fn inspect(&mut self, word: &mut u32, segment: &Segment<'_>) -> Progress {
         let transport = match segment.proto {
@@ -299,7 +305,7 @@ impl Inspector {
             17 | 136 => Transport::Udp,
             number => {
                 let protocol = Protocol::of_ip(number).unwrap_or_default();
-                *word = DONE | INLINE | u32::from(protocol.0);
+                *word = Self::named(protocol);
                 let named = protocol != Protocol::UNKNOWN;
                 self.statistics.named = self.statistics.named.saturating_add(named.into());
                 return Progress { named, refined: false, complete: true };

@@ -238,6 +238,7 @@ protocols! {
     DCCP = 4303, "DCCP", Network;
     PGM = 4304, "IP_PGM", Network;
     L2TP = 4305, "L2TP", Vpn;
+    GENEVE = 4306, "GENEVE", Network;
 }
 
 impl Protocol {

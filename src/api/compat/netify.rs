@@ -2,12 +2,14 @@
 //! told apart by `type`. Members that Netify's telemetry has carry its names and meaning; our own
 //! stand beside them.
 
+use super::detected;
 use crate::core::Agent;
 use crate::core::bus::{Event, is_neighbour};
 use crate::core::events::push_tunnel;
 use crate::core::report::VERSION;
 use crate::core::row::{Row, Value};
 use crate::core::status::Status;
+use crate::detect::Outcome;
 use crate::flow::Record;
 use crate::flow::record::TcpEnd;
 use crate::group::{Entry, Store};
@@ -52,9 +54,10 @@ pub fn flow(record: &Record, agent: &Agent, form: Form) -> Row {
 
 /// A flow of a capture file as one row.
 #[must_use]
-pub fn offline(record: &Record, file: &str, clock: &Clock) -> Row {
+pub fn offline(record: &Record, what: &Outcome, file: &str, clock: &Clock) -> Row {
     let mut row = Row::new().with("file", file.to_owned());
     extend(&mut row, members(record, clock));
+    detected::extend(&mut row, what);
     if let Some(end) = record.end {
         row.push("end", end.name());
     }

@@ -140,7 +140,6 @@ impl Talk {
 }
 
 /// Octets of hexadecimal text with blanks between.
-#[expect(dead_code, reason = "dissectors come one by one")]
 pub(super) fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text
         .chars()

@@ -62,7 +62,6 @@ pub struct View<'a> {
     pub number: u8,
 }
 
-#[expect(dead_code, reason = "dissectors come one by one")]
 impl<'a> View<'a> {
     /// It is TCP.
     #[must_use]

@@ -9,7 +9,11 @@ const HEADER: usize = 12;
 
 fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     let Some([first, kind, ..]) = view.at::<HEADER>(0) else {
-        return if view.is_tcp() && view.first() == Some(0x20) { Verdict::Wait } else { Verdict::No };
+        return if view.is_tcp() && view.first() == Some(0x20) {
+            Verdict::Wait
+        } else {
+            Verdict::No
+        };
     };
     // Version 1 over streams, 2 over datagrams; no reserved bits.
     let Some(words) = view.u16_at(2) else { return Verdict::No };
@@ -23,9 +27,9 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     let answered = if view.is_tcp() {
         view.other.get(4..HEADER) == same
     } else {
-        view.past.iter().any(|past| {
-            past.from_client != view.from_client && past.head.get(4..HEADER) == same
-        })
+        view.past
+            .iter()
+            .any(|past| past.from_client != view.from_client && past.head.get(4..HEADER) == same)
     };
     if answered {
         Verdict::Is(Protocol::BFCP)

@@ -52,7 +52,13 @@ fn peer(data: &[u8], view: &View<'_>, facts: &mut Facts) -> Verdict {
 /// kind.
 fn is_dht(data: &[u8], facts: &mut Facts) -> bool {
     let keys: [&[u8]; 8] = [
-        b"d1:ad2:id20:", b"d1:rd2:id20:", b"d1:eli20", b"d1:q", b"d2:ip6:", b"d2:ip4:", b"d1:ad6:",
+        b"d1:ad2:id20:",
+        b"d1:rd2:id20:",
+        b"d1:eli20",
+        b"d1:q",
+        b"d2:ip6:",
+        b"d2:ip4:",
+        b"d1:ad6:",
         b"d2:ip18:",
     ];
     if !keys.iter().any(|key| data.starts_with(key)) {
@@ -76,7 +82,8 @@ fn after<'a>(data: &'a [u8], what: &[u8]) -> Option<&'a [u8]> {
 fn put_hex(facts: &mut Facts, text: &[u8]) {
     let mut hash = [0; 20];
     for (to, pair) in hash.iter_mut().zip(text.chunks_exact(2)) {
-        let Some(octet) = std::str::from_utf8(pair).ok().and_then(|t| u8::from_str_radix(t, 16).ok())
+        let Some(octet) =
+            std::str::from_utf8(pair).ok().and_then(|t| u8::from_str_radix(t, 16).ok())
         else {
             return;
         };

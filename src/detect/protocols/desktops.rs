@@ -10,8 +10,7 @@ pub(super) const XDMCP: Dissector = Dissector::udp(Protocol::XDMCP, &[177], xdmc
 pub(super) const CITRIX: Dissector = Dissector::tcp(Protocol::CITRIX, &[1494, 2598], citrix);
 pub(super) const NOMACHINE: Dissector = Dissector::tcp(Protocol::NOMACHINE, &[4000], nomachine);
 pub(super) const RADMIN: Dissector = Dissector::tcp(Protocol::RADMIN, &[4899], radmin);
-pub(super) const TEAMVIEWER: Dissector =
-    Dissector::both(Protocol::TEAMVIEWER, &[5938], teamviewer);
+pub(super) const TEAMVIEWER: Dissector = Dissector::both(Protocol::TEAMVIEWER, &[5938], teamviewer);
 
 /// `RFB 003.008` and the like, said by both.
 fn vnc(view: &View<'_>, _facts: &mut Facts) -> Verdict {

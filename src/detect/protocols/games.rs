@@ -5,6 +5,7 @@ use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
 pub(super) const NINTENDO: Dissector = Dissector::udp(Protocol::NINTENDO, &[], nintendo);
 pub(super) const RIOT: Dissector = Dissector::udp(Protocol::RIOT_GAMES, &[], riot);
+pub(super) const WILD_RIFT: Dissector = Dissector::udp(Protocol::WILD_RIFT, &[], wild_rift);
 pub(super) const EPIC: Dissector = Dissector::udp(Protocol::EPIC_GAMES, &[], epic);
 pub(super) const AMONG_US: Dissector = Dissector::udp(Protocol::AMONG_US, &[22023], among_us);
 pub(super) const ACTIVISION: Dissector = Dissector::udp(Protocol::ACTIVISION, &[], activision);
@@ -38,11 +39,21 @@ fn riot(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     Verdict::when(found, Protocol::RIOT_GAMES)
 }
 
+/// The gateway's hello has a mark, its version and a text; the game's begins with the size of a
+/// key that is sealed.
+fn wild_rift(view: &View<'_>, _facts: &mut Facts) -> Verdict {
+    let gateway = view.starts(&[1, 2, 0xc8, 0x41, 0, 0, 0, 1, 0, 1, 0]) && view.len >= 20;
+    let game = (10_000..=19_999).contains(&view.server_port)
+        && (view.starts(&[4, 0, 0, 0]) && view.len == 69
+            || view.starts(&[0x10, 0, 0, 0]) && view.len == 359);
+    Verdict::when(gateway || game, Protocol::WILD_RIFT)
+}
+
 /// Unreal's handshake without state, as Fortnite's servers (UDP 9000 to 9100, 15000 and up) have
 /// it: version and kind in bits.
 fn epic(view: &View<'_>, _facts: &mut Facts) -> Verdict {
-    let at_port = (9000..=9100).contains(&view.server_port)
-        || (15_000..=15_300).contains(&view.server_port);
+    let at_port =
+        (9000..=9100).contains(&view.server_port) || (15_000..=15_300).contains(&view.server_port);
     let marked = matches!(view.at(0), Some([_, 0x1a, 0x20, 0, 8 | 0x10 | 0, _, _, _, _, 4]));
     Verdict::when(at_port && marked && (40..=80).contains(&view.len), Protocol::EPIC_GAMES)
 }
@@ -64,7 +75,8 @@ fn among_us(view: &View<'_>, _facts: &mut Facts) -> Verdict {
 fn activision(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     let asks = matches!(view.at(0), Some([0x0c | 0x0d, 2, 0])) && view.len == 29;
     let port = view.u16_le_at(21);
-    let own = port == Some(view.client_port) || port == Some(view.server_port) || port == Some(3074);
+    let own =
+        port == Some(view.client_port) || port == Some(view.server_port) || port == Some(3074);
     Verdict::when(asks && own, Protocol::ACTIVISION)
 }
 
@@ -111,7 +123,9 @@ fn genshin(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     let ends = (view.u32_at(0), view.u32_at(16));
     let known = matches!(
         ends,
-        (Some(0xff), Some(0xffff_ffff)) | (Some(0x145), Some(0x1451_4545)) | (Some(0x194), Some(0x1941_9494))
+        (Some(0xff), Some(0xffff_ffff))
+            | (Some(0x145), Some(0x1451_4545))
+            | (Some(0x194), Some(0x1941_9494))
     );
     Verdict::when(known && view.len == 20, Protocol::GENSHIN_IMPACT)
 }
@@ -127,15 +141,18 @@ fn netease(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     let at_port = (4000..=4999).contains(&view.server_port);
     let found = match view.len {
         12 => matches!(view.at(0), Some([1..=4, _, 0xd0..=0xd4, 1 | 2, 0x10..=0x1f, _, _, 0 | 3])),
-        30 => matches!(view.at(4), Some([0xff, 0])) && view.data.iter().skip(6).take(23).all(u8::is_ascii_graphic),
+        30 => {
+            matches!(view.at(4), Some([0xff, 0]))
+                && view.data.iter().skip(6).take(23).all(u8::is_ascii_graphic)
+        }
         _ => false,
     };
     Verdict::when(at_port && found, Protocol::NETEASE_GAMES)
 }
 
 fn crossfire(view: &View<'_>, _facts: &mut Facts) -> Verdict {
-    let found = view.starts(&[0xc7, 0xd9, 0x19, 0x99, 2, 0])
-        && view.data.get(22..) == Some(&[0x7d, 0, 0]);
+    let found =
+        view.starts(&[0xc7, 0xd9, 0x19, 0x99, 2, 0]) && view.data.get(22..) == Some(&[0x7d, 0, 0]);
     Verdict::when(found, Protocol::CROSSFIRE)
 }
 

@@ -48,7 +48,10 @@ mod tests {
     fn a_transaction_of_megaco() {
         let short = b"!/1 [192.0.2.1]:2944 T=1{C=-{AV=R/1{}}}";
         assert_eq!(Talk::udp(2944).client(short).protocol(), Protocol::MEGACO);
-        assert_eq!(Talk::tcp(2944).client(b"MEG").client(b"ACO/1 [a]").protocol(), Protocol::MEGACO);
+        assert_eq!(
+            Talk::tcp(2944).client(b"MEG").client(b"ACO/1 [a]").protocol(),
+            Protocol::MEGACO
+        );
         assert_eq!(Talk::udp(2944).client(b"!/9 [a]").protocol(), Protocol::UNKNOWN);
     }
 }

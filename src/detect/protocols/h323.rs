@@ -16,12 +16,7 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     }
     match view.at(0) {
         None if view.first().is_none_or(|octet| octet == 3) => return Verdict::Wait,
-        Some([3, 0, high, low, ..]) => {
-            let len = usize::from(u16::from_be_bytes([high, low]));
-            if len < 9 {
-                return Verdict::No;
-            }
-        }
+        Some([3, 0, 0, 9..=255] | [3, 0, 1..=0x0f, _]) => {}
         _ => return Verdict::No,
     }
     let Some([a, b, c, d, e, f]) = view.at(4) else {
@@ -38,8 +33,10 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
         }
         _ => return Verdict::No,
     };
-    let known = matches!(kind, 1 | 2 | 3 | 5 | 7 | 0x0d | 0x0f | 0x45 | 0x4d | 0x5a | 0x62 | 0x6e | 0x7b | 0x7d)
-        && f != 0;
+    let known = matches!(
+        kind,
+        1 | 2 | 3 | 5 | 7 | 0x0d | 0x0f | 0x45 | 0x4d | 0x5a | 0x62 | 0x6e | 0x7b | 0x7d
+    ) && f != 0;
     Verdict::when(known && (view.has_port(1720) || has(view, H225)), Protocol::H323)
 }
 
@@ -50,7 +47,8 @@ fn is_registration(view: &View<'_>) -> bool {
     let named = near.windows(H225.len()).any(|window| window == H225);
     let port = view.has_port(1719) || view.has_port(1718);
     // A choice of some thirty messages in the upper bits.
-    first < 0x80 && (named && view.len >= 9 || port && first & 3 <= 2 && view.len >= 7 && first != 0)
+    first < 0x80
+        && (named && view.len >= 9 || port && first & 3 <= 2 && view.len >= 7 && first != 0)
 }
 
 /// An identifier stands in the first 256 octets.

@@ -24,7 +24,8 @@ fn xiaomi(view: &View<'_>, facts: &mut Facts) -> Verdict {
         return Verdict::when(found, Protocol::XIAOMI);
     }
     let Some([0xc2, 0xfe, 0, 1..=9]) = view.at(0) else {
-        let begun = view.is_short(4) && [0xc2, 0xfe].starts_with(view.data.get(..2).unwrap_or(view.data));
+        let begun =
+            view.is_short(4) && [0xc2, 0xfe].starts_with(view.data.get(..2).unwrap_or(view.data));
         return if begun { Verdict::Wait } else { Verdict::No };
     };
     // The host that is spoken to is the first text of the first message.
@@ -97,7 +98,9 @@ fn spotify(view: &View<'_>, _facts: &mut Facts) -> Verdict {
         Some([0, 4, 0, 0, _, _, 0x52, _, 0x50 | 0x0e | 0x0f]) => {
             Verdict::when(view.is_counted32(2, 0), Protocol::SPOTIFY)
         }
-        None if view.is_short(9) && [0, 4, 0, 0].starts_with(view.data.get(..4).unwrap_or(view.data)) => {
+        None if view.is_short(9)
+            && [0, 4, 0, 0].starts_with(view.data.get(..4).unwrap_or(view.data)) =>
+        {
             Verdict::Wait
         }
         _ => Verdict::No,
@@ -197,8 +200,14 @@ mod tests {
         framed.extend(hex(plug));
         assert_eq!(Talk::tcp(9999).client(&framed).protocol(), Protocol::TP_LINK);
         Talk::tcp(9999).client(&framed).survives();
-        assert_eq!(of(6667, "000055aa 00000000 00000013 00000008 00000000 0000aa55"), Protocol::TUYA);
-        assert_eq!(of(6667, "000055aa 00000000 00000013 00000009 00000000 0000aa55"), Protocol::UNKNOWN);
+        assert_eq!(
+            of(6667, "000055aa 00000000 00000013 00000008 00000000 0000aa55"),
+            Protocol::TUYA
+        );
+        assert_eq!(
+            of(6667, "000055aa 00000000 00000013 00000009 00000000 0000aa55"),
+            Protocol::UNKNOWN
+        );
         let lamp = format!("2400 0034 {}", "00".repeat(32));
         assert_eq!(of(56_700, &lamp), Protocol::LIFX);
     }

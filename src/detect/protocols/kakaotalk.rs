@@ -6,7 +6,8 @@ use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 pub(super) const DISSECTOR: Dissector = Dissector::tcp(Protocol::KAKAOTALK, &[], dissect);
 
 fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
-    let (Some(len), Some([kind, 0, 0, 0, cipher, 0, 0, 0])) = (view.u32_le_at(0), view.at(4)) else {
+    let (Some(len), Some([kind, 0, 0, 0, cipher, 0, 0, 0])) = (view.u32_le_at(0), view.at(4))
+    else {
         return Verdict::when(is_plain(view), Protocol::KAKAOTALK);
     };
     // Octets of the sealed key, how it is sealed (RSA), what it is for (AES).

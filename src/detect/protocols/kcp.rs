@@ -46,7 +46,7 @@ mod tests {
         let talk = Talk::udp(8000).client(&receipt);
         assert_eq!(talk.protocol(), Protocol::KCP);
         talk.survives();
-        let mut two = receipt.clone();
+        let mut two = receipt;
         two.extend(hex("0a000000 51 00 8000 14000000 00000000 01000000 02000000 6869"));
         assert_eq!(Talk::udp(8000).client(&two).protocol(), Protocol::KCP);
         two.pop();

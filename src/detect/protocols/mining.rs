@@ -7,8 +7,14 @@ pub(super) const DISSECTOR: Dissector = Dissector::tcp(Protocol::MINING, &[3333,
 
 /// What only these messages say.
 const WORDS: [&[u8]; 9] = [
-    b"\"mining.subscribe\"", b"\"mining.authorize\"", b"\"mining.notify\"", b"\"mining.configure\"",
-    b"\"eth_submitLogin\"", b"\"eth_getWork\"", b"\"eth_submitHashrate\"", b"\"job_id\"",
+    b"\"mining.subscribe\"",
+    b"\"mining.authorize\"",
+    b"\"mining.notify\"",
+    b"\"mining.configure\"",
+    b"\"eth_submitLogin\"",
+    b"\"eth_getWork\"",
+    b"\"eth_submitHashrate\"",
+    b"\"job_id\"",
     b"\"mining.set_difficulty\"",
 ];
 

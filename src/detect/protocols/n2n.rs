@@ -3,8 +3,7 @@
 
 use crate::detect::{Dissector, Fact, Facts, Protocol, Verdict, View};
 
-pub(super) const DISSECTOR: Dissector =
-    Dissector::both(Protocol::N2N, &[7654, 7777], dissect);
+pub(super) const DISSECTOR: Dissector = Dissector::both(Protocol::N2N, &[7654, 7777], dissect);
 
 /// Octets of the name of a community in versions 2 and 3.
 const COMMUNITIES: [(u8, usize); 2] = [(3, 20), (2, 16)];
@@ -13,7 +12,8 @@ fn dissect(view: &View<'_>, facts: &mut Facts) -> Verdict {
     // Over TCP a length comes before.
     let at = if view.is_tcp() { 2 } else { 0 };
     if view.is_short(26) {
-        let hopeful = view.data.get(2).is_none_or(|version| *version == 3) && view.first() <= Some(8);
+        let hopeful =
+            view.data.get(2).is_none_or(|version| *version == 3) && view.first() <= Some(8);
         return if hopeful { Verdict::Wait } else { Verdict::No };
     }
     if view.is_tcp() && view.u16_at(0).is_none_or(|len| usize::from(len) > view.len) {

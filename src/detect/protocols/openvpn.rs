@@ -56,9 +56,10 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     let is_same = view.past.iter().any(|past| {
         past.from_client == view.from_client
             && past.head.get(1..9) == Some(session)
-            && past.head.first().is_some_and(|octet| {
-                matches!(octet >> 3, CONTROL | ACK) || is_reset(octet >> 3)
-            })
+            && past
+                .head
+                .first()
+                .is_some_and(|octet| matches!(octet >> 3, CONTROL | ACK) || is_reset(octet >> 3))
     });
     if is_same {
         return Verdict::Is(Protocol::OPENVPN);

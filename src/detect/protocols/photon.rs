@@ -44,7 +44,8 @@ fn photon(view: &View<'_>, _facts: &mut Facts) -> Verdict {
 /// Connect of ENet: peer unknown and the time sent, command 2 that wants to be acknowledged, on
 /// no channel; its answer.
 fn gaijin(view: &View<'_>, _facts: &mut Facts) -> Verdict {
-    if !(20_000..=20_100).contains(&view.server_port) && !(20_000..=20_100).contains(&view.client_port)
+    if !(20_000..=20_100).contains(&view.server_port)
+        && !(20_000..=20_100).contains(&view.client_port)
     {
         return Verdict::No;
     }

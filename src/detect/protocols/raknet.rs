@@ -13,14 +13,14 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     let found = match view.first() {
         // Pings say the time first; pongs the time and who they are.
         Some(1 | 2) if view.at(9) == Some(MAGIC) => true,
-        Some(0x1c) => {
-            view.at(17) == Some(MAGIC) || view.len > 35 && view.is_counted16(33, 35)
-        }
+        Some(0x1c) => view.at(17) == Some(MAGIC) || view.len > 35 && view.is_counted16(33, 35),
         // Roblox puts a header of its own before.
-        Some(1) => view.at(1) == Some([0, 0]) && {
-            let header = view.at::<1>(3).map_or(0, |[len]| usize::from(len));
-            view.at(header.saturating_add(1)) == Some(MAGIC)
-        },
+        Some(1) => {
+            view.at(1) == Some([0, 0]) && {
+                let header = view.at::<1>(3).map_or(0, |[len]| usize::from(len));
+                view.at(header.saturating_add(1)) == Some(MAGIC)
+            }
+        }
         Some(kind @ 3..=0x7f) => view.at(1) == Some(MAGIC) && kind != 0x20,
         Some(0xa0 | 0xc0) => is_receipt(view),
         Some(0x80..=0x8d) => is_frames(view),
@@ -61,12 +61,16 @@ fn is_frames(view: &View<'_>) -> bool {
         }
         let (Some(flags), Some(bits)) = (cursor.u8(), cursor.u16()) else { return false };
         let reliability = flags >> 5;
-        let numbered = if matches!(reliability, 2 | 3 | 4 | 6 | 7) { 3 } else { 0 };
-        let sequenced = if matches!(reliability, 1 | 4) { 3 } else { 0 };
-        let ordered = if matches!(reliability, 1 | 3 | 4 | 7) { 4 } else { 0 };
+        // Number of the frame, of its sequence, its order; parts of what was split.
+        let header: usize = match reliability {
+            0 | 5 => 0,
+            2 | 6 => 3,
+            1 | 3 | 7 => 7,
+            _ => 10,
+        };
         let split = if flags & 0x10 != 0 { 10 } else { 0 };
+        let header = header.saturating_add(split);
         let octets = usize::from(bits).div_ceil(8);
-        let header = numbered + sequenced + ordered + split;
         if flags & 3 != 0 || octets == 0 || cursor.skip(header.saturating_add(octets)).is_none() {
             return false;
         }

@@ -44,7 +44,8 @@ fn is_udp(view: &View<'_>) -> bool {
         return false;
     };
     let sizes = 1132..=1232;
-    let begins = flags & 1 != 0 && flags & 0xe000 == 0 && sizes.contains(&up) && sizes.contains(&down);
+    let begins =
+        flags & 1 != 0 && flags & 0xe000 == 0 && sizes.contains(&up) && sizes.contains(&down);
     let is_first = view.u32_at(0) == Some(u32::MAX) || flags & 4 != 0;
     if begins && is_first && view.len >= 1132 {
         return true;

@@ -16,7 +16,7 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     }
     // Types 192 to 223 are those of RTCP (RFC 5761, 4).
     if matches!(second, 200..=207) {
-        return if is_control(view) { Verdict::Is(Protocol::RTCP) } else { Verdict::No };
+        return is_control(view);
     }
     let Some(this) = Packet::read(view.data) else { return Verdict::No };
     let follows = view.past.iter().filter(|past| past.from_client == view.from_client);
@@ -60,18 +60,23 @@ impl Packet {
 
 /// A compound packet: all the lengths add up, and it begins with a report (RFC 3550, 6.1), or is
 /// followed by an index and a tag (RFC 3711, 3.4).
-fn is_control(view: &View<'_>) -> bool {
+fn is_control(view: &View<'_>) -> Verdict {
+    let found = Verdict::Is(Protocol::RTCP);
     let mut cursor = Cursor::new(view.data);
     for number in 0..16_u8 {
         if cursor.is_empty() {
-            return number > 0;
+            return found;
         }
         let (Some([first, kind]), Some(words)) = (cursor.array(), cursor.u16()) else {
-            return false;
+            return Verdict::No;
         };
-        // A sealed compound shows its first header in clear text only.
         if first >> 6 != 2 || !matches!(kind, 200..=207) {
-            return number > 0 && view.number > 1;
+            // A sealed compound shows its first header only: the next one must too.
+            return match (number, view.number) {
+                (0, _) => Verdict::No,
+                (_, 1) => Verdict::Wait,
+                _ => found,
+            };
         }
         let reports = usize::from(first & 0x1f);
         let octets = usize::from(words).saturating_mul(4);
@@ -82,16 +87,15 @@ fn is_control(view: &View<'_>) -> bool {
             205 | 206 => 8,
             _ => 0,
         };
-        let room = cursor.rest().len();
-        if octets < least || octets > room.saturating_add(view.len.saturating_sub(view.data.len()))
-        {
-            return false;
+        let missing = view.len.saturating_sub(view.data.len());
+        if octets < least || octets > cursor.rest().len().saturating_add(missing) {
+            return Verdict::No;
         }
         if cursor.skip(octets).is_none() {
-            return true;
+            break;
         }
     }
-    true
+    found
 }
 
 #[cfg(test)]

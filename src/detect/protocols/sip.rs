@@ -7,8 +7,20 @@ pub(super) const DISSECTOR: Dissector = Dissector::both(Protocol::SIP, &[5060, 5
 
 /// Methods of RFC 3261 and its extensions (IANA, Session Initiation Protocol Parameters).
 const METHODS: [&[u8]; 14] = [
-    b"INVITE", b"ACK", b"BYE", b"CANCEL", b"REGISTER", b"OPTIONS", b"INFO", b"MESSAGE", b"NOTIFY",
-    b"PRACK", b"PUBLISH", b"REFER", b"SUBSCRIBE", b"UPDATE",
+    b"INVITE",
+    b"ACK",
+    b"BYE",
+    b"CANCEL",
+    b"REGISTER",
+    b"OPTIONS",
+    b"INFO",
+    b"MESSAGE",
+    b"NOTIFY",
+    b"PRACK",
+    b"PUBLISH",
+    b"REFER",
+    b"SUBSCRIBE",
+    b"UPDATE",
 ];
 
 const VERSION: &[u8] = b"SIP/2.0";
@@ -59,7 +71,7 @@ fn host_of(uri: &[u8]) -> &[u8] {
     let end = uri.iter().position(|octet| matches!(octet, b';' | b'>' | b'?'));
     let uri = end.and_then(|end| uri.get(..end)).unwrap_or(uri);
     let host = uri.rsplit(|octet| *octet == b'@').next().unwrap_or(uri);
-    let host = host.strip_prefix(b"sip:").or(host.strip_prefix(b"sips:")).unwrap_or(host);
+    let host = host.strip_prefix(b"sip:").or_else(|| host.strip_prefix(b"sips:")).unwrap_or(host);
     if host.starts_with(b"[") {
         return host.split(|octet| *octet == b']').next().and_then(|h| h.get(1..)).unwrap_or(host);
     }

@@ -23,9 +23,10 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
         Some(0xee | 0xdd) => match view.at::<16>(0) {
             None if view.is_start => Verdict::Wait,
             Some(head) => {
-                let found = matches!(head, [0xee, 0xee, 0xee, 0xee, ..] | [0xdd, 0xdd, 0xdd, 0xdd, ..])
-                    && head.get(8..) == Some(&[0; 8])
-                    && view.u32_le_at(4).is_some_and(|len| len < 1 << 12);
+                let found =
+                    matches!(head, [0xee, 0xee, 0xee, 0xee, ..] | [0xdd, 0xdd, 0xdd, 0xdd, ..])
+                        && head.get(8..) == Some(&[0; 8])
+                        && view.u32_le_at(4).is_some_and(|len| len < 1 << 12);
                 Verdict::when(found, Protocol::TELEGRAM)
             }
             None => Verdict::No,
@@ -41,7 +42,11 @@ fn is_reflector(view: &View<'_>) -> bool {
     ones == [0xff; 12]
         && matches!(
             view.at(28),
-            Some([0xfe | 0xff, 0xff, 0xff, 0xff] | [0xc7, 0x72, 0x15, 0xc0] | [0x37, 0x28, 0xcd, 0x3c])
+            Some(
+                [0xfe | 0xff, 0xff, 0xff, 0xff]
+                    | [0xc7, 0x72, 0x15, 0xc0]
+                    | [0x37, 0x28, 0xcd, 0x3c]
+            )
         )
         && view.at::<4>(0) != Some([0xff; 4])
 }

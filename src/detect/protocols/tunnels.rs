@@ -25,10 +25,12 @@ fn pptp(view: &View<'_>, _facts: &mut Facts) -> Verdict {
 
 /// Control of version 2 or 3, its length that of the datagram; data at its port only.
 fn l2tp(view: &View<'_>, _facts: &mut Facts) -> Verdict {
-    let found = match view.at(0) {
-        Some([0xc8, 2 | 3, _, _]) => view.is_counted16(2, 0) && view.len >= 12,
-        Some([flags, 2]) => {
-            view.has_port(1701) && flags & 0xb4 == 0
+    let Some([flags, version]) = view.at(0) else { return Verdict::No };
+    let found = match (flags, version) {
+        (0xc8, 2 | 3) => view.is_counted16(2, 0) && view.len >= 12,
+        (_, 2) => {
+            view.has_port(1701)
+                && flags & 0xb4 == 0
                 && (flags & 0x40 == 0 || view.is_counted16(2, 0))
         }
         _ => false,
@@ -117,7 +119,8 @@ fn frp(view: &View<'_>, _facts: &mut Facts) -> Verdict {
 
 /// Identity of 16 octets, SHA-1, a shared secret, forwarded: IPv6 or nothing.
 fn ayiya(view: &View<'_>, _facts: &mut Facts) -> Verdict {
-    let found = matches!(view.at(0), Some([0x44, 0x52, 0x10 | 0x11, 0x29 | 0x3b])) && view.len >= 44;
+    let found =
+        matches!(view.at(0), Some([0x44, 0x52, 0x10 | 0x11, 0x29 | 0x3b])) && view.len >= 44;
     Verdict::when(found, Protocol::AYIYA)
 }
 
@@ -145,7 +148,8 @@ mod tests {
         let mut first = hex("10000000 00000000 0000000000000001");
         first.resize(120, 9);
         assert_eq!(Talk::udp(4242).client(&first).protocol(), Protocol::NEBULA);
-        let mut hello = hex("0102030405060708 aabbccddee 1122334455 00 0000000000000000 01 0b 01 0a 0000");
+        let mut hello =
+            hex("0102030405060708 aabbccddee 1122334455 00 0000000000000000 01 0b 01 0a 0000");
         hello.resize(140, 0);
         assert_eq!(Talk::udp(40_000).client(&hello).protocol(), Protocol::ZEROTIER);
     }

@@ -13,8 +13,16 @@ pub(super) const TEEWORLDS: Dissector = Dissector::udp(Protocol::TEEWORLDS, &[83
 
 /// Commands of id Tech 3 servers and their answers.
 const QUAKE: [&[u8]; 10] = [
-    b"getinfo", b"getstatus", b"getchallenge", b"getservers", b"infoResponse", b"statusResponse",
-    b"challengeResponse", b"connect ", b"connectResponse", b"heartbeat",
+    b"getinfo",
+    b"getstatus",
+    b"getchallenge",
+    b"getservers",
+    b"infoResponse",
+    b"statusResponse",
+    b"challengeResponse",
+    b"connect ",
+    b"connectResponse",
+    b"heartbeat",
 ];
 
 fn source(view: &View<'_>, _facts: &mut Facts) -> Verdict {

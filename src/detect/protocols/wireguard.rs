@@ -41,8 +41,7 @@ fn is_continued(view: &View<'_>) -> bool {
     view.past.iter().all(|past| {
         past.head.starts_with(&[4, 0, 0, 0])
             && past.len % 16 == 0
-            && (past.from_client != view.from_client
-                || past.head.get(4..8) == view.data.get(4..8))
+            && (past.from_client != view.from_client || past.head.get(4..8) == view.data.get(4..8))
     })
 }
 

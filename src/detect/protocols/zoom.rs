@@ -6,19 +6,19 @@ use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 pub(super) const DISSECTOR: Dissector = Dissector::both(Protocol::ZOOM, &[8801], dissect);
 
 fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
-    let at_server = (8801..=8810).contains(&view.server_port)
-        || (8801..=8810).contains(&view.client_port);
+    let at_server =
+        (8801..=8810).contains(&view.server_port) || (8801..=8810).contains(&view.client_port);
     if view.is_tcp() {
         // Over TCP only a length more; TLS is what is common.
         return Verdict::No;
     }
     let found = match view.at(0) {
         // Ask for the way, and its answer: the number of the client lies behind.
-        Some([1, 0, 2 | 3, ..]) => at_server && view.len > 60,
-        Some([2, 0, 1 | 3, ..]) => at_server && view.len >= 35,
+        Some([1, 0, 2 | 3, _]) => at_server && view.len > 60,
+        Some([2, 0, 1 | 3, _]) => at_server && view.len >= 35,
         Some([3 | 4, 0, 0, 0]) => at_server && (13..=20).contains(&view.len),
         // Media by way of a server: sequence, direction, then kind of media.
-        Some([5, ..]) => {
+        Some([5, _, _, _]) => {
             let [direction, kind] = view.at(7).unwrap_or_default();
             at_server && matches!(direction, 0 | 4) && is_media(kind)
         }
@@ -26,7 +26,7 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
         Some([0x1f, 2, 1, 0]) => {
             matches!(view.at(4), Some([4 | 8, 0, 1, 0, 4 | 8, 0])) && view.len > 40
         }
-        Some([kind, ..]) if is_media(kind) => rtp_behind(view, kind),
+        Some([kind, _, _, _]) if is_media(kind) => rtp_behind(view, kind),
         _ => false,
     };
     Verdict::when(found, Protocol::ZOOM)
@@ -45,9 +45,9 @@ fn rtp_behind(view: &View<'_>, kind: u8) -> bool {
         13 => (27, &[99]),
         _ => return false,
     };
-    view.at(at).is_some_and(|[first, second]| {
-        first & 0xcf == 0x80 && types.contains(&(second & 0x7f))
-    }) && view.at(1) == Some([1, 0])
+    view.at(at)
+        .is_some_and(|[first, second]| first & 0xcf == 0x80 && types.contains(&(second & 0x7f)))
+        && view.at(1) == Some([1, 0])
 }
 
 #[cfg(test)]

@@ -194,7 +194,7 @@ class Rules:
             lines = file.read().split(b"\n")
         if lines.pop() != b"":
             self.complain(shown, len(lines) + 1, 1, "the last line has no end")
-        self.app, self.last, self.moved = None, 0, None
+        self.app, self.last, self.moved, self.skip = None, 0, None, False
         for number, raw in enumerate(lines, 1):
             try:
                 self.line(raw, (shown, number))
@@ -225,9 +225,13 @@ class Rules:
             raise Wrong(0, f"unknown word {keyword}; expected {' '.join(self.count)}")
         if keyword == "app":
             self.close()
+            self.skip = True  # What belongs to an application that is wrong is not held against it.
             self.application(words, moved, at)
+            self.skip = False
+        elif self.skip:
+            return
         elif self.app is None:
-            raise Wrong(0, f"{keyword} before the first app, or after one that is wrong")
+            raise Wrong(0, f"{keyword} before the first app")
         elif keyword == "expr":
             self.expression(text)
         else:

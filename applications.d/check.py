@@ -368,8 +368,8 @@ def main():
     for file, line, column, what in sorted(rules.wrong, key=lambda wrong: wrong[:3]):
         print(f"{file}:{line}:{column}: {what}", file=sys.stderr)
     count = rules.count
-    print(f"{len(files)} files: {count['app']} applications, {count['alias']} aliases, {count['dom']} domains, "
-          f"{count['net']} networks, {count['port']} ports, {count['expr']} expressions")
+    print(f"{len(files)} files: {count['app']} applications, {count['alias']} aliases, "
+          f"{count['dom']} domains, {count['net']} networks, {count['port']} ports, {count['expr']} expressions")
     return 1 if rules.wrong else 0
 
 

@@ -4,6 +4,7 @@ The registry spells one company in many ways and says where it sits and what its
 a table of devices has room for the name alone: `Shenzhen Reo-link Digital Technology Co., Ltd.` is
 `Reo-link`.
 """
+import functools
 import re
 import unicodedata
 
@@ -93,6 +94,7 @@ BRANDS = [(re.compile(pattern), name) for pattern, name in (
     (r"^compex", "Compex"), (r"^pc engines", "PC Engines"), (r"^deciso", "Deciso"),
     (r"^sichuan ai-link", "AI-Link"),
 )]
+BRANDED = re.compile("|".join(f"(?:{pattern.pattern})" for pattern, _ in BRANDS))
 
 LEGAL = set("""ab ag apl aps as asa bhd bv co coltd company corp corporate corporation cv doo eirl ek
     enterprises eood gesmbh gmbh group holding holdings inc incorporated int intl international jsc kft kg kk
@@ -119,6 +121,7 @@ VAGUE = set("""advanced advance alpha american applied asia asian auto automatio
     united universal us video vision visual voice west western wireless world""".split())
 
 
+@functools.cache
 def short(registered):
     """The short name; empty for those who keep theirs to themselves."""
     text = unicodedata.normalize("NFKD", registered).encode("ascii", "ignore").decode()
@@ -126,9 +129,8 @@ def short(registered):
     lower = text.lower()
     if lower in ("private", "ieee registration authority", ""):
         return ""
-    for pattern, name in BRANDS:
-        if pattern.search(lower):
-            return name
+    if BRANDED.search(lower):
+        return next(name for pattern, name in BRANDS if pattern.search(lower))
     text = re.sub(r"\(.*?\)|\(.*$", " ", text)
     text = re.split(r",? (?:dba|d/b/a|aka|c/o|formerly|trading as|a division of|division of)\b|, an? ", text,
                     maxsplit=1, flags=re.I)[0]

@@ -34,6 +34,7 @@ import re
 import struct
 import sys
 
+sys.dont_write_bytecode = True
 from vendor_names import LONGEST, short
 
 DEBIAN = [f"/usr/share/ieee-data/{name}.txt" for name in ("oui", "mam", "oui36")]

@@ -15,7 +15,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "openwrt"))
 from checks import Checks, top
 
-CHECK = os.path.join(top(), "applications.d", "check.py")
+CHECK = os.path.join(top(), "src", "applications", "rules", "check.py")
 checks = Checks("rules.py")
 spec = importlib.util.spec_from_file_location("check", CHECK)
 check = importlib.util.module_from_spec(spec)

@@ -11,12 +11,12 @@ import tempfile
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(HERE, "openwrt"), os.path.join(HERE, "..", "tools")]
+sys.path[:0] = [os.path.join(HERE, "openwrt"), os.path.join(HERE, "..", "openwrt", "vendors")]
 from checks import Checks, top
 from vendor_names import LONGEST, short
 
-TOOL = os.path.join(top(), "tools", "vendors.py")
-COMMON = os.path.join(top(), "vendors", "common.txt")
+TOOL = os.path.join(top(), "openwrt", "vendors", "vendors.py")
+COMMON = os.path.join(top(), "src", "wire", "vendors.txt")
 DEBIAN = "/usr/share/ieee-data"
 checks = Checks("vendors.py")
 spec = importlib.util.spec_from_file_location("tool", TOOL)

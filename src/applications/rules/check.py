@@ -13,7 +13,7 @@ import re
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CATALOGUE = os.path.join(HERE, "..", "src", "detect", "protocol.rs")
+CATALOGUE = os.path.join(HERE, "..", "..", "detect", "protocol.rs")
 FIRST, BLOCK, LAST = 20000, 200, 29999
 OVERFLOW = 27000  # For categories whose block is full.
 LONGEST_LINE = 255

@@ -17,6 +17,14 @@ pub enum Verdict {
     More(Protocol),
 }
 
+impl Verdict {
+    /// The protocol if it was found.
+    #[must_use]
+    pub const fn when(found: bool, protocol: Protocol) -> Self {
+        if found { Self::Is(protocol) } else { Self::No }
+    }
+}
+
 /// How much a match is worth.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Strength {

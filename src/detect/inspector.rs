@@ -104,8 +104,34 @@ pub struct Outcome {
     pub is_refined: bool,
     /// Packets with payload that were looked at.
     pub packets: u8,
+    /// The product that it belongs to, 0 if none is known.
+    pub application: u16,
+    /// How the product was found.
+    pub found: Found,
     /// Names, versions and fingerprints.
     pub facts: Facts,
+}
+
+/// By what the application of a flow was found.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Found {
+    /// Not at all.
+    #[default]
+    Nothing,
+    /// A network that its address lies in.
+    Address,
+    /// An expression that holds of it.
+    Expression,
+    /// The name that DNS gave its address.
+    Hint,
+    /// The name of the host that it shows itself.
+    Host,
+    /// Its payload.
+    Payload,
+    /// Its port.
+    Port,
+    /// Its protocol is that of the product.
+    Protocol,
 }
 
 /// What has become of inspections, for the counters.
@@ -391,6 +417,33 @@ impl Inspector {
         entry.map(|entry| entry.outcome.clone()).unwrap_or_default()
     }
 
+    /// The outcome of a flow in place, if there is more of it than a word.
+    #[must_use]
+    pub fn outcome_ref(&self, word: u32) -> Option<&Outcome> {
+        if word & INLINE != 0 {
+            return None;
+        }
+        self.entries.get(index(word & PLACE)).map(|entry| &entry.outcome)
+    }
+
+    /// Says which product a flow belongs to.
+    pub fn set_application(&mut self, word: &mut u32, application: u16, found: Found) {
+        if *word & INLINE != 0 || *word == 0 {
+            if application == 0 {
+                return;
+            }
+            let outcome = self.outcome(*word);
+            let place = self.place();
+            if let Some(entry) = self.entries.get_mut(index(place)) {
+                entry.outcome = outcome;
+            }
+            *word = *word & DONE | place;
+        }
+        if let Some(entry) = self.entries.get_mut(index(*word & PLACE)) {
+            (entry.outcome.application, entry.outcome.found) = (application, found);
+        }
+    }
+
     /// Forgets a flow that has ended.
     pub fn release(&mut self, word: u32) {
         let place = word & PLACE;
@@ -425,19 +478,12 @@ impl Inspector {
                 self.statistics.displaced = self.statistics.displaced.saturating_add(1);
             }
         }
-        let place = if self.unused == 0 {
-            self.entries.push(Entry::default());
-            u32::try_from(self.entries.len()).unwrap_or(PLACE) & PLACE
-        } else {
-            self.unused
-        };
+        let place = self.place();
         let mut inspection = self.spare.pop().unwrap_or_default();
         inspection.candidates = self.routes.all(transport);
         self.open = self.open.saturating_add(1);
         self.statistics.begun = self.statistics.begun.saturating_add(1);
         let Some(entry) = self.entries.get_mut(index(place)) else { return 0 };
-        self.unused = entry.next;
-        entry.next = 0;
         entry.inspection = Some(inspection);
         self.order.push_back((place, entry.generation));
         // Those that ended by themselves leave their places in the queue.
@@ -448,6 +494,19 @@ impl Inspector {
                     entry.generation == *generation && entry.inspection.is_some()
                 })
             });
+        }
+        place
+    }
+
+    /// An unused entry; its number plus one.
+    fn place(&mut self) -> u32 {
+        if self.unused == 0 {
+            self.entries.push(Entry::default());
+            return u32::try_from(self.entries.len()).unwrap_or(PLACE) & PLACE;
+        }
+        let place = self.unused;
+        if let Some(entry) = self.entries.get_mut(index(place)) {
+            self.unused = std::mem::take(&mut entry.next);
         }
         place
     }

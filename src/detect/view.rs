@@ -4,6 +4,8 @@
 use std::cell::Cell;
 
 use super::cursor::Cursor;
+use super::dissector::Verdict;
+use super::protocol::Protocol;
 
 /// What carries the payload.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -157,5 +159,76 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn u32_at(&self, at: usize) -> Option<u32> {
         self.at(at).map(u32::from_be_bytes)
+    }
+
+    /// The data begins with this.
+    #[must_use]
+    pub fn starts(&self, with: &[u8]) -> bool {
+        self.data.starts_with(with)
+    }
+
+    /// The first octet of the data.
+    #[must_use]
+    pub fn first(&self) -> Option<u8> {
+        self.data.first().copied()
+    }
+
+    /// A stream of which fewer octets than this have come.
+    #[must_use]
+    pub fn is_short(&self, len: usize) -> bool {
+        self.is_tcp() && self.data.len() < len
+    }
+
+    /// The protocol if the data begins with its magic octets; of a stream that may come to do so,
+    /// wait.
+    #[must_use]
+    pub fn opens(&self, magic: &[u8], protocol: Protocol) -> Verdict {
+        if self.starts(magic) {
+            Verdict::Is(protocol)
+        } else if self.is_short(magic.len()) && magic.starts_with(self.data) {
+            Verdict::Wait
+        } else {
+            Verdict::No
+        }
+    }
+
+    /// Two octets at a place of the data, least significant first.
+    #[must_use]
+    pub fn u16_le_at(&self, at: usize) -> Option<u16> {
+        self.at(at).map(u16::from_le_bytes)
+    }
+
+    /// Four octets at a place of the data, least significant first.
+    #[must_use]
+    pub fn u32_le_at(&self, at: usize) -> Option<u32> {
+        self.at(at).map(u32::from_le_bytes)
+    }
+
+    /// A length of 16 bits at a place, most significant first, says how many octets there are,
+    /// with `more` that it does not count.
+    #[must_use]
+    pub fn is_counted16(&self, at: usize, more: usize) -> bool {
+        self.u16_at(at).is_some_and(|len| usize::from(len).saturating_add(more) == self.len)
+    }
+
+    /// The same, least significant octet first.
+    #[must_use]
+    pub fn is_counted16_le(&self, at: usize, more: usize) -> bool {
+        self.u16_le_at(at).is_some_and(|len| usize::from(len).saturating_add(more) == self.len)
+    }
+
+    /// A length of 32 bits at a place, most significant first, says how many octets there are,
+    /// with `more` that it does not count.
+    #[must_use]
+    pub fn is_counted32(&self, at: usize, more: usize) -> bool {
+        let len = self.u32_at(at).and_then(|len| usize::try_from(len).ok());
+        len.is_some_and(|len| len.saturating_add(more) == self.len)
+    }
+
+    /// The same, least significant octet first.
+    #[must_use]
+    pub fn is_counted32_le(&self, at: usize, more: usize) -> bool {
+        let len = self.u32_le_at(at).and_then(|len| usize::try_from(len).ok());
+        len.is_some_and(|len| len.saturating_add(more) == self.len)
     }
 }

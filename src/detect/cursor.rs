@@ -91,6 +91,32 @@ impl<'a> Cursor<'a> {
         self.take(usize::try_from(len).ok()?)
     }
 
+    /// Eight octets, least significant first.
+    pub(super) fn u64_le(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    /// Tag and length of a value in BER with a tag of one octet (ITU-T X.690, 8.1); what is read
+    /// next is the value.
+    pub(super) fn ber(&mut self) -> Option<(u8, usize)> {
+        let (tag, first) = (self.u8()?, self.u8()?);
+        let len = match first {
+            0x81 => u32::from(self.u8()?),
+            0x82 => u32::from(self.u16()?),
+            0x83 => self.u24()?,
+            0x84 => self.u32()?,
+            _ => u32::from(first),
+        };
+        let is_definite = first < 0x80 || (0x81..=0x84).contains(&first);
+        is_definite.then_some((tag, usize::try_from(len).ok()?))
+    }
+
+    /// A whole value in BER with its tag.
+    pub(super) fn ber_value(&mut self) -> Option<(u8, &'a [u8])> {
+        let (tag, len) = self.ber()?;
+        Some((tag, self.take(len)?))
+    }
+
     /// Up to the first of an octet, which is passed over.
     pub(super) fn until(&mut self, end: u8) -> Option<&'a [u8]> {
         let at = self.rest.iter().position(|octet| *octet == end)?;
@@ -98,4 +124,28 @@ impl<'a> Cursor<'a> {
         self.skip(1)?;
         Some(taken)
     }
+}
+
+/// All octets are printable ASCII or blanks.
+pub(super) fn is_text(bytes: &[u8]) -> bool {
+    bytes.iter().all(|octet| matches!(octet, b' '..=b'~'))
+}
+
+/// The digits at the front of a text as a number, and what follows them; at most nine.
+pub(super) fn number(text: &[u8]) -> Option<(u32, &[u8])> {
+    let digits = text.iter().take(9).take_while(|octet| octet.is_ascii_digit()).count();
+    let (front, rest) = text.split_at_checked(digits)?;
+    if front.is_empty() {
+        return None;
+    }
+    let value = front.iter().fold(0_u32, |sum, octet| {
+        sum.saturating_mul(10).saturating_add(u32::from(octet.saturating_sub(b'0')))
+    });
+    Some((value, rest))
+}
+
+/// Where some octets begin among the first `within` octets.
+pub(super) fn find(bytes: &[u8], what: &[u8], within: usize) -> Option<usize> {
+    let bytes = bytes.get(..within).unwrap_or(bytes);
+    bytes.windows(what.len().max(1)).position(|window| window == what)
 }

@@ -2,6 +2,8 @@
 //! the stream; the ends; and a glimpse of the packets before.
 
 use super::cursor::Cursor;
+use super::dissector::Verdict;
+use super::protocol::Protocol;
 
 /// What carries the payload.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -96,6 +98,22 @@ impl<'a> View<'a> {
     #[must_use]
     pub(super) const fn cursor(&self) -> Cursor<'a> {
         Cursor::new(self.data)
+    }
+
+    /// What to say while too little has come: of a stream more may follow, of a datagram not.
+    #[must_use]
+    pub fn short(&self) -> Verdict {
+        if self.is_tcp() { Verdict::Wait } else { Verdict::No }
+    }
+
+    /// The verdict of a check that was made: `None` if there were too few octets for it.
+    #[must_use]
+    pub fn judge(&self, protocol: Protocol, fits: Option<bool>) -> Verdict {
+        match fits {
+            Some(true) => Verdict::Is(protocol),
+            Some(false) => Verdict::No,
+            None => self.short(),
+        }
     }
 
     /// Octets at a place of the data.

@@ -8,12 +8,14 @@
 #![deny(unsafe_code)]
 
 pub mod api;
+pub mod applications;
 pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod core;
 pub mod counters;
 pub mod detect;
+pub mod expression;
 pub mod filter;
 pub mod flow;
 pub mod group;

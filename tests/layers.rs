@@ -10,7 +10,18 @@ use std::path::{Path, PathBuf};
 /// layer, and what the second column adds.
 const LAYERS: &[&[&str]] = &[
     &["time", "counters", "wire", "filter"],
-    &["capture", "flow", "detect", "topology", "netns", "group", "source", "config"],
+    &[
+        "capture",
+        "flow",
+        "detect",
+        "expression",
+        "applications",
+        "topology",
+        "netns",
+        "group",
+        "source",
+        "config",
+    ],
     &["query", "core"],
     &["api", "sink"],
 ];

@@ -1,15 +1,19 @@
-//! Frames in, flows out: decoding, exact totals and the flow table in one, the same for live
-//! capture and for files.
+//! Frames in, flows out: decoding, exact totals, the flow table and detection in one, the same for
+//! live capture and for files.
 
+use crate::applications::Applications;
 use crate::counters::Counters;
+use crate::detect::{self, Inspector, Outcome, Progress, Protocol, Segment};
 use crate::flow::{
-    EndReason, Flow, FlowId, Limits, Observer, Seed, Sight, Table, Timeouts, Totals,
+    EndReason, Flow, FlowId, Limits, Observer, Seed, Side, Sight, Table, Timeouts, Totals, Touched,
 };
 use crate::source::Frame;
 use crate::time::Tick;
-use crate::wire::decode::{Error, Packet};
+use crate::wire::decode::{Error, Fragment, Packet, Tcp, Transport, Tunnel};
 
-use super::names;
+use super::names::{self, Names};
+use super::pace::Pace;
+use super::products;
 
 /// The packet path.
 #[derive(Debug)]
@@ -18,6 +22,12 @@ pub struct Engine {
     pub flows: Table,
     /// Packets and bytes per interface and protocol, exact whatever the table had to give up.
     pub totals: Totals,
+    /// What flows are.
+    pub inspector: Inspector,
+    /// Names of hosts and of products.
+    pub lore: Lore,
+    /// How many packets a second names are learnt from.
+    pace: Pace,
     /// Flows that ended, by [`EndReason`] in the order of [`REASONS`].
     pub ended: [u64; REASONS.len()],
     /// When the latest frame was seen.
@@ -27,14 +37,37 @@ pub struct Engine {
     packets: Box<[Packet; BATCH]>,
 }
 
+/// What is known besides packets.
+#[derive(Debug, Default)]
+pub struct Lore {
+    /// How hosts are called.
+    pub names: Names,
+    /// Which products there are.
+    pub applications: Applications,
+}
+
 /// Frames that go through the table together: enough for their cache misses to overlap, few
 /// enough for what is known of them to stay in the cache.
 const BATCH: usize = 32;
 
-/// Told of flows, and of packets that say how hosts are called.
-pub trait Listener: Observer {
-    /// A packet from which names can be learnt, and its frame.
-    fn tells(&mut self, _packet: &Packet, _frame: &Frame<'_>) {}
+/// Told of flows and what they are.
+pub trait Listener {
+    /// A flow was created and holds its first packet.
+    fn started(&mut self, _flow: &Flow, _id: FlowId) {}
+
+    /// Something became known of a flow by its payload.
+    fn detected(&mut self, _flow: &Flow, _id: FlowId, _what: &Outcome, _progress: Progress) {}
+
+    /// A flow is about to leave the table. What it was is known by now, if at all.
+    fn ended(
+        &mut self,
+        _flow: &Flow,
+        _id: FlowId,
+        _reason: EndReason,
+        _what: &Outcome,
+        _lore: &Lore,
+    ) {
+    }
 }
 
 impl Listener for () {}
@@ -57,6 +90,9 @@ impl Engine {
         Self {
             flows: Table::new(limits, timeouts, seed),
             totals: Totals::default(),
+            inspector: Inspector::new(detect::Limits::default()),
+            lore: Lore::default(),
+            pace: Pace::new(names::MESSAGES),
             ended: [0; REASONS.len()],
             last_packet: Tick::default(),
             last_flow: Tick::default(),
@@ -88,23 +124,33 @@ impl Engine {
         for ((frame, packet), place) in frames.iter().zip(&mut *self.packets).zip(&mut places) {
             decode(packet, frame, counters);
             if names::tells(packet) {
-                observer.tells(packet, frame);
+                let nanos = frame.ts.0.saturating_mul(1_000);
+                self.lore.names.hear(packet, frame.data, nanos, &mut self.pace);
             }
             self.totals.count(packet, &sight(frame));
             *place = self.flows.prepare(packet, frame.iface);
         }
         self.flows.warm(&mut places);
-        let mut observer = Tally { ended: &mut self.ended, observer };
+        let mut tally = Tally {
+            ended: &mut self.ended,
+            inspector: &mut self.inspector,
+            lore: &self.lore,
+            listener: observer,
+        };
         for ((frame, packet), place) in frames.iter().zip(&*self.packets).zip(&places) {
             let sight = sight(frame);
             let touched = match place {
                 Some(place) => {
-                    self.flows.touch_prepared(place, packet, &sight, counters, &mut observer)
+                    self.flows.touch_prepared(place, packet, &sight, counters, &mut tally)
                 }
-                None => self.flows.touch(packet, &sight, counters, &mut observer),
+                None => self.flows.touch(packet, &sight, counters, &mut tally),
             };
-            if touched.is_some_and(|touched| touched.is_new) {
+            let Some(touched) = touched else { continue };
+            if touched.is_new {
                 self.last_flow = frame.ts;
+            }
+            if !Inspector::is_done(touched.detector) {
+                inspect(&mut self.flows, &mut tally, &touched, packet, frame);
             }
         }
         if let Some(last) = frames.last() {
@@ -113,25 +159,35 @@ impl Engine {
     }
 
     /// Ends flows whose time has come, at most `budget`; `true` if there is more to do now.
-    pub fn advance<O: Observer>(
+    pub fn advance<O: Listener>(
         &mut self,
         now: Tick,
         budget: usize,
         counters: &mut Counters,
         observer: &mut O,
     ) -> bool {
-        let mut observer = Tally { ended: &mut self.ended, observer };
+        let mut observer = Tally {
+            ended: &mut self.ended,
+            inspector: &mut self.inspector,
+            lore: &self.lore,
+            listener: observer,
+        };
         self.flows.advance(now, budget, counters, &mut observer)
     }
 
     /// Ends all flows.
-    pub fn flush<O: Observer>(
+    pub fn flush<O: Listener>(
         &mut self,
         reason: EndReason,
         counters: &mut Counters,
         observer: &mut O,
     ) {
-        let mut observer = Tally { ended: &mut self.ended, observer };
+        let mut observer = Tally {
+            ended: &mut self.ended,
+            inspector: &mut self.inspector,
+            lore: &self.lore,
+            listener: observer,
+        };
         self.flows.flush(reason, counters, &mut observer);
     }
 
@@ -168,19 +224,127 @@ const fn sight(frame: &Frame<'_>) -> Sight {
     Sight { ts: frame.ts, iface: frame.iface, wire_len: frame.wire_len, direction: frame.direction }
 }
 
-/// Counts reasons on the way to the real observer.
-struct Tally<'a, O> {
-    ended: &'a mut [u64; REASONS.len()],
-    observer: &'a mut O,
+/// Shows a packet with payload to the inspector.
+#[inline]
+fn inspect<O: Listener>(
+    flows: &mut Table,
+    tally: &mut Tally<'_, O>,
+    touched: &Touched,
+    packet: &Packet,
+    frame: &Frame<'_>,
+) {
+    let Some(datagram) = &packet.datagram else { return };
+    if touched.is_new && !packet.carriers().is_empty() {
+        name_carriers(flows, touched.id);
+    }
+    let ported = matches!(datagram.transport, Transport::Tcp(_) | Transport::Udp);
+    if ported && datagram.payload_captured == 0 || matches!(datagram.fragment, Fragment::Later(_)) {
+        return;
+    }
+    let Some(flow) = flows.get(touched.id) else { return };
+    let (mut word, client) = (flow.detector, flow.initiator());
+    let seen = |side| flow.tcp_flags().of(side) & Tcp::SYN != 0;
+    let tcp = match datagram.transport {
+        Transport::Tcp(tcp) => Some(tcp),
+        _ => None,
+    };
+    let segment = Segment {
+        tcp,
+        from_client: touched.sender == client,
+        is_start: seen(touched.sender),
+        payload: packet.payload(frame.data),
+        len: usize::try_from(datagram.payload_len).unwrap_or(usize::MAX),
+        ..ends(flow, client)
+    };
+    let progress = tally.inspector.inspect(&mut word, &segment);
+    if progress != Progress::default() {
+        tally.attribute(flow, &mut word);
+        let what = tally.inspector.outcome(word);
+        tally.listener.detected(flow, touched.id, &what, progress);
+    }
+    if let Some(place) = flows.detector_mut(touched.id) {
+        *place = word;
+    }
 }
 
-impl<O: Observer> Observer for Tally<'_, O> {
-    fn started(&mut self, flow: &Flow, id: FlowId) {
-        self.observer.started(flow, id);
+/// The flows around a tunnelled one are what carries it.
+#[cold]
+fn name_carriers(flows: &mut Table, id: FlowId) {
+    let mut inner = flows.get(id).map(|flow| (flow.tunnel(), flow.parent()));
+    while let Some((tunnel, Some(parent))) = inner {
+        let Some(flow) = flows.get(parent) else { return };
+        inner = Some((flow.tunnel(), flow.parent()));
+        let word = Inspector::named(carrier(tunnel));
+        if flow.detector == 0
+            && carrier(tunnel) != Protocol::UNKNOWN
+            && let Some(place) = flows.detector_mut(parent)
+        {
+            *place = word;
+        }
     }
+}
 
-    fn established(&mut self, flow: &Flow, id: FlowId) {
-        self.observer.established(flow, id);
+/// The protocol that carries datagrams in this way.
+const fn carrier(tunnel: Tunnel) -> Protocol {
+    match tunnel {
+        Tunnel::Geneve => Protocol::GENEVE,
+        Tunnel::Gre => Protocol::GRE,
+        Tunnel::GtpU => Protocol::GTP,
+        Tunnel::IpIp | Tunnel::SixIn4 => Protocol::IPINIP,
+        Tunnel::Vxlan => Protocol::VXLAN,
+        Tunnel::Mpls | Tunnel::None | Tunnel::PppoE => Protocol::UNKNOWN,
+    }
+}
+
+/// The ends of a flow, with nothing said.
+const fn ends(flow: &Flow, client: Side) -> Segment<'_> {
+    let key = flow.key();
+    let server = client.other();
+    Segment {
+        proto: key.proto,
+        tcp: None,
+        from_client: true,
+        is_start: false,
+        payload: &[],
+        len: 0,
+        client: key.address.of(client),
+        server: key.address.of(server),
+        client_port: *key.port.of(client),
+        server_port: *key.port.of(server),
+        ip_version: key.version,
+    }
+}
+
+/// Counts reasons on the way to the real listener, and says what flows were.
+struct Tally<'a, O> {
+    ended: &'a mut [u64; REASONS.len()],
+    inspector: &'a mut Inspector,
+    lore: &'a Lore,
+    listener: &'a mut O,
+}
+
+impl<O> Tally<'_, O> {
+    /// Says which product a flow belongs to, by what is known of it now.
+    fn attribute(&mut self, flow: &Flow, word: &mut u32) {
+        let what = self.inspector.outcome_ref(*word);
+        let owned;
+        let what = match what {
+            Some(what) => what,
+            None => {
+                owned = self.inspector.outcome(*word);
+                &owned
+            }
+        };
+        let (id, found) = products::of(flow, what, self.lore);
+        if (id, found) != (what.application, what.found) {
+            self.inspector.set_application(word, id, found);
+        }
+    }
+}
+
+impl<O: Listener> Observer for Tally<'_, O> {
+    fn started(&mut self, flow: &Flow, id: FlowId) {
+        self.listener.started(flow, id);
     }
 
     fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason) {
@@ -188,6 +352,13 @@ impl<O: Observer> Observer for Tally<'_, O> {
         for (_, count) in counts.filter(|(r, _)| **r == reason) {
             *count = count.wrapping_add(1);
         }
-        self.observer.ended(flow, id, reason);
+        let mut word = flow.detector;
+        if !Inspector::is_done(word) {
+            self.inspector.conclude(&mut word, &ends(flow, flow.initiator()));
+            self.attribute(flow, &mut word);
+        }
+        let what = self.inspector.outcome(word);
+        self.listener.ended(flow, id, reason, &what, self.lore);
+        self.inspector.release(word);
     }
 }

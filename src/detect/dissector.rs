@@ -41,6 +41,8 @@ pub struct Dissector {
     pub ports: &'static [u16],
     /// What its word is worth.
     pub strength: Strength,
+    /// It is asked only where one of the ports is: elsewhere its signature would say nothing.
+    pub is_bound: bool,
     /// Looks at a packet. Pure; reads no more than it is shown, in bounded time, and allocates
     /// nothing. Facts of a flow that it does not take are dropped.
     pub dissect: fn(&View<'_>, &mut Facts) -> Verdict,
@@ -54,7 +56,15 @@ impl Dissector {
         ports: &'static [u16],
         dissect: fn(&View<'_>, &mut Facts) -> Verdict,
     ) -> Self {
-        Self { protocol, tcp: true, udp: false, ports, strength: Strength::Strong, dissect }
+        Self {
+            protocol,
+            tcp: true,
+            udp: false,
+            ports,
+            strength: Strength::Strong,
+            is_bound: false,
+            dissect,
+        }
     }
 
     /// Of a protocol over UDP.
@@ -81,6 +91,12 @@ impl Dissector {
     #[must_use]
     pub const fn weak(self) -> Self {
         Self { strength: Strength::Weak, ..self }
+    }
+
+    /// The same, asked only at its ports.
+    #[must_use]
+    pub const fn bound(self) -> Self {
+        Self { is_bound: true, ..self }
     }
 
     /// It looks at packets of a transport.

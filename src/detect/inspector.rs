@@ -13,7 +13,7 @@ use super::view::{GLIMPSE, Glimpse, Transport, View};
 use crate::wire::decode::Tcp;
 
 /// Words of a set of dissectors.
-const WORDS: usize = 4;
+const WORDS: usize = 6;
 
 const _: () = assert!(ALL.len() <= WORDS * 64, "a dissector has a bit");
 
@@ -95,8 +95,34 @@ pub struct Outcome {
     pub is_refined: bool,
     /// Packets with payload that were looked at.
     pub packets: u8,
+    /// The product that it belongs to, 0 if none is known.
+    pub application: u16,
+    /// How the product was found.
+    pub found: Found,
     /// Names, versions and fingerprints.
     pub facts: Facts,
+}
+
+/// By what the application of a flow was found.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Found {
+    /// Not at all.
+    #[default]
+    Nothing,
+    /// A network that its address lies in.
+    Address,
+    /// An expression that holds of it.
+    Expression,
+    /// The name that DNS gave its address.
+    Hint,
+    /// The name of the host that it shows itself.
+    Host,
+    /// Its payload.
+    Payload,
+    /// Its port.
+    Port,
+    /// Its protocol is that of the product.
+    Protocol,
 }
 
 /// What has become of inspections, for the counters.
@@ -157,7 +183,7 @@ struct Inspection {
     client: Half,
     server: Half,
     candidates: Set,
-    chosen: Option<u8>,
+    chosen: Option<u16>,
     packets: u8,
     past: [Glimpse; PAST],
 }
@@ -169,19 +195,19 @@ const _: () = assert!(size_of::<Inspection>() <= 512, "state of a flow under ins
 struct Set([u64; WORDS]);
 
 impl Set {
-    fn insert(&mut self, at: u8) {
+    fn insert(&mut self, at: u16) {
         if let Some(word) = self.0.get_mut(usize::from(at >> 6)) {
             *word |= 1 << (at & 63);
         }
     }
 
-    fn remove(&mut self, at: u8) {
+    fn remove(&mut self, at: u16) {
         if let Some(word) = self.0.get_mut(usize::from(at >> 6)) {
             *word &= !(1 << (at & 63));
         }
     }
 
-    fn has(self, at: u8) -> bool {
+    fn has(self, at: u16) -> bool {
         self.0.get(usize::from(at >> 6)).is_some_and(|word| word >> (at & 63) & 1 == 1)
     }
 
@@ -197,10 +223,10 @@ impl Set {
         both
     }
 
-    fn iter(self) -> impl Iterator<Item = u8> {
-        [0_u8, 64, 128, 192].into_iter().zip(self.0).flat_map(|(base, mut word)| {
+    fn iter(self) -> impl Iterator<Item = u16> {
+        (0_u16..).step_by(64).zip(self.0).flat_map(|(base, mut word)| {
             std::iter::from_fn(move || {
-                let bit = u8::try_from(word.trailing_zeros()).ok().filter(|bit| *bit < 64)?;
+                let bit = u16::try_from(word.trailing_zeros()).ok().filter(|bit| *bit < 64)?;
                 word &= word.wrapping_sub(1);
                 Some(base | bit)
             })
@@ -215,8 +241,8 @@ struct Routes {
     udp: Set,
     weak: Set,
     /// Ports of TCP and of UDP with their dissectors, by port.
-    tcp_ports: Vec<(u16, u8)>,
-    udp_ports: Vec<(u16, u8)>,
+    tcp_ports: Vec<(u16, u16)>,
+    udp_ports: Vec<(u16, u16)>,
 }
 
 impl Routes {
@@ -228,18 +254,25 @@ impl Routes {
             tcp_ports: Vec::new(),
             udp_ports: Vec::new(),
         };
-        for (at, dissector) in (0_u8..=u8::MAX).zip(ALL) {
+        for (at, dissector) in (0_u16..).zip(ALL) {
             if dissector.strength == Strength::Weak {
                 routes.weak.insert(at);
             }
             let ports = || dissector.ports.iter().map(|port| (*port, at));
             if dissector.tcp {
-                routes.tcp.insert(at);
                 routes.tcp_ports.extend(ports());
             }
             if dissector.udp {
-                routes.udp.insert(at);
                 routes.udp_ports.extend(ports());
+            }
+            if dissector.is_bound {
+                continue;
+            }
+            if dissector.tcp {
+                routes.tcp.insert(at);
+            }
+            if dissector.udp {
+                routes.udp.insert(at);
             }
         }
         routes.tcp_ports.sort();
@@ -247,15 +280,20 @@ impl Routes {
         routes
     }
 
-    const fn all(&self, transport: Transport) -> Set {
-        match transport {
+    /// Whom to ask of a flow: all that are not bound to ports, and those of its ports.
+    fn of_flow(&self, transport: Transport, segment: &Segment<'_>) -> Set {
+        let mut set = match transport {
             Transport::Tcp => self.tcp,
             Transport::Udp => self.udp,
+        };
+        for port in [segment.server_port, segment.client_port] {
+            self.of_port(transport, port).for_each(|at| set.insert(at));
         }
+        set
     }
 
     /// Dissectors of a port, in their order.
-    fn of_port(&self, transport: Transport, port: u16) -> impl Iterator<Item = u8> {
+    fn of_port(&self, transport: Transport, port: u16) -> impl Iterator<Item = u16> {
         let ports = match transport {
             Transport::Tcp => &self.tcp_ports,
             Transport::Udp => &self.udp_ports,
@@ -292,6 +330,12 @@ impl Inspector {
         word & DONE != 0
     }
 
+    /// The word of a flow that is known for what it is.
+    #[must_use]
+    pub fn named(protocol: Protocol) -> u32 {
+        DONE | INLINE | u32::from(protocol.0)
+    }
+
     /// Looks at a packet of a flow that is not done.
     pub fn inspect(&mut self, word: &mut u32, segment: &Segment<'_>) -> Progress {
         let transport = match segment.proto {
@@ -299,7 +343,7 @@ impl Inspector {
             17 | 136 => Transport::Udp,
             number => {
                 let protocol = Protocol::of_ip(number).unwrap_or_default();
-                *word = DONE | INLINE | u32::from(protocol.0);
+                *word = Self::named(protocol);
                 let named = protocol != Protocol::UNKNOWN;
                 self.statistics.named = self.statistics.named.saturating_add(named.into());
                 return Progress { named, refined: false, complete: true };
@@ -309,7 +353,7 @@ impl Inspector {
             return Progress::NONE;
         }
         if *word == 0 {
-            *word = self.begin(transport);
+            *word = self.begin(transport, segment);
         }
         let place = *word & PLACE;
         let Some(entry) = self.entries.get_mut(index(place)) else {
@@ -375,6 +419,33 @@ impl Inspector {
         entry.map(|entry| entry.outcome.clone()).unwrap_or_default()
     }
 
+    /// The outcome of a flow in place, if there is more of it than a word.
+    #[must_use]
+    pub fn outcome_ref(&self, word: u32) -> Option<&Outcome> {
+        if word & INLINE != 0 {
+            return None;
+        }
+        self.entries.get(index(word & PLACE)).map(|entry| &entry.outcome)
+    }
+
+    /// Says which product a flow belongs to.
+    pub fn set_application(&mut self, word: &mut u32, application: u16, found: Found) {
+        if *word & INLINE != 0 || *word == 0 {
+            if application == 0 {
+                return;
+            }
+            let outcome = self.outcome(*word);
+            let place = self.place();
+            if let Some(entry) = self.entries.get_mut(index(place)) {
+                entry.outcome = outcome;
+            }
+            *word = *word & DONE | place;
+        }
+        if let Some(entry) = self.entries.get_mut(index(*word & PLACE)) {
+            (entry.outcome.application, entry.outcome.found) = (application, found);
+        }
+    }
+
     /// Forgets a flow that has ended.
     pub fn release(&mut self, word: u32) {
         let place = word & PLACE;
@@ -399,7 +470,7 @@ impl Inspector {
     }
 
     /// An entry for a flow; its number plus one.
-    fn begin(&mut self, transport: Transport) -> u32 {
+    fn begin(&mut self, transport: Transport, segment: &Segment<'_>) -> u32 {
         while self.open >= self.limits.open {
             let Some((place, generation)) = self.order.pop_front() else { break };
             let entry = self.entries.get_mut(index(place));
@@ -409,19 +480,12 @@ impl Inspector {
                 self.statistics.displaced = self.statistics.displaced.saturating_add(1);
             }
         }
-        let place = if self.unused == 0 {
-            self.entries.push(Entry::default());
-            u32::try_from(self.entries.len()).unwrap_or(PLACE) & PLACE
-        } else {
-            self.unused
-        };
+        let place = self.place();
         let mut inspection = self.spare.pop().unwrap_or_default();
-        inspection.candidates = self.routes.all(transport);
+        inspection.candidates = self.routes.of_flow(transport, segment);
         self.open = self.open.saturating_add(1);
         self.statistics.begun = self.statistics.begun.saturating_add(1);
         let Some(entry) = self.entries.get_mut(index(place)) else { return 0 };
-        self.unused = entry.next;
-        entry.next = 0;
         entry.inspection = Some(inspection);
         self.order.push_back((place, entry.generation));
         // Those that ended by themselves leave their places in the queue.
@@ -432,6 +496,19 @@ impl Inspector {
                     entry.generation == *generation && entry.inspection.is_some()
                 })
             });
+        }
+        place
+    }
+
+    /// An unused entry; its number plus one.
+    fn place(&mut self) -> u32 {
+        if self.unused == 0 {
+            self.entries.push(Entry::default());
+            return u32::try_from(self.entries.len()).unwrap_or(PLACE) & PLACE;
+        }
+        let place = self.unused;
+        if let Some(entry) = self.entries.get_mut(index(place)) {
+            self.unused = std::mem::take(&mut entry.next);
         }
         place
     }
@@ -461,7 +538,7 @@ impl Inspector {
                 Placed::Longer => {}
                 Placed::Earlier => {
                     if inspection.chosen.is_none() {
-                        inspection.candidates = self.routes.all(transport);
+                        inspection.candidates = self.routes.of_flow(transport, segment);
                     }
                 }
                 Placed::Nothing => {
@@ -527,7 +604,7 @@ impl Inspector {
                         transport == Transport::Tcp && !segment.is_start && number < BEGINNINGS;
                     if again {
                         // Picked up in the middle of something: the next segment may begin anew.
-                        inspection.candidates = self.routes.all(transport);
+                        inspection.candidates = self.routes.of_flow(transport, segment);
                         inspection.half(segment.from_client).clear();
                         return progress;
                     }
@@ -614,7 +691,7 @@ fn ask(
     left: &mut Set,
     view: &View<'_>,
     facts: &mut Facts,
-) -> Option<(u8, Protocol, bool)> {
+) -> Option<(u16, Protocol, bool)> {
     let mut asked = Set::default();
     let by_port = [view.server_port, view.client_port]
         .into_iter()
@@ -642,11 +719,11 @@ fn ask(
 }
 
 fn ask_one(
-    at: u8,
+    at: u16,
     left: &mut Set,
     view: &View<'_>,
     facts: &mut Facts,
-) -> Option<(u8, Protocol, bool)> {
+) -> Option<(u16, Protocol, bool)> {
     let dissector = ALL.get(usize::from(at))?;
     facts.clear();
     match (dissector.dissect)(view, facts) {

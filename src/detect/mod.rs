@@ -4,7 +4,7 @@
 
 pub use self::dissector::{Dissector, Verdict};
 pub use self::facts::{Fact, Facts};
-pub use self::inspector::{Inspector, Limits, Outcome, Progress, Segment};
+pub use self::inspector::{Found, Inspector, Limits, Outcome, Progress, Segment};
 pub use self::protocol::{Category, Protocol};
 pub use self::view::{Glimpse, Transport, View};
 

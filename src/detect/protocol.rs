@@ -238,7 +238,7 @@ protocols! {
     DCCP = 4303, "DCCP", Network;
     PGM = 4304, "IP_PGM", Network;
     L2TP = 4305, "L2TP", Vpn;
-    TACACS = 4306, "TACACS", Network;
+    TACACS = 4397, "TACACS", Network;
     ONC_RPC = 4307, "ONC-RPC", Network;
     AFP = 4308, "AFP", Storage;
     NINE_P = 4309, "9P", Storage;
@@ -329,7 +329,6 @@ protocols! {
     OPENFLOW = 4394, "OpenFlow", Network;
     PTP = 4395, "PTPv2", Network;
     LWAPP = 4396, "LWAPP", Network;
-    GENEVE = 4397, "Geneve", Network;
     PFCP = 4398, "PFCP", Network;
     TZSP = 4399, "TZSP", Network;
     BFD = 4400, "BFD", Network;
@@ -373,6 +372,7 @@ protocols! {
     NMEA = 4438, "NMEA-0183", Iot;
     NUT = 4439, "NUT", Iot;
     RAFT = 4440, "Raft", Network;
+    GENEVE = 4306, "GENEVE", Network;
 }
 
 impl Protocol {

@@ -4,6 +4,7 @@
 
 use super::key::{Key, Side, Sides};
 use super::orient::Orientation;
+use super::table::FlowId;
 use super::tcp;
 use crate::time::Tick;
 use crate::wire::decode::{Datagram, Fragment, Transport, Tunnel};
@@ -379,6 +380,18 @@ impl Flow {
             ICMP | ICMPV6 => Some((self.flags.lower, self.flags.upper)),
             _ => None,
         }
+    }
+
+    /// TCP: all flags that each end has sent.
+    #[must_use]
+    pub const fn tcp_flags(&self) -> Sides<u8> {
+        self.flags
+    }
+
+    /// The carrier it came in.
+    #[must_use]
+    pub const fn parent(&self) -> Option<FlowId> {
+        FlowId::new(self.parent)
     }
 
     /// How it was carried.

@@ -90,6 +90,8 @@ pub struct Touched {
     pub is_established: bool,
     /// It was sent by this end.
     pub sender: Side,
+    /// The detectors' word of the flow.
+    pub detector: u32,
 }
 
 /// Why a flow ended.
@@ -588,6 +590,7 @@ impl Table {
         }
         let id = FlowId::of(slot, flow);
         let now = (flow.state, flow.due_rank());
+        let detector = flow.detector;
         if now != was {
             self.reclassify(slot, was, now);
         }
@@ -598,7 +601,7 @@ impl Table {
         if is_established {
             observer.established(self.slab.at(slot), id);
         }
-        Some(Touched { id, is_new, is_established, sender: place.sender })
+        Some(Touched { id, is_new, is_established, sender: place.sender, detector })
     }
 
     /// Counts the outer datagrams of a tunnelled packet; the innermost of them is returned.

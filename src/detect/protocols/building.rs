@@ -71,7 +71,8 @@ pub(super) const ZEP: Dissector = Dissector::udp(Protocol::ZEP, &[17_754], |view
     let head =
         view.at(0).map(|head| matches!(head, [b'E', b'X', 1 | 2, _]) && view.has_port(17_754));
     view.judge(Protocol::ZEP, head)
-});
+})
+.bound();
 
 /// A virtual link's function and length, then version 1 of the network layer.
 fn is_bacnet(view: &View<'_>) -> Option<bool> {

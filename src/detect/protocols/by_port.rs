@@ -3,10 +3,11 @@
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
 /// Targus' data service, and what is often beside it.
-pub(super) const TARGUS: Dissector = Dissector::both(Protocol::TARGUS, &[5201, 5001], nothing);
+pub(super) const TARGUS: Dissector =
+    Dissector::both(Protocol::TARGUS, &[5201, 5001], nothing).bound();
 
 /// The terminal of ospfd.
-pub(super) const OSPFD: Dissector = Dissector::tcp(Protocol::OSPF, &[2604], nothing);
+pub(super) const OSPFD: Dissector = Dissector::tcp(Protocol::OSPF, &[2604], nothing).bound();
 
 pub(super) const LOTUS_NOTES: Dissector = Dissector::tcp(Protocol::LOTUS_NOTES, &[1352], lotus);
 

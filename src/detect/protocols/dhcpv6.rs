@@ -4,7 +4,8 @@ use super::dhcp::put_numbers;
 use crate::detect::cursor::Cursor;
 use crate::detect::{Dissector, Fact, Facts, Protocol, Verdict, View};
 
-pub(super) const DISSECTOR: Dissector = Dissector::udp(Protocol::DHCPV6, &[546, 547], dissect);
+pub(super) const DISSECTOR: Dissector =
+    Dissector::udp(Protocol::DHCPV6, &[546, 547], dissect).bound();
 
 /// Options looked at.
 const MAX_OPTIONS: usize = 32;

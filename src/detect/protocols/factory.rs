@@ -28,14 +28,16 @@ pub(super) const HART_IP: Dissector = Dissector::both(Protocol::HART_IP, &[5094]
 
 pub(super) const GE_SRTP: Dissector = Dissector::tcp(Protocol::GE_SRTP, &[18_245], |view, _| {
     view.judge(Protocol::GE_SRTP, is_srtp(view))
-});
+})
+.bound();
 
 pub(super) const GE_EGD: Dissector = Dissector::udp(Protocol::GE_EGD, &[18_246], |view, _| {
     view.judge(
         Protocol::GE_EGD,
         view.at(0).map(|head| head == [0x0d, 1] && view.has_port(18_246) && view.len >= 32),
     )
-});
+})
+.bound();
 
 pub(super) const PCWORX: Dissector = Dissector::tcp(Protocol::PCWORX, &[1962], |view, _| {
     view.judge(Protocol::PCWORX, is_pcworx(view))
@@ -44,7 +46,8 @@ pub(super) const PCWORX: Dissector = Dissector::tcp(Protocol::PCWORX, &[1962], |
 pub(super) const PROCONOS: Dissector = Dissector::tcp(Protocol::PROCONOS, &[20_547], |view, _| {
     let head = view.at(0).map(|head| view.has_port(20_547) && matches!(head, [0xcc, 0 | 1]));
     view.judge(Protocol::PROCONOS, head)
-});
+})
+.bound();
 
 pub(super) const CODESYS: Dissector =
     Dissector::tcp(Protocol::CODESYS, &[11_740, 2455], |view, _| {
@@ -68,11 +71,13 @@ pub(super) const ETHER_S_IO: Dissector =
 pub(super) const TRISTATION: Dissector =
     Dissector::udp(Protocol::TRISTATION, &[1502], |view, _| {
         view.judge(Protocol::TRISTATION, is_tristation(view))
-    });
+    })
+    .bound();
 
 pub(super) const ETHERCAT: Dissector = Dissector::udp(Protocol::ETHERCAT, &[34_980], |view, _| {
     view.judge(Protocol::ETHERCAT, is_ethercat(view))
-});
+})
+.bound();
 
 pub(super) const OPC_UA: Dissector = Dissector::tcp(Protocol::OPC_UA, &[4840], |view, facts| {
     view.judge(Protocol::OPC_UA, read_opc_ua(view.data, facts))
@@ -80,7 +85,8 @@ pub(super) const OPC_UA: Dissector = Dissector::tcp(Protocol::OPC_UA, &[4840], |
 
 pub(super) const CNP_IP: Dissector = Dissector::both(Protocol::CNP_IP, &[1628, 1629], |view, _| {
     view.judge(Protocol::CNP_IP, is_cnp(view))
-});
+})
+.bound();
 
 pub(super) const FOX: Dissector = Dissector::tcp(Protocol::FOX, &[1911], fox);
 

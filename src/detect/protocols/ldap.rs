@@ -1,6 +1,5 @@
 //! LDAP: RFC 4511; over UDP as Active Directory asks for its controllers (MS-ADTS, 6.3.3).
 
-use crate::detect::cursor::Cursor;
 use crate::detect::{Dissector, Fact, Facts, Protocol, Verdict, View};
 
 pub(super) const DISSECTOR: Dissector = Dissector::both(Protocol::LDAP, &[389, 3268], dissect);

@@ -11,7 +11,7 @@ const FRAME: usize = 8;
 fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     let mut data = view.data;
     if view.is_udp() {
-        let Some([_, _, at, number, 0, total @ 1.., 0, 0]) = view.at::<8>(0) else {
+        let Some([_, _, at, number, 0, total, 0, 0]) = view.at::<8>(0) else {
             return Verdict::No;
         };
         if at != 0 || number >= total {

@@ -52,7 +52,8 @@ pub(super) const GANGLIA: Dissector = Dissector::udp(Protocol::GANGLIA, &[8649],
 
 pub(super) const NUT: Dissector = Dissector::tcp(Protocol::NUT, &[3493], |view, _| {
     view.judge(Protocol::NUT, Some(view.has_port(3493) && is_nut(view.data)))
-});
+})
+.bound();
 
 /// The stream begins so; `None` if it may yet.
 pub(super) fn starts(data: &[u8], with: &[u8]) -> Option<bool> {

@@ -9,7 +9,8 @@ use crate::detect::{Dissector, Protocol, View};
 pub(super) const NAT_PMP: Dissector =
     Dissector::udp(Protocol::NAT_PMP, &[5351, 5350], |view, _| {
         view.judge(Protocol::NAT_PMP, is_nat_pmp(view))
-    });
+    })
+    .bound();
 
 pub(super) const SLP: Dissector =
     Dissector::both(Protocol::SLP, &[427], |view, _| view.judge(Protocol::SLP, is_slp(view)));
@@ -22,7 +23,8 @@ pub(super) const BJNP: Dissector =
     });
 
 pub(super) const LPD: Dissector =
-    Dissector::tcp(Protocol::LPD, &[515], |view, _| view.judge(Protocol::LPD, is_lpd(view)));
+    Dissector::tcp(Protocol::LPD, &[515], |view, _| view.judge(Protocol::LPD, is_lpd(view)))
+        .bound();
 
 pub(super) const JETDIRECT: Dissector = Dissector::tcp(Protocol::JETDIRECT, &[9100], |view, _| {
     view.judge(Protocol::JETDIRECT, starts(view.data, b"\x1b%-12345X"))
@@ -43,11 +45,13 @@ pub(super) const SAP: Dissector = Dissector::udp(Protocol::SAP, &[9875], |view, 
 pub(super) const TIVO: Dissector = Dissector::both(Protocol::TIVO, &[2190], |view, _| {
     let fits = view.at(0).map(|head: [u8; 12]| head.eq_ignore_ascii_case(b"tivoconnect="));
     view.judge(Protocol::TIVO, fits)
-});
+})
+.bound();
 
 pub(super) const VMWARE: Dissector = Dissector::both(Protocol::VMWARE, &[902, 903], |view, _| {
     view.judge(Protocol::VMWARE, is_vmware(view))
-});
+})
+.bound();
 
 pub(super) const COROSYNC: Dissector =
     Dissector::udp(Protocol::COROSYNC, &[5405, 5404], |view, _| {
@@ -56,7 +60,8 @@ pub(super) const COROSYNC: Dissector =
             is_here && matches!([a, b], [0x70, 0xc0] | [0xc0, 0x70]) && version <= 4 && kind <= 8
         });
         view.judge(Protocol::COROSYNC, fits)
-    });
+    })
+    .bound();
 
 pub(super) const SERF: Dissector =
     Dissector::both(Protocol::SERF, &[7946, 8301, 8302], |view, _| {
@@ -66,7 +71,8 @@ pub(super) const SERF: Dissector =
 pub(super) const CPHA: Dissector = Dissector::udp(Protocol::CPHA, &[8116], |view, _| {
     let fits = view.at(0).map(|mark| mark == [0x1a, 0x90] && view.has_port(8116) && view.len >= 16);
     view.judge(Protocol::CPHA, fits)
-});
+})
+.bound();
 
 /// A version, an operation, and the size that belongs to it.
 fn is_nat_pmp(view: &View<'_>) -> Option<bool> {

@@ -25,7 +25,8 @@ pub(super) const HAZELCAST: Dissector = Dissector::tcp(Protocol::HAZELCAST, &[57
 
 pub(super) const EPMD: Dissector = Dissector::tcp(Protocol::EPMD, &[4369], |view, _| {
     view.judge(Protocol::EPMD, is_epmd(view.data, view.has_port(4369)))
-});
+})
+.bound();
 
 pub(super) const RAFT: Dissector =
     Dissector::tcp(Protocol::RAFT, &[], |view, _| view.judge(Protocol::RAFT, is_raft(view.data)));

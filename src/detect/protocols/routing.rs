@@ -14,39 +14,49 @@ pub(super) const LDP: Dissector =
     Dissector::both(Protocol::LDP, &[646], |view, _| view.judge(Protocol::LDP, is_ldp(view)));
 
 pub(super) const MSDP: Dissector =
-    Dissector::tcp(Protocol::MSDP, &[639], |view, _| view.judge(Protocol::MSDP, is_msdp(view)));
+    Dissector::tcp(Protocol::MSDP, &[639], |view, _| view.judge(Protocol::MSDP, is_msdp(view)))
+        .bound();
 
 pub(super) const RIP: Dissector =
-    Dissector::udp(Protocol::RIP, &[520], |view, _| view.judge(Protocol::RIP, is_rip(view)));
+    Dissector::udp(Protocol::RIP, &[520], |view, _| view.judge(Protocol::RIP, is_rip(view)))
+        .bound();
 
 pub(super) const RIPNG: Dissector =
-    Dissector::udp(Protocol::RIPNG, &[521], |view, _| view.judge(Protocol::RIPNG, is_ripng(view)));
+    Dissector::udp(Protocol::RIPNG, &[521], |view, _| view.judge(Protocol::RIPNG, is_ripng(view)))
+        .bound();
 
 pub(super) const OLSR: Dissector =
-    Dissector::udp(Protocol::OLSR, &[698], |view, _| view.judge(Protocol::OLSR, is_olsr(view)));
+    Dissector::udp(Protocol::OLSR, &[698], |view, _| view.judge(Protocol::OLSR, is_olsr(view)))
+        .bound();
 
 pub(super) const BABEL: Dissector = Dissector::udp(Protocol::BABEL, &[6696, 6697], |view, _| {
     view.judge(Protocol::BABEL, is_babel(view))
-});
+})
+.bound();
 
 pub(super) const BFD: Dissector =
     Dissector::udp(Protocol::BFD, &[3784, 3785, 4784, 6784], |view, _| {
         view.judge(Protocol::BFD, is_bfd(view))
-    });
+    })
+    .bound();
 
 pub(super) const HSRP: Dissector = Dissector::udp(Protocol::HSRP, &[1985, 2029], |view, _| {
     view.judge(Protocol::HSRP, is_hsrp(view))
-});
+})
+.bound();
 
 pub(super) const GLBP: Dissector =
-    Dissector::udp(Protocol::GLBP, &[3222], |view, _| view.judge(Protocol::GLBP, is_glbp(view)));
+    Dissector::udp(Protocol::GLBP, &[3222], |view, _| view.judge(Protocol::GLBP, is_glbp(view)))
+        .bound();
 
 pub(super) const WCCP: Dissector =
-    Dissector::udp(Protocol::WCCP, &[2048], |view, _| view.judge(Protocol::WCCP, is_wccp(view)));
+    Dissector::udp(Protocol::WCCP, &[2048], |view, _| view.judge(Protocol::WCCP, is_wccp(view)))
+        .bound();
 
 pub(super) const LISP: Dissector = Dissector::udp(Protocol::LISP, &[4341, 4342], |view, _| {
     view.judge(Protocol::LISP, is_lisp(view))
-});
+})
+.bound();
 
 pub(super) const DLEP: Dissector =
     Dissector::both(Protocol::DLEP, &[854], |view, _| view.judge(Protocol::DLEP, is_dlep(view)));

@@ -14,11 +14,13 @@ pub(super) const SFLOW: Dissector = Dissector::udp(Protocol::SFLOW, &[6343], |vi
 });
 
 pub(super) const PTP: Dissector =
-    Dissector::udp(Protocol::PTP, &[319, 320], |view, _| view.judge(Protocol::PTP, is_ptp(view)));
+    Dissector::udp(Protocol::PTP, &[319, 320], |view, _| view.judge(Protocol::PTP, is_ptp(view)))
+        .bound();
 
 pub(super) const ROUGHTIME: Dissector = Dissector::both(Protocol::ROUGHTIME, &[2002], |view, _| {
     view.judge(Protocol::ROUGHTIME, Some(view.is_udp() && is_roughtime(view.data) == Some(true)))
-});
+})
+.bound();
 
 fn is_netflow(view: &View<'_>) -> Option<bool> {
     let (version, count) = (view.u16_at(0)?, usize::from(view.u16_at(2)?));

@@ -7,42 +7,50 @@ use crate::detect::{Dissector, Fact, Facts, Protocol, Verdict, View};
 pub(super) const VXLAN: Dissector =
     Dissector::udp(Protocol::VXLAN, &[4789, 8472, 4790], |view, _| {
         view.judge(Protocol::VXLAN, is_vxlan(view))
-    });
+    })
+    .bound();
 
 pub(super) const GENEVE: Dissector = Dissector::udp(Protocol::GENEVE, &[6081], |view, _| {
     view.judge(Protocol::GENEVE, is_geneve(view))
-});
+})
+.bound();
 
-pub(super) const GTP: Dissector = Dissector::udp(Protocol::GTP, &[2152, 2123, 3386], gtp);
+pub(super) const GTP: Dissector = Dissector::udp(Protocol::GTP, &[2152, 2123, 3386], gtp).bound();
 
 pub(super) const PFCP: Dissector =
-    Dissector::udp(Protocol::PFCP, &[8805], |view, _| view.judge(Protocol::PFCP, is_pfcp(view)));
+    Dissector::udp(Protocol::PFCP, &[8805], |view, _| view.judge(Protocol::PFCP, is_pfcp(view)))
+        .bound();
 
 pub(super) const TEREDO: Dissector = Dissector::udp(Protocol::TEREDO, &[3544], |view, _| {
     view.judge(Protocol::TEREDO, is_teredo(view))
 });
 
 pub(super) const MPLS: Dissector =
-    Dissector::udp(Protocol::MPLS, &[6635], |view, _| view.judge(Protocol::MPLS, is_mpls(view)));
+    Dissector::udp(Protocol::MPLS, &[6635], |view, _| view.judge(Protocol::MPLS, is_mpls(view)))
+        .bound();
 
 pub(super) const TZSP: Dissector =
-    Dissector::udp(Protocol::TZSP, &[37_008], |view, _| view.judge(Protocol::TZSP, is_tzsp(view)));
+    Dissector::udp(Protocol::TZSP, &[37_008], |view, _| view.judge(Protocol::TZSP, is_tzsp(view)))
+        .bound();
 
 pub(super) const CAPWAP: Dissector = Dissector::udp(Protocol::CAPWAP, &[5246, 5247], |view, _| {
     view.judge(Protocol::CAPWAP, is_capwap(view))
-});
+})
+.bound();
 
 pub(super) const LWAPP: Dissector =
     Dissector::udp(Protocol::LWAPP, &[12_222, 12_223], |view, _| {
         view.judge(Protocol::LWAPP, is_lwapp(view))
-    });
+    })
+    .bound();
 
 pub(super) const GSMTAP: Dissector = Dissector::udp(Protocol::GSMTAP, &[4729], |view, _| {
     let fits = view.at(0).map(|[version, words, kind]| {
         matches!((version, words), (2, 4) | (3, 1..=8)) && kind <= 0x1f && view.has_port(4729)
     });
     view.judge(Protocol::GSMTAP, fits)
-});
+})
+.bound();
 
 /// The flag that says there is a number, and reserved octets.
 fn is_vxlan(view: &View<'_>) -> Option<bool> {

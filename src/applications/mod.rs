@@ -1,0 +1,118 @@
+//! Which product a flow belongs to, by rules that anybody can read and write: suffixes of host
+//! names, networks, ports and expressions. The rules are text; a shipped file and the user's own
+//! make up one [`Applications`].
+
+use std::net::IpAddr;
+
+use crate::detect::Category;
+use crate::expression::{Expression, Subject, lies_in};
+
+pub use self::rules::{Builder, Error};
+
+mod domains;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use self::domains::Domains;
+
+/// The rules that come with the program.
+pub const SHIPPED: &str = include_str!("../../applications.d/portolan.rules");
+
+/// What rules may hold; what goes beyond is refused with the place.
+pub const MAX_APPLICATIONS: usize = 8_192;
+/// Suffixes of names.
+pub const MAX_DOMAINS: usize = 32_768;
+/// Networks.
+pub const MAX_NETWORKS: usize = 8_192;
+/// Ports.
+pub const MAX_PORTS: usize = 1_024;
+/// Expressions: each is tried on each flow.
+pub const MAX_EXPRESSIONS: usize = 256;
+
+/// A product. Number 0 is none.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Application {
+    /// Its number: 20 000 to 29 999 are shipped, 30 000 to 59 999 the user's.
+    pub id: u16,
+    /// Its name in all outputs, `[a-z0-9-]`.
+    pub tag: Box<str>,
+    /// What it is for.
+    pub category: Category,
+}
+
+/// All applications, and what leads to them.
+#[derive(Debug, Default)]
+pub struct Applications {
+    /// By number.
+    applications: Vec<Application>,
+    aliases: Vec<(Box<str>, u16)>,
+    domains: Domains,
+    /// The longest prefixes first.
+    networks: Vec<(u8, IpAddr, u16)>,
+    /// IP protocol, port.
+    ports: Vec<(u8, u16, u16)>,
+    expressions: Vec<(Expression, u16)>,
+}
+
+impl Applications {
+    /// The application of a number.
+    #[must_use]
+    pub fn get(&self, id: u16) -> Option<&Application> {
+        let at = self.applications.binary_search_by_key(&id, |application| application.id).ok()?;
+        self.applications.get(at)
+    }
+
+    /// The application of a tag or a former tag, in any case.
+    #[must_use]
+    pub fn by_tag(&self, tag: &str) -> Option<&Application> {
+        let by_alias = || {
+            let alias = self.aliases.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(tag))?;
+            self.get(alias.1)
+        };
+        self.applications.iter().find(|a| a.tag.eq_ignore_ascii_case(tag)).or_else(by_alias)
+    }
+
+    /// All, by number.
+    pub fn iter(&self) -> impl Iterator<Item = &Application> {
+        self.applications.iter()
+    }
+
+    /// The application of a host, by the longest suffix that is known.
+    #[must_use]
+    pub fn of_name(&self, host: &str) -> Option<u16> {
+        self.domains.find(host)
+    }
+
+    /// The application of an address, by the longest prefix that is known.
+    #[must_use]
+    pub fn of_address(&self, address: IpAddr) -> Option<u16> {
+        let mut networks = self.networks.iter();
+        let found = networks.find(|(prefix, network, _)| lies_in(address, *network, *prefix));
+        found.map(|(.., id)| *id)
+    }
+
+    /// The application of a server's port; `proto` is the IP protocol number.
+    #[must_use]
+    pub fn of_port(&self, proto: u8, port: u16) -> Option<u16> {
+        self.ports.iter().find(|(p, n, _)| (*p, *n) == (proto, port)).map(|(.., id)| *id)
+    }
+
+    /// The application whose expression holds.
+    #[must_use]
+    pub fn of_flow(&self, subject: &dyn Subject) -> Option<u16> {
+        self.expressions.iter().find(|(text, _)| text.matches(subject)).map(|(_, id)| *id)
+    }
+
+    /// Applications, suffixes, networks, ports and expressions.
+    #[must_use]
+    pub const fn counts(&self) -> [usize; 5] {
+        [
+            self.applications.len(),
+            self.domains.len(),
+            self.networks.len(),
+            self.ports.len(),
+            self.expressions.len(),
+        ]
+    }
+}

@@ -553,6 +553,11 @@ impl Agent {
         &self.engine.lore
     }
 
+    /// The same, to be added to.
+    pub const fn lore_mut(&mut self) -> &mut Lore {
+        &mut self.engine.lore
+    }
+
     /// Hands frames to a session; names are learnt from them.
     #[inline]
     pub fn session_frames(

@@ -73,6 +73,16 @@ impl<'a> Cursor<'a> {
         self.array().map(u32::from_le_bytes)
     }
 
+    /// A number of one, two, four or eight octets (RFC 9000, 16).
+    pub(super) fn varint(&mut self) -> Option<u64> {
+        let first = self.rest.first()?;
+        let len = 1_usize.checked_shl(u32::from(first >> 6))?;
+        let octets = self.take(len)?;
+        let whole = octets.iter().fold(0_u64, |number, octet| number << 8 | u64::from(*octet));
+        let bits = u32::try_from(len).ok()?.saturating_mul(8).saturating_sub(2);
+        Some(whole & 1_u64.checked_shl(bits)?.wrapping_sub(1))
+    }
+
     /// As many octets as an octet before them says.
     pub(super) fn counted8(&mut self) -> Option<&'a [u8]> {
         let len = self.u8()?;
@@ -124,28 +134,4 @@ impl<'a> Cursor<'a> {
         self.skip(1)?;
         Some(taken)
     }
-}
-
-/// All octets are printable ASCII or blanks.
-pub(super) fn is_text(bytes: &[u8]) -> bool {
-    bytes.iter().all(|octet| matches!(octet, b' '..=b'~'))
-}
-
-/// The digits at the front of a text as a number, and what follows them; at most nine.
-pub(super) fn number(text: &[u8]) -> Option<(u32, &[u8])> {
-    let digits = text.iter().take(9).take_while(|octet| octet.is_ascii_digit()).count();
-    let (front, rest) = text.split_at_checked(digits)?;
-    if front.is_empty() {
-        return None;
-    }
-    let value = front.iter().fold(0_u32, |sum, octet| {
-        sum.saturating_mul(10).saturating_add(u32::from(octet.saturating_sub(b'0')))
-    });
-    Some((value, rest))
-}
-
-/// Where some octets begin among the first `within` octets.
-pub(super) fn find(bytes: &[u8], what: &[u8], within: usize) -> Option<usize> {
-    let bytes = bytes.get(..within).unwrap_or(bytes);
-    bytes.windows(what.len().max(1)).position(|window| window == what)
 }

@@ -17,6 +17,14 @@ pub enum Verdict {
     More(Protocol),
 }
 
+impl Verdict {
+    /// The protocol if it was found.
+    #[must_use]
+    pub const fn when(found: bool, protocol: Protocol) -> Self {
+        if found { Self::Is(protocol) } else { Self::No }
+    }
+}
+
 /// How much a match is worth.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Strength {
@@ -39,6 +47,8 @@ pub struct Dissector {
     /// Server ports of the protocol: its dissector is asked first there, and a flow that nobody
     /// knows is taken for it by them, marked as a guess.
     pub ports: &'static [u16],
+    /// Ports whose guess is another protocol than the first.
+    pub guesses: &'static [(u16, Protocol)],
     /// What its word is worth.
     pub strength: Strength,
     /// It is asked only where one of the ports is: elsewhere its signature would say nothing.
@@ -61,6 +71,7 @@ impl Dissector {
             tcp: true,
             udp: false,
             ports,
+            guesses: &[],
             strength: Strength::Strong,
             is_bound: false,
             dissect,
@@ -85,6 +96,12 @@ impl Dissector {
         dissect: fn(&View<'_>, &mut Facts) -> Verdict,
     ) -> Self {
         Self { udp: true, ..Self::tcp(protocol, ports, dissect) }
+    }
+
+    /// The same, with other guesses by some ports.
+    #[must_use]
+    pub const fn guesses(self, guesses: &'static [(u16, Protocol)]) -> Self {
+        Self { guesses, ..self }
     }
 
     /// The same, asked last.

@@ -9,7 +9,7 @@ use super::facts::Facts;
 use super::protocol::Protocol;
 use super::protocols::ALL;
 use super::streams::{Half, Placed};
-use super::view::{GLIMPSE, Glimpse, Transport, View};
+use super::view::{GLIMPSE, Glimpse, Memory, Transport, View};
 use crate::wire::decode::Tcp;
 
 /// Words of a set of dissectors.
@@ -186,6 +186,7 @@ struct Inspection {
     chosen: Option<u16>,
     packets: u8,
     past: [Glimpse; PAST],
+    memory: Memory,
 }
 
 const _: () = assert!(size_of::<Inspection>() <= 512, "state of a flow under inspection");
@@ -555,6 +556,7 @@ impl Inspector {
             Transport::Tcp => (own, own.len()),
         };
         let past = usize::from(number.saturating_sub(1)).min(PAST);
+        let held = inspection.memory.held();
         let view = View {
             transport,
             from_client: segment.from_client,
@@ -569,6 +571,7 @@ impl Inspector {
             ip_version: segment.ip_version,
             past: inspection.past.get(..past).unwrap_or_default(),
             number,
+            memory: &inspection.memory,
         };
 
         let mut progress = Progress::NONE;
@@ -613,6 +616,15 @@ impl Inspector {
                 None => {}
             }
         }
+        if inspection.chosen.is_none() {
+            inspection.memory.clear();
+        }
+        self.octets = self.octets.saturating_add(inspection.memory.held()).saturating_sub(held);
+        if self.octets >= self.limits.octets && inspection.memory.held() > 0 {
+            self.octets = self.octets.saturating_sub(inspection.memory.held());
+            self.statistics.unassembled = self.statistics.unassembled.saturating_add(1);
+            inspection.memory = Memory::default();
+        }
         progress.complete |= number >= self.limits.packets;
         if !progress.complete {
             if let Some(glimpse) = inspection.past.get_mut(usize::from(number).wrapping_sub(1)) {
@@ -650,6 +662,7 @@ impl Inspector {
                 self.buffers.push(buffer);
             }
         }
+        self.octets = self.octets.saturating_sub(inspection.memory.held());
         if self.spare.len() < 64 {
             *inspection = Inspection::default();
             self.spare.push(inspection);
@@ -679,8 +692,11 @@ impl Inspector {
     /// The protocol of the server's port, else of the client's.
     fn guess(&self, transport: Transport, segment: &Segment<'_>) -> Option<Protocol> {
         let mut ports = [segment.server_port, segment.client_port].into_iter();
-        let at = ports.find_map(|port| self.routes.of_port(transport, port).next())?;
-        ALL.get(usize::from(at)).map(|dissector| dissector.protocol)
+        let of_port = |port| self.routes.of_port(transport, port).next().map(|at| (port, at));
+        let (port, at) = ports.find_map(of_port)?;
+        let dissector = ALL.get(usize::from(at))?;
+        let other = dissector.guesses.iter().find(|(known, _)| *known == port);
+        Some(other.map_or(dissector.protocol, |(_, protocol)| *protocol))
     }
 }
 

@@ -122,6 +122,16 @@ impl Talk {
         self.outcome().facts.get(fact).map(|v| String::from_utf8_lossy(v).into_owned())
     }
 
+    /// What is said first may end anywhere without harm.
+    pub(super) fn survives(&self) {
+        let Some((_, first)) = self.said.first() else { return };
+        for len in 0..first.len() {
+            let mut cut = self.clone();
+            cut.said[0].1.truncate(len);
+            cut.run();
+        }
+    }
+
     /// All values of a fact, as text.
     pub(super) fn facts(&self, fact: Fact) -> Vec<String> {
         let outcome = self.outcome();
@@ -130,7 +140,6 @@ impl Talk {
 }
 
 /// Octets of hexadecimal text with blanks between.
-#[expect(dead_code, reason = "dissectors come one by one")]
 pub(super) fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text
         .chars()

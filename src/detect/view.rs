@@ -1,6 +1,8 @@
 //! What a dissector is shown of a flow: this datagram, or for TCP the beginning of both halves of
 //! the stream; the ends; and a glimpse of the packets before.
 
+use std::cell::Cell;
+
 use super::cursor::Cursor;
 use super::dissector::Verdict;
 use super::protocol::Protocol;
@@ -26,6 +28,46 @@ pub struct Glimpse {
     pub len: u16,
     /// The first of them, zero beyond their end.
     pub head: [u8; GLIMPSE],
+}
+
+/// Octets that a dissector of datagrams may put away.
+pub(super) const MAX_MEMORY: usize = 4 * 1024;
+
+/// What a dissector puts away from datagram to datagram, in a form of its own: pieces of a message
+/// that came in several. Only that of the dissector that took the flow outlasts a packet.
+#[derive(Default)]
+pub struct Memory(Cell<Vec<u8>>);
+
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Memory")
+    }
+}
+
+impl Memory {
+    /// Takes out what is there, for reading or for more to be put to it.
+    #[must_use]
+    pub fn take(&self) -> Vec<u8> {
+        self.0.take()
+    }
+
+    /// Puts it away for the next packet; what is beyond the cap is cut off.
+    pub fn put(&self, mut octets: Vec<u8>) {
+        octets.truncate(MAX_MEMORY);
+        self.0.set(octets);
+    }
+
+    /// Forgets, but keeps the room.
+    pub(super) fn clear(&self) {
+        let mut octets = self.0.take();
+        octets.clear();
+        self.0.set(octets);
+    }
+
+    /// Octets of memory that it takes.
+    pub(super) const fn held(&mut self) -> usize {
+        self.0.get_mut().capacity()
+    }
 }
 
 /// An inspected packet, with what came before it.
@@ -60,9 +102,10 @@ pub struct View<'a> {
     pub past: &'a [Glimpse],
     /// Packets with payload so far, this one among them.
     pub number: u8,
+    /// What this dissector put away at earlier datagrams; empty until it has taken the flow.
+    pub memory: &'a Memory,
 }
 
-#[expect(dead_code, reason = "dissectors come one by one")]
 impl<'a> View<'a> {
     /// It is TCP.
     #[must_use]
@@ -132,5 +175,76 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn u32_at(&self, at: usize) -> Option<u32> {
         self.at(at).map(u32::from_be_bytes)
+    }
+
+    /// The data begins with this.
+    #[must_use]
+    pub fn starts(&self, with: &[u8]) -> bool {
+        self.data.starts_with(with)
+    }
+
+    /// The first octet of the data.
+    #[must_use]
+    pub fn first(&self) -> Option<u8> {
+        self.data.first().copied()
+    }
+
+    /// A stream of which fewer octets than this have come.
+    #[must_use]
+    pub fn is_short(&self, len: usize) -> bool {
+        self.is_tcp() && self.data.len() < len
+    }
+
+    /// The protocol if the data begins with its magic octets; of a stream that may come to do so,
+    /// wait.
+    #[must_use]
+    pub fn opens(&self, magic: &[u8], protocol: Protocol) -> Verdict {
+        if self.starts(magic) {
+            Verdict::Is(protocol)
+        } else if self.is_short(magic.len()) && magic.starts_with(self.data) {
+            Verdict::Wait
+        } else {
+            Verdict::No
+        }
+    }
+
+    /// Two octets at a place of the data, least significant first.
+    #[must_use]
+    pub fn u16_le_at(&self, at: usize) -> Option<u16> {
+        self.at(at).map(u16::from_le_bytes)
+    }
+
+    /// Four octets at a place of the data, least significant first.
+    #[must_use]
+    pub fn u32_le_at(&self, at: usize) -> Option<u32> {
+        self.at(at).map(u32::from_le_bytes)
+    }
+
+    /// A length of 16 bits at a place, most significant first, says how many octets there are,
+    /// with `more` that it does not count.
+    #[must_use]
+    pub fn is_counted16(&self, at: usize, more: usize) -> bool {
+        self.u16_at(at).is_some_and(|len| usize::from(len).saturating_add(more) == self.len)
+    }
+
+    /// The same, least significant octet first.
+    #[must_use]
+    pub fn is_counted16_le(&self, at: usize, more: usize) -> bool {
+        self.u16_le_at(at).is_some_and(|len| usize::from(len).saturating_add(more) == self.len)
+    }
+
+    /// A length of 32 bits at a place, most significant first, says how many octets there are,
+    /// with `more` that it does not count.
+    #[must_use]
+    pub fn is_counted32(&self, at: usize, more: usize) -> bool {
+        let len = self.u32_at(at).and_then(|len| usize::try_from(len).ok());
+        len.is_some_and(|len| len.saturating_add(more) == self.len)
+    }
+
+    /// The same, least significant octet first.
+    #[must_use]
+    pub fn is_counted32_le(&self, at: usize, more: usize) -> bool {
+        let len = self.u32_le_at(at).and_then(|len| usize::try_from(len).ok());
+        len.is_some_and(|len| len.saturating_add(more) == self.len)
     }
 }

@@ -1,6 +1,6 @@
 //! Pictures and files to many: MPEG transport streams over UDP (ISO/IEC 13818-1), FLUTE (RFC 6726).
 
-use crate::detect::cursor::find;
+use crate::detect::text::find_within;
 use crate::detect::{Dissector, Protocol, View};
 
 pub(super) const MPEG_TS: Dissector = Dissector::udp(Protocol::MPEG_TS, &[], |view, _| {
@@ -16,7 +16,7 @@ const PACKET: usize = 188;
 const SYNC: u8 = 0x47;
 
 fn is_mpeg(view: &View<'_>) -> bool {
-    if view.data.first() != Some(&SYNC) || view.len % PACKET != 0 {
+    if view.data.first() != Some(&SYNC) || !view.len.is_multiple_of(PACKET) {
         return false;
     }
     let are_packets = view.data.chunks(PACKET).all(|packet| match packet {
@@ -32,7 +32,9 @@ fn is_mpeg(view: &View<'_>) -> bool {
 /// Version 1 of the layered coding header, and the table of files that a session begins with.
 fn is_flute(data: &[u8]) -> bool {
     let [first @ 0x10..=0x1f, _, words, _, ..] = data else { return false };
-    first & 0x01 == 0 && (4..=40).contains(words) && find(data, b"<FDT-Instance", 256).is_some()
+    first & 0x01 == 0
+        && (4..=40).contains(words)
+        && find_within(data, b"<FDT-Instance", 256).is_some()
 }
 
 #[cfg(test)]

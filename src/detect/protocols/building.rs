@@ -3,7 +3,8 @@
 //! 61375-2-3), GigE Vision control, Art-Net, sACN (ANSI E1.31), HiSLIP (IVI-6.1), MAVLink, OSC,
 //! NMEA 0183, LoRaWAN (Semtech's forwarder), ZEP.
 
-use crate::detect::cursor::{Cursor, is_text};
+use crate::detect::cursor::Cursor;
+use crate::detect::text::is_printable;
 use crate::detect::{Dissector, Protocol, View};
 
 pub(super) const BACNET: Dissector = Dissector::udp(Protocol::BACNET, &[47_808], |view, _| {
@@ -205,7 +206,7 @@ fn is_mavlink(view: &View<'_>) -> Option<bool> {
 
 /// A bundle; or an address and the types of its arguments, each padded to whole words.
 fn is_osc(view: &View<'_>) -> bool {
-    if view.len % 4 != 0 {
+    if !view.len.is_multiple_of(4) {
         return false;
     }
     if view.data.starts_with(b"#bundle\0") {
@@ -215,7 +216,7 @@ fn is_osc(view: &View<'_>) -> bool {
     let Some(address) = view.data.get(..end) else { return false };
     let types = end.saturating_add(4) & !3;
     let padding = view.data.get(end..types).unwrap_or_default();
-    let is_address = address.first() == Some(&b'/') && address.len() > 1 && is_text(address);
+    let is_address = address.first() == Some(&b'/') && address.len() > 1 && is_printable(address);
     let is_padded = padding.iter().all(|octet| *octet == 0);
     is_address
         && is_padded
@@ -232,7 +233,7 @@ fn is_nmea(data: &[u8]) -> Option<bool> {
     }
     let line = data.get(1..data.len().min(100))?;
     let Some(star) = line.iter().position(|octet| *octet == b'*') else {
-        return if line.len() < 82 && is_text(line) { None } else { Some(false) };
+        return if line.len() < 82 && is_printable(line) { None } else { Some(false) };
     };
     let (sentence, end) = line.split_at_checked(star)?;
     let is_name =

@@ -6,9 +6,6 @@ use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 pub(super) const TARGUS: Dissector =
     Dissector::both(Protocol::TARGUS, &[5201, 5001], nothing).bound();
 
-/// The terminal of ospfd.
-pub(super) const OSPFD: Dissector = Dissector::tcp(Protocol::OSPF, &[2604], nothing).bound();
-
 pub(super) const LOTUS_NOTES: Dissector = Dissector::tcp(Protocol::LOTUS_NOTES, &[1352], lotus);
 
 /// Payload tells nothing of them: they are guessed.

@@ -2,7 +2,8 @@
 //! (its transport), DRDA (The Open Group, DDM), Firebird (its remote protocol), ClickHouse (native
 //! protocol), Aerospike (wire protocol), ZooKeeper, InfluxDB (line protocol over UDP), Bolt.
 
-use crate::detect::cursor::{Cursor, find, is_text, number};
+use crate::detect::cursor::Cursor;
+use crate::detect::text::{find_within, is_printable, leading_number};
 use crate::detect::{Dissector, Protocol};
 
 pub(super) const CASSANDRA: Dissector =
@@ -58,9 +59,9 @@ fn is_cassandra(data: &[u8]) -> Option<bool> {
     let (stream, operation, len) = (cursor.u16()?, cursor.u8()?, cursor.u32()?);
     let is_answer = version & 0x80 != 0;
     match (operation, is_answer) {
-        (1, false) => Some(find(data, b"CQL_VERSION", 64).is_some()),
+        (1, false) => Some(find_within(data, b"CQL_VERSION", 64).is_some()),
         (5, false) => Some(len == 0 && data.len() == 9),
-        (6, true) => Some(find(data, b"CQL_VERSION", 256).is_some()),
+        (6, true) => Some(find_within(data, b"CQL_VERSION", 256).is_some()),
         (2 | 3 | 0x0e | 0x10, true) => Some(
             len < 0x1_0000
                 && stream < 0x100
@@ -153,9 +154,9 @@ fn is_zookeeper(data: &[u8], is_here: bool) -> Option<bool> {
 
 /// A measurement with tags, fields, maybe a time.
 fn is_influxdb(data: &[u8]) -> Option<bool> {
-    let end = data.iter().take(512).position(|o| *o == b'\n').unwrap_or(data.len().min(512));
+    let end = data.iter().take(512).position(|o| *o == b'\n').unwrap_or_else(|| data.len().min(512));
     let line = data.get(..end)?;
-    if !line.first()?.is_ascii_alphabetic() || !is_text(line) {
+    if !line.first()?.is_ascii_alphabetic() || !is_printable(line) {
         return Some(false);
     }
     let mut words = line.split(|octet| *octet == b' ');
@@ -166,7 +167,7 @@ fn is_influxdb(data: &[u8]) -> Option<bool> {
         let value = fields.get(at.saturating_add(1)..).unwrap_or_default();
         at > 0
             && (value.first() == Some(&b'"')
-                || number(value).is_some()
+                || leading_number(value).is_some()
                 || value.first() == Some(&b'-'))
     });
     Some(

@@ -3,7 +3,6 @@
 //! Contact), CODESYS, SLMP (Mitsubishi, SH-080956), S-Bus and S-IO (Saia), TriStation (Triconex),
 //! EtherCAT over UDP (ETG.1000), OPC UA (part 6), CNP/IP (EIA-852), Fox (Tridium Niagara).
 
-use super::monitoring::starts;
 use crate::detect::cursor::Cursor;
 use crate::detect::{Dissector, Fact, Facts, Protocol, Verdict, View};
 
@@ -202,7 +201,7 @@ fn is_codesys(data: &[u8]) -> Option<bool> {
             Some(len >= 8 && len >= data.len().min(512))
         }
         [0xbb, 0xbb, 0, 0] => {
-            let len = usize::try_from(cursor.u16()?).ok()?;
+            let len = usize::from(cursor.u16()?);
             Some(cursor.rest().len() == len || len == 1 || len == 0x0100)
         }
         _ => Some(false),
@@ -303,7 +302,7 @@ fn is_cnp(view: &View<'_>) -> Option<bool> {
 
 /// Frames begin with the protocol's name and its kind.
 fn fox(view: &View<'_>, _facts: &mut Facts) -> Verdict {
-    view.judge(Protocol::FOX, starts(view.data, b"fox a "))
+    view.opens(b"fox a ", Protocol::FOX)
 }
 
 #[cfg(test)]

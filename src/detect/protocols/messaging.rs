@@ -2,7 +2,8 @@
 //! ZeroMQ (ZMTP 2 and 3), STOMP (1.2), OpenWire (ActiveMQ), IBM MQ (its segments), MSMQ (MS-MQQB),
 //! Pulsar (binary protocol), Gearman.
 
-use crate::detect::cursor::{Cursor, is_text};
+use crate::detect::cursor::Cursor;
+use crate::detect::text::is_printable;
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
 pub(super) const AMQP: Dissector = Dissector::tcp(Protocol::AMQP, &[5672], |view, _| {
@@ -174,7 +175,7 @@ fn is_gearman(data: &[u8]) -> Option<bool> {
 
 /// A text of at least one printable octet.
 pub(super) fn is_word(text: &[u8]) -> bool {
-    !text.is_empty() && is_text(text)
+    !text.is_empty() && is_printable(text)
 }
 
 #[cfg(test)]

@@ -31,7 +31,8 @@ fn dissect(view: &View<'_>, facts: &mut Facts) -> Verdict {
         15 | 16 => view.at(12).is_some_and(|[count]| usize::from(count).saturating_add(7) == len),
         _ => false,
     };
-    if !view.has_port(502) && !(is_alone && is_shaped && view.from_client) {
+    let is_request = is_alone && is_shaped && view.from_client;
+    if !(is_request || view.has_port(502)) {
         return Verdict::No;
     }
     if function == UMAS {

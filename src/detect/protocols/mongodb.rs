@@ -1,6 +1,7 @@
 //! MongoDB: its documentation, "MongoDB Wire Protocol".
 
-use crate::detect::cursor::{Cursor, is_text};
+use crate::detect::cursor::Cursor;
+use crate::detect::text::is_printable;
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
 pub(super) const DISSECTOR: Dissector =
@@ -34,7 +35,8 @@ fn fits(data: &[u8]) -> Option<bool> {
         2001 | 2002 | 2004 | 2005 | 2006 => {
             let flags = cursor.u32_le()?;
             let name = cursor.until(0);
-            let is_name = |name: &[u8]| name.len() >= 3 && name.contains(&b'.') && is_text(name);
+            let is_name =
+                |name: &[u8]| name.len() >= 3 && name.contains(&b'.') && is_printable(name);
             Some(flags <= 0xff && answers == 0 && body >= 8 && is_name(name?))
         }
         // A message within, compressed by one of four ways.

@@ -3,7 +3,8 @@
 //! (Beats), Ganglia (gmond XDR), Network UPS Tools.
 
 use super::messaging::is_word;
-use crate::detect::cursor::{Cursor, find, is_text, number};
+use crate::detect::cursor::Cursor;
+use crate::detect::text::{Start, find_within, is_printable, leading_number, start_of};
 use crate::detect::{Dissector, Fact, Facts, Protocol, Verdict, View};
 
 pub(super) const COLLECTD: Dissector = Dissector::udp(Protocol::COLLECTD, &[25_826], collectd);
@@ -11,7 +12,7 @@ pub(super) const COLLECTD: Dissector = Dissector::udp(Protocol::COLLECTD, &[25_8
 pub(super) const MUNIN: Dissector = Dissector::tcp(Protocol::MUNIN, &[4949], munin);
 
 pub(super) const CHECKMK: Dissector = Dissector::tcp(Protocol::CHECKMK, &[6556], |view, _| {
-    view.judge(Protocol::CHECKMK, starts(view.data, b"<<<check_mk>>>"))
+    view.opens(b"<<<check_mk>>>", Protocol::CHECKMK)
 });
 
 pub(super) const ZABBIX: Dissector =
@@ -37,9 +38,14 @@ pub(super) const GELF: Dissector = Dissector::udp(Protocol::GELF, &[12_201], |vi
     view.judge(Protocol::GELF, Some(packed || is_gelf(view.data)))
 });
 
-pub(super) const RELP: Dissector = Dissector::tcp(Protocol::RELP, &[2514], |view, _| {
-    view.judge(Protocol::RELP, is_relp(view.data))
-});
+pub(super) const RELP: Dissector =
+    Dissector::tcp(Protocol::RELP, &[2514], |view, _| {
+        match start_of(view.data, &[b"1 open ", b"1 rsp "]) {
+            Start::Whole => Verdict::Is(Protocol::RELP),
+            Start::Part => Verdict::Wait,
+            Start::No => Verdict::No,
+        }
+    });
 
 pub(super) const LUMBERJACK: Dissector =
     Dissector::tcp(Protocol::LUMBERJACK, &[5044], |view, _| {
@@ -54,17 +60,6 @@ pub(super) const NUT: Dissector = Dissector::tcp(Protocol::NUT, &[3493], |view, 
     view.judge(Protocol::NUT, Some(view.has_port(3493) && is_nut(view.data)))
 })
 .bound();
-
-/// The stream begins so; `None` if it may yet.
-pub(super) fn starts(data: &[u8], with: &[u8]) -> Option<bool> {
-    if data.starts_with(with) {
-        Some(true)
-    } else if with.starts_with(data) {
-        None
-    } else {
-        Some(false)
-    }
-}
 
 /// Parts, each with type and length; the first is the host, or a signature or a cipher over all.
 fn collectd(view: &View<'_>, facts: &mut Facts) -> Verdict {
@@ -106,7 +101,7 @@ fn munin(view: &View<'_>, facts: &mut Facts) -> Verdict {
         return if is_patient { Verdict::Wait } else { Verdict::No };
     }
     let Some(rest) = view.data.strip_prefix(GREETING) else {
-        return view.judge(Protocol::MUNIN, starts(view.data, GREETING));
+        return view.opens(GREETING, Protocol::MUNIN);
     };
     let Some(end) = rest.iter().take(255).position(|octet| *octet == b'\n') else {
         return if rest.len() < 255 { Verdict::Wait } else { Verdict::No };
@@ -126,7 +121,7 @@ fn is_zabbix(data: &[u8]) -> Option<bool> {
 fn is_nrpe(data: &[u8]) -> Option<bool> {
     let mut cursor = Cursor::new(data);
     let (version, kind) = (cursor.u16()?, cursor.u16()?);
-    if !(1..=4).contains(&version) || !matches!(kind, 1 | 2 | 3) {
+    if !(1..=4).contains(&version) || !matches!(kind, 1..=3) {
         return Some(false);
     }
     let (_checksum, result) = (cursor.u32()?, cursor.u16()?);
@@ -151,7 +146,7 @@ fn is_statsd(data: &[u8]) -> Option<bool> {
     }
     let value = rest.get(1..)?;
     let value = value.strip_prefix(b"-").or_else(|| value.strip_prefix(b"+")).unwrap_or(value);
-    let (_, rest) = number(value)?;
+    let (_, rest) = leading_number(value)?;
     let rest = match rest {
         [b'.', fraction @ ..] => {
             let digits = fraction.iter().take_while(|octet| octet.is_ascii_digit()).count();
@@ -174,7 +169,7 @@ fn is_graphite(data: &[u8]) -> Option<bool> {
     }
     let line = data.get(..256).unwrap_or(data);
     let Some(end) = line.iter().position(|octet| *octet == b'\n') else {
-        return if line.len() < 256 && is_text(line) { None } else { Some(false) };
+        return if line.len() < 256 && is_printable(line) { None } else { Some(false) };
     };
     let mut words = line.get(..end)?.split(|octet| *octet == b' ');
     let (path, value, time) =
@@ -197,18 +192,10 @@ fn is_gelf(data: &[u8]) -> bool {
     match data {
         [0x1e, 0x0f, _, _, _, _, _, _, _, _, at, all, ..] => at < all && *all <= 128,
         [b'{', ..] => {
-            find(data, b"\"short_message\"", 512).is_some()
-                && find(data, b"\"version\"", 512).is_some()
+            find_within(data, b"\"short_message\"", 512).is_some()
+                && find_within(data, b"\"version\"", 512).is_some()
         }
         _ => false,
-    }
-}
-
-/// Transaction 1 opens; the answer has the same number.
-fn is_relp(data: &[u8]) -> Option<bool> {
-    match starts(data, b"1 open ") {
-        Some(false) => starts(data, b"1 rsp "),
-        verdict => verdict,
     }
 }
 

@@ -2,8 +2,8 @@
 //! printers), LPD (RFC 1179), JetDirect (PJL), RMCP with IPMI, Wake-on-LAN, SAP (RFC 2974), TiVo,
 //! VMware's hosts, Corosync's totem, Serf's memberlist, Check Point's cluster protocol.
 
-use super::monitoring::starts;
-use crate::detect::cursor::{Cursor, find};
+use crate::detect::cursor::Cursor;
+use crate::detect::text::{Start, find_within, start};
 use crate::detect::{Dissector, Protocol, View};
 
 pub(super) const NAT_PMP: Dissector =
@@ -27,7 +27,7 @@ pub(super) const LPD: Dissector =
         .bound();
 
 pub(super) const JETDIRECT: Dissector = Dissector::tcp(Protocol::JETDIRECT, &[9100], |view, _| {
-    view.judge(Protocol::JETDIRECT, starts(view.data, b"\x1b%-12345X"))
+    view.opens(b"\x1b%-12345X", Protocol::JETDIRECT)
 });
 
 pub(super) const RMCP: Dissector = Dissector::udp(Protocol::RMCP, &[623, 664], |view, _| {
@@ -84,7 +84,7 @@ fn is_nat_pmp(view: &View<'_>) -> Option<bool> {
         (0, 129 | 130) => view.len == 16,
         // An answer to an operation or a version that is not known.
         (0, _) => operation & 0x80 != 0 && view.len == 8,
-        (2, _) => operation & 0x7f <= 3 && view.len % 4 == 0 && (24..=1_100).contains(&view.len),
+        (2, _) => operation & 0x7f <= 3 && view.len.is_multiple_of(4) && (24..=1_100).contains(&view.len),
         _ => false,
     };
     Some(is_here && is_sized)
@@ -151,7 +151,12 @@ fn is_announcement(view: &View<'_>) -> Option<bool> {
 /// The daemon greets; hosts tell that they are alive.
 fn is_vmware(view: &View<'_>) -> Option<bool> {
     if view.is_tcp() {
-        return starts(view.data, b"220 VMware Authentication Daemon");
+        let banner = start(view.data, b"220 VMware Authentication Daemon");
+        return match banner {
+            Start::Part => None,
+            Start::No => Some(false),
+            Start::Whole => Some(true),
+        };
     }
     let [_, _, _, _] = view.at(0)?;
     Some(view.has_port(902) && view.len == 66 && view.from_client)
@@ -178,7 +183,7 @@ fn is_serf(data: &[u8]) -> Option<bool> {
         return Some(false);
     }
     let names = [&b"SeqNo"[..], b"Incarnation", b"Node"];
-    Some(names.iter().any(|name| find(cursor.rest(), name, 64).is_some()))
+    Some(names.iter().any(|name| find_within(cursor.rest(), name, 64).is_some()))
 }
 
 #[cfg(test)]

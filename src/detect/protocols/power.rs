@@ -132,7 +132,7 @@ fn is_c1222(view: &View<'_>) -> Option<bool> {
         return Some(false);
     }
     let (_, len) = cursor.ber()?;
-    if len < 8 || len > 4_096 || view.len < len {
+    if !(8..=4_096).contains(&len) || view.len < len {
         return Some(false);
     }
     let mut has_title = false;

@@ -1,6 +1,6 @@
 //! Redis: its documentation, "Redis serialization protocol specification" (RESP 2 and 3).
 
-use crate::detect::cursor::number;
+use crate::detect::text::leading_number;
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
 pub(super) const DISSECTOR: Dissector = Dissector::tcp(Protocol::REDIS, &[6379, 26_379], dissect);
@@ -17,13 +17,15 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
 }
 
 fn is_command(data: &[u8]) -> Option<bool> {
-    let Some((1..=1024, rest)) = number(data.get(1..)?) else { return Some(data.len() < 2) };
+    let Some((1..=1024, rest)) = leading_number(data.get(1..)?) else {
+        return Some(data.len() < 2);
+    };
     let rest = match rest {
         [] | [b'\r'] | [b'\r', b'\n'] => return None,
         [b'\r', b'\n', b'$', rest @ ..] => rest,
         _ => return Some(false),
     };
-    match number(rest) {
+    match leading_number(rest) {
         None => (!rest.is_empty()).then_some(false),
         Some((_, [] | [b'\r'])) => None,
         Some((len, [b'\r', b'\n', ..])) => Some(len > 0 && len <= 512),
@@ -40,7 +42,7 @@ fn is_line(data: &[u8]) -> Option<bool> {
     if starts.iter().any(|start| start.starts_with(data)) {
         return None;
     }
-    let is_number = matches!(number(data.get(1..)?), Some((_, [b'\r', b'\n', ..])));
+    let is_number = matches!(leading_number(data.get(1..)?), Some((_, [b'\r', b'\n', ..])));
     Some(matches!(data.first(), Some(b':' | b'$')) && is_number)
 }
 

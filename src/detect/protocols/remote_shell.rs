@@ -1,6 +1,7 @@
 //! Remote commands of old: rsh and rexec (4.2BSD, rshd(8) and rexecd(8)), rlogin (RFC 1282).
 
-use crate::detect::cursor::{Cursor, is_text};
+use crate::detect::cursor::Cursor;
+use crate::detect::text::is_printable;
 use crate::detect::{Dissector, Fact, Facts, Protocol, Verdict, View};
 
 pub(super) const DISSECTOR: Dissector = Dissector::tcp(Protocol::RSH, &[], dissect);
@@ -32,13 +33,15 @@ fn read(data: &[u8], has_port: bool, facts: &mut Facts) -> Option<bool> {
     let port = cursor.until(0)?;
     let is_port =
         port.len() <= 5 && port.iter().all(u8::is_ascii_digit) && (has_port || port.is_empty());
-    if !is_port || !is_text(cursor.rest().split(|octet| *octet == 0).next().unwrap_or_default()) {
+    if !is_port
+        || !is_printable(cursor.rest().split(|octet| *octet == 0).next().unwrap_or_default())
+    {
         return Some(false);
     }
     let (user, other) = (cursor.until(0)?, cursor.until(0)?);
     let command = cursor.until(0)?;
     facts.put(Fact::User, user);
-    Some(!user.is_empty() && is_text(user) && is_text(other) && is_text(command))
+    Some(!user.is_empty() && is_printable(user) && is_printable(other) && is_printable(command))
 }
 
 #[cfg(test)]

@@ -5,10 +5,13 @@
 use crate::detect::cursor::Cursor;
 use crate::detect::{Dissector, Protocol, View};
 
-/// The second port is that of bgpd's terminal.
-pub(super) const BGP: Dissector = Dissector::tcp(Protocol::BGP, &[179, 2605], |view, _| {
-    view.judge(Protocol::BGP, is_bgp(view.data))
-});
+/// The other ports are those of the terminals of bgpd and ospfd.
+pub(super) const BGP: Dissector = Dissector {
+    guesses: &[(2604, Protocol::OSPF)],
+    ..Dissector::tcp(Protocol::BGP, &[179, 2605, 2604], |view, _| {
+        view.judge(Protocol::BGP, is_bgp(view.data))
+    })
+};
 
 pub(super) const LDP: Dissector =
     Dissector::both(Protocol::LDP, &[646], |view, _| view.judge(Protocol::LDP, is_ldp(view)));
@@ -113,7 +116,7 @@ fn is_rip(view: &View<'_>) -> Option<bool> {
     let mut cursor = view.cursor();
     let (command, version, zero) = (cursor.u8()?, cursor.u8()?, cursor.u16()?);
     let is_header = matches!((command, version, zero), (1..=2, 1, 0) | (1..=2 | 9..=11, 2, _));
-    let is_shaped = view.len.saturating_sub(4) % 20 == 0 && (24..=504).contains(&view.len);
+    let is_shaped = view.len.saturating_sub(4).is_multiple_of(20) && (24..=504).contains(&view.len);
     // Of addresses, of authentication, of all there is.
     let family = cursor.u16()?;
     Some(view.has_port(520) && is_header && is_shaped && matches!(family, 2 | 0xffff | 0))
@@ -122,7 +125,7 @@ fn is_rip(view: &View<'_>) -> Option<bool> {
 /// Command, version 1, zeros, entries of 20 octets.
 fn is_ripng(view: &View<'_>) -> Option<bool> {
     let header = view.at::<4>(0)?;
-    let is_shaped = view.len.saturating_sub(4) % 20 == 0 && view.len >= 24;
+    let is_shaped = view.len.saturating_sub(4).is_multiple_of(20) && view.len >= 24;
     Some(view.has_port(521) && matches!(header, [1 | 2, 1, 0, 0]) && is_shaped)
 }
 

@@ -23,7 +23,7 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
         if !(24..=4_194_304).contains(&len) || len % 4 != 0 {
             return Verdict::No;
         }
-    } else if view.len % 4 != 0 {
+    } else if !view.len.is_multiple_of(4) {
         return Verdict::No;
     }
     match read(cursor, view) {

@@ -2,7 +2,8 @@
 //! 7143), NBD (its protocol document), Ceph (messenger versions 1 and 2), Lustre (LNet's socket
 //! protocol), NDMP (version 4), Bacula (its developer's guide).
 
-use crate::detect::cursor::{Cursor, is_text};
+use crate::detect::cursor::Cursor;
+use crate::detect::text::is_printable;
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
 pub(super) const NINE_P: Dissector = Dissector::tcp(Protocol::NINE_P, &[564], |view, _| {
@@ -112,7 +113,7 @@ fn bacula(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     let is_whole = text.len() == usize::from(len) && len > 12;
     let is_greeting = text.starts_with(b"Hello ") || text.starts_with(b"1000 OK");
     let line = text.get(..text.len().saturating_sub(1)).unwrap_or_default();
-    let fits = is_whole && is_greeting && is_text(line);
+    let fits = is_whole && is_greeting && is_printable(line);
     if fits { Verdict::Is(Protocol::BACULA) } else { Verdict::No }
 }
 

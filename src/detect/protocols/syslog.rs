@@ -1,6 +1,6 @@
 //! Syslog: RFC 5424, RFC 3164 as it was before, RFC 6587 over TCP.
 
-use crate::detect::cursor::number;
+use crate::detect::text::leading_number;
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
 pub(super) const DISSECTOR: Dissector = Dissector::both(Protocol::SYSLOG, &[514, 601], dissect);
@@ -16,14 +16,16 @@ fn fits(view: &View<'_>) -> Option<bool> {
     let mut text = view.data;
     // Over TCP the length may stand before the message.
     if view.is_tcp() && text.first()?.is_ascii_digit() {
-        let Some((len, rest)) = number(text) else { return Some(false) };
+        let Some((len, rest)) = leading_number(text) else { return Some(false) };
         let [b' ', rest @ ..] = rest else {
             return if rest.is_empty() && len < 100_000 { None } else { Some(false) };
         };
         text = rest;
     }
     let [b'<', digits @ ..] = text else { return text.first().map(|_| false) };
-    let Some((priority, rest)) = number(digits) else { return digits.first().map(|_| false) };
+    let Some((priority, rest)) = leading_number(digits) else {
+        return digits.first().map(|_| false);
+    };
     let [b'>', message @ ..] = rest else { return rest.first().map(|_| false) };
     let places = digits.len().saturating_sub(rest.len());
     if priority > MAX_PRIORITY || places > 3 || (places > 1 && digits.first() == Some(&b'0')) {

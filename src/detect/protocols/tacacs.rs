@@ -24,7 +24,7 @@ fn fits(data: &[u8], from_client: bool) -> Option<bool> {
     }
     cursor.skip(4)?;
     let len = usize::try_from(cursor.u32()?).ok()?;
-    Some(len >= 5 && len <= 0xffff && data.len() == len.saturating_add(HEADER))
+    Some((5..=0xffff).contains(&len) && data.len() == len.saturating_add(HEADER))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! What carries messages of operators and of hospitals: SMPP (version 3.4), HL7 (version 2 over
 //! MLLP), DICOM (PS3.8).
 
-use crate::detect::cursor::{Cursor, is_text};
+use crate::detect::cursor::Cursor;
+use crate::detect::text::is_printable;
 use crate::detect::{Dissector, Protocol};
 
 pub(super) const SMPP: Dissector = Dissector::tcp(Protocol::SMPP, &[2775], |view, _| {
@@ -34,7 +35,7 @@ fn is_smpp(data: &[u8]) -> Option<bool> {
         0x15 | 0x06 => body == 0,
         1 | 2 | 9 if body > 0 => {
             let name = rest.iter().take(16).take_while(|octet| **octet != 0).count();
-            name < 16 && is_text(rest.get(..name)?)
+            name < 16 && is_printable(rest.get(..name)?)
         }
         _ => true,
     };
@@ -59,7 +60,7 @@ fn is_dicom(data: &[u8]) -> Option<bool> {
         return Some(false);
     }
     let names = cursor.take(32)?;
-    Some(is_text(names) && names.first()? != &b' ')
+    Some(is_printable(names) && names.first()? != &b' ')
 }
 
 #[cfg(test)]

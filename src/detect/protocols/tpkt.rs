@@ -1,7 +1,8 @@
 //! What is carried over ISO transport on TCP (RFC 1006, ITU-T X.224): S7 and S7 Plus of Siemens'
 //! controllers, and MMS (ISO 9506) over session, presentation and association (X.225, X.226).
 
-use crate::detect::cursor::{Cursor, find};
+use crate::detect::cursor::Cursor;
+use crate::detect::text::find_within;
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
 pub(super) const DISSECTOR: Dissector = Dissector::tcp(Protocol::S7COMM, &[102], dissect);
@@ -49,7 +50,7 @@ fn read(stream: &[u8]) -> Found {
         let Some(size) = usize::from(len).checked_sub(4).filter(|size| *size >= 3) else {
             return Found::Other;
         };
-        let unit = ahead.rest().get(..size).unwrap_or(ahead.rest());
+        let unit = ahead.rest().get(..size).unwrap_or_else(|| ahead.rest());
         match unit {
             [header, CONNECT | CONFIRM, _, _, _, _, class, ..] => {
                 let is_header =
@@ -62,11 +63,11 @@ fn read(stream: &[u8]) -> Found {
                 [0x32, 1..=8, ..] => return Found::Is(Protocol::S7COMM),
                 [0x72, 1..=3 | 0xfe, ..] => return Found::Is(Protocol::S7COMM_PLUS),
                 // A session is opened; the objects of the association say for what.
-                [0x0d | 0x0e, ..] if find(user, &MMS, 400).is_some() => {
+                [0x0d | 0x0e, ..] if find_within(user, &MMS, 400).is_some() => {
                     return Found::Is(Protocol::MMS);
                 }
                 // Data of a session: presentation of one value in context 3, a service of MMS.
-                [1, 0, 1, 0, 0x61, ..] if find(user, &[2, 1, 3, 0xa0], 24).is_some() => {
+                [1, 0, 1, 0, 0x61, ..] if find_within(user, &[2, 1, 3, 0xa0], 24).is_some() => {
                     return Found::Is(Protocol::MMS);
                 }
                 [] => {}

@@ -1,0 +1,111 @@
+//! Valve's protocols: queries of servers (developer.valvesoftware.com, "Server queries"), Steam's
+//! discovery of neighbours, the datagram relay, Half-Life 2; Quake III's connectionless packets,
+//! from which the first descend, and Teeworlds, which is alike.
+
+use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
+
+pub(super) const SOURCE: Dissector =
+    Dissector::udp(Protocol::SOURCE_ENGINE, &[27015, 27016], source);
+
+pub(super) const RELAY: Dissector = Dissector::udp(Protocol::STEAM_RELAY, &[], relay);
+
+pub(super) const TEEWORLDS: Dissector = Dissector::udp(Protocol::TEEWORLDS, &[8303], teeworlds);
+
+/// Commands of id Tech 3 servers and their answers.
+const QUAKE: [&[u8]; 10] = [
+    b"getinfo",
+    b"getstatus",
+    b"getchallenge",
+    b"getservers",
+    b"infoResponse",
+    b"statusResponse",
+    b"challengeResponse",
+    b"connect ",
+    b"connectResponse",
+    b"heartbeat",
+];
+
+fn source(view: &View<'_>, _facts: &mut Facts) -> Verdict {
+    let Some([0xff, 0xff, 0xff, 0xff, kind, next]) = view.at(0) else { return Verdict::No };
+    let rest = view.data.get(4..).unwrap_or_default();
+    if kind == 0x21 && rest.starts_with(&[0x21, 0x4c, 0x5f, 0xa0]) {
+        return Verdict::Is(Protocol::STEAM);
+    }
+    if QUAKE.iter().any(|command| rest.starts_with(command)) {
+        return Verdict::Is(Protocol::QUAKE);
+    }
+    if [kind, next] == [0; 2] {
+        let zeros = rest.get(..12).is_some_and(|rest| rest == [0; 12]);
+        return Verdict::when(zeros && view.len == 20, Protocol::HALFLIFE2);
+    }
+    let found = match kind {
+        b'T' => rest.starts_with(b"TSource Engine Query\0"),
+        // Players and rules, with a challenge; the challenge; their answers.
+        b'U' | b'V' => view.len == 9,
+        b'A' => view.len == 9 || view.len == 17,
+        b'I' => next <= 0x30 && view.len > 20,
+        b'm' => view.len > 30,
+        b'D' | b'E' => view.has_port(27015) || view.number > 1,
+        b'i' | b'j' | b'W' => view.len < 24,
+        b'q' => rest.starts_with(b"q\0\0\0\0\0") || view.len < 40,
+        _ => false,
+    };
+    Verdict::when(found, Protocol::SOURCE_ENGINE)
+}
+
+/// A kind, the length of the name, `sdping`; or the frame of a packet between players.
+fn relay(view: &View<'_>, _facts: &mut Facts) -> Verdict {
+    let found = view.data.get(2..8) == Some(b"sdping");
+    Verdict::when(found, Protocol::STEAM_RELAY)
+}
+
+/// Packets without connection, with a kind of four characters behind.
+fn teeworlds(view: &View<'_>, _facts: &mut Facts) -> Verdict {
+    let kind = match view.first() {
+        Some(0xff) => view.data.get(..10).filter(|o| **o == [0xff; 10]).and_then(|_| view.at(10)),
+        Some(b'x') if view.starts(b"xe") => view.at(10),
+        Some(0x21) => view.at(9),
+        _ => None,
+    };
+    let known = match kind {
+        Some([0xff, 0xff, 0xff, 0xff, a, b]) => a.is_ascii_lowercase() && b.is_ascii_lowercase(),
+        _ => false,
+    };
+    Verdict::when(known, Protocol::TEEWORLDS)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::detect::Protocol;
+    use crate::detect::testing::{Talk, hex};
+
+    #[test]
+    fn servers_are_queried() {
+        let query = b"\xff\xff\xff\xffTSource Engine Query\0";
+        let talk = Talk::udp(27_015).client(query);
+        assert_eq!(talk.protocol(), Protocol::SOURCE_ENGINE);
+        talk.survives();
+        let query = b"\xff\xff\xff\xffgetstatus\n";
+        assert_eq!(Talk::udp(27_960).client(query).protocol(), Protocol::QUAKE);
+        let other = b"\xff\xff\xff\xffhello world, how are you";
+        assert_eq!(Talk::udp(1).client(other).protocol(), Protocol::UNKNOWN);
+    }
+
+    #[test]
+    fn steam_and_its_relay() {
+        let near = hex("ffffffff 214c5fa0 16000000 08fc");
+        assert_eq!(Talk::udp(27_036).client(&near).protocol(), Protocol::STEAM);
+        let mut ping = b"\x01\x81sdping".to_vec();
+        ping.resize(100, 0);
+        assert_eq!(Talk::udp(27_045).client(&ping).protocol(), Protocol::STEAM_RELAY);
+    }
+
+    #[test]
+    fn teeworlds_lists_servers() {
+        let mut ask = vec![0xff; 14];
+        ask.extend(b"gie3\x07");
+        assert_eq!(Talk::udp(8303).client(&ask).protocol(), Protocol::TEEWORLDS);
+        ask[14] = 0;
+        assert_eq!(Talk::udp(8303).client(&ask).protocol(), Protocol::UNKNOWN);
+    }
+}

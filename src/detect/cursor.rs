@@ -6,7 +6,6 @@ pub(super) struct Cursor<'a> {
     rest: &'a [u8],
 }
 
-#[expect(dead_code, reason = "dissectors come one by one")]
 impl<'a> Cursor<'a> {
     pub(super) const fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }

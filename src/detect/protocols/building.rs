@@ -120,11 +120,19 @@ fn is_someip(view: &View<'_>) -> Option<bool> {
 fn is_doip(view: &View<'_>) -> Option<bool> {
     let mut cursor = view.cursor();
     let (version, inverse) = (cursor.u8()?, cursor.u8()?);
-    if inverse != !version || !matches!(version, 1..=4 | 0xff) {
+    if inverse != !version {
         return Some(false);
     }
     let (kind, len) = (cursor.u16()?, usize::try_from(cursor.u32()?).ok()?);
-    let is_kind = matches!(kind, 0..=8 | 0x4001..=0x4004 | 0x8001..=0x8003);
+    // Vehicles are looked for in any version; connections begin by being routed.
+    let is_kind = match version {
+        1..=4 if view.is_tcp() => {
+            matches!((kind, len), (5, 7 | 11) | (6, 9 | 13) | (0x8001..=0x8003, 5..))
+        }
+        1..=4 => matches!(kind, 0..=4 | 0x4001..=0x4004),
+        0xff => view.is_udp() && matches!(kind, 1..=3),
+        _ => false,
+    };
     let is_whole = len == view.len.saturating_sub(8) || (view.is_tcp() && len <= 0x1_0000);
     Some(is_kind && is_whole)
 }
@@ -267,8 +275,7 @@ mod tests {
 
     #[test]
     fn buildings() {
-        assert_eq!(udp(47_808, "81 0a 0011 01 04 00050c0c023fffff1e4b1f"), Protocol::UNKNOWN);
-        assert_eq!(udp(47_808, "81 0a 0011 01 04 00050c0c023fffff1e4b1f"), Protocol::UNKNOWN);
+        assert_eq!(udp(47_808, "81 0a 0011 01 04 00050c0c023fffff1e4b1f"), Protocol::BACNET);
         assert_eq!(udp(47_808, "81 0b 000c 01 20 ffff 00 ff 10 08"), Protocol::BACNET);
         assert_eq!(udp(47_808, "81 0b 000c 02 20 ffff 00 ff 10 08"), Protocol::UNKNOWN);
         assert_eq!(udp(3671, "06 10 0201 000e 08 01 c0a80001 0e57"), Protocol::KNX);

@@ -26,7 +26,7 @@ mod tests {
 
     #[test]
     fn they_are_guesses() {
-        let talk = Talk::tcp(5201).client(b"whatever it is");
+        let talk = Talk::tcp(5001).client(b"whatever it is");
         assert_eq!((talk.protocol(), talk.guess()), (Protocol::UNKNOWN, Protocol::TARGUS));
         let ask = hex("3a000000 2f00 0000 0200 0040 020f 0007");
         assert_eq!(Talk::tcp(1352).client(&ask).protocol(), Protocol::LOTUS_NOTES);

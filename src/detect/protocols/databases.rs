@@ -154,7 +154,8 @@ fn is_zookeeper(data: &[u8], is_here: bool) -> Option<bool> {
 
 /// A measurement with tags, fields, maybe a time.
 fn is_influxdb(data: &[u8]) -> Option<bool> {
-    let end = data.iter().take(512).position(|o| *o == b'\n').unwrap_or_else(|| data.len().min(512));
+    let end =
+        data.iter().take(512).position(|o| *o == b'\n').unwrap_or_else(|| data.len().min(512));
     let line = data.get(..end)?;
     if !line.first()?.is_ascii_alphabetic() || !is_printable(line) {
         return Some(false);

@@ -84,7 +84,9 @@ fn is_nat_pmp(view: &View<'_>) -> Option<bool> {
         (0, 129 | 130) => view.len == 16,
         // An answer to an operation or a version that is not known.
         (0, _) => operation & 0x80 != 0 && view.len == 8,
-        (2, _) => operation & 0x7f <= 3 && view.len.is_multiple_of(4) && (24..=1_100).contains(&view.len),
+        (2, _) => {
+            operation & 0x7f <= 3 && view.len.is_multiple_of(4) && (24..=1_100).contains(&view.len)
+        }
         _ => false,
     };
     Some(is_here && is_sized)
@@ -201,9 +203,9 @@ mod tests {
         assert_eq!(udp(5351, "00 02 0000 1f90 1f90 00000e10"), Protocol::NAT_PMP);
         assert_eq!(udp(5351, "00 02 0000 1f90 1f90 00000e"), Protocol::UNKNOWN);
         assert_eq!(udp(5352, "0000"), Protocol::UNKNOWN);
-        let request = "02 01 00001c 0000 000000 0001 0002 656e 0000 0002 6162 0000 0000";
+        let request = "02 01 00001a 0000 000000 0001 0002 656e 0000 0002 6162 0000 0000";
         assert_eq!(udp(427, request), Protocol::SLP);
-        assert_eq!(udp(427, &request.replace("00001c", "00001d")), Protocol::UNKNOWN);
+        assert_eq!(udp(427, &request.replace("00001a", "00001d")), Protocol::UNKNOWN);
         let mut session = hex("20 00 1234 0a000001");
         session.extend_from_slice(b"application/sdp\0v=0\r\n");
         assert_eq!(Talk::udp(9875).client(&session).protocol(), Protocol::SAP);

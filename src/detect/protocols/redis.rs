@@ -57,7 +57,7 @@ mod tests {
         assert_eq!(Talk::tcp(9).client(b"*1").client(b"\r\n$4\r\n").protocol(), Protocol::REDIS);
         assert_eq!(Talk::tcp(6379).server(b"+OK\r\n").protocol(), Protocol::REDIS);
         assert_eq!(Talk::tcp(6379).server(b":17\r\n").protocol(), Protocol::REDIS);
-        assert_eq!(Talk::tcp(110).server(b"+OK\r\n").protocol(), Protocol::UNKNOWN);
+        assert_eq!(Talk::tcp(111).server(b":17\r\n").protocol(), Protocol::UNKNOWN);
         assert_eq!(Talk::tcp(6379).client(b"*x\r\n$4\r\n").protocol(), Protocol::UNKNOWN);
         assert_eq!(Talk::tcp(6379).client(b"*1\r\n+4\r\n").protocol(), Protocol::UNKNOWN);
     }

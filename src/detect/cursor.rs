@@ -100,6 +100,32 @@ impl<'a> Cursor<'a> {
         self.take(usize::try_from(len).ok()?)
     }
 
+    /// Eight octets, least significant first.
+    pub(super) fn u64_le(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    /// Tag and length of a value in BER with a tag of one octet (ITU-T X.690, 8.1); what is read
+    /// next is the value.
+    pub(super) fn ber(&mut self) -> Option<(u8, usize)> {
+        let (tag, first) = (self.u8()?, self.u8()?);
+        let len = match first {
+            0x81 => u32::from(self.u8()?),
+            0x82 => u32::from(self.u16()?),
+            0x83 => self.u24()?,
+            0x84 => self.u32()?,
+            _ => u32::from(first),
+        };
+        let is_definite = first < 0x80 || (0x81..=0x84).contains(&first);
+        is_definite.then_some((tag, usize::try_from(len).ok()?))
+    }
+
+    /// A whole value in BER with its tag.
+    pub(super) fn ber_value(&mut self) -> Option<(u8, &'a [u8])> {
+        let (tag, len) = self.ber()?;
+        Some((tag, self.take(len)?))
+    }
+
     /// Up to the first of an octet, which is passed over.
     pub(super) fn until(&mut self, end: u8) -> Option<&'a [u8]> {
         let at = self.rest.iter().position(|octet| *octet == end)?;

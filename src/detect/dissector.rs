@@ -51,6 +51,8 @@ pub struct Dissector {
     pub guesses: &'static [(u16, Protocol)],
     /// What its word is worth.
     pub strength: Strength,
+    /// It is asked only where one of the ports is: elsewhere its signature would say nothing.
+    pub is_bound: bool,
     /// Looks at a packet. Pure; reads no more than it is shown, in bounded time, and allocates
     /// nothing. Facts of a flow that it does not take are dropped.
     pub dissect: fn(&View<'_>, &mut Facts) -> Verdict,
@@ -71,6 +73,7 @@ impl Dissector {
             ports,
             guesses: &[],
             strength: Strength::Strong,
+            is_bound: false,
             dissect,
         }
     }
@@ -105,6 +108,12 @@ impl Dissector {
     #[must_use]
     pub const fn weak(self) -> Self {
         Self { strength: Strength::Weak, ..self }
+    }
+
+    /// The same, asked only at its ports.
+    #[must_use]
+    pub const fn bound(self) -> Self {
+        Self { is_bound: true, ..self }
     }
 
     /// It looks at packets of a transport.

@@ -13,7 +13,7 @@ use super::view::{GLIMPSE, Glimpse, Memory, Transport, View};
 use crate::wire::decode::Tcp;
 
 /// Words of a set of dissectors.
-const WORDS: usize = 4;
+const WORDS: usize = 6;
 
 const _: () = assert!(ALL.len() <= WORDS * 64, "a dissector has a bit");
 
@@ -192,7 +192,7 @@ struct Inspection {
     client: Half,
     server: Half,
     candidates: Set,
-    chosen: Option<u8>,
+    chosen: Option<u16>,
     packets: u8,
     past: [Glimpse; PAST],
     memory: Memory,
@@ -205,19 +205,19 @@ const _: () = assert!(size_of::<Inspection>() <= 512, "state of a flow under ins
 struct Set([u64; WORDS]);
 
 impl Set {
-    fn insert(&mut self, at: u8) {
+    fn insert(&mut self, at: u16) {
         if let Some(word) = self.0.get_mut(usize::from(at >> 6)) {
             *word |= 1 << (at & 63);
         }
     }
 
-    fn remove(&mut self, at: u8) {
+    fn remove(&mut self, at: u16) {
         if let Some(word) = self.0.get_mut(usize::from(at >> 6)) {
             *word &= !(1 << (at & 63));
         }
     }
 
-    fn has(self, at: u8) -> bool {
+    fn has(self, at: u16) -> bool {
         self.0.get(usize::from(at >> 6)).is_some_and(|word| word >> (at & 63) & 1 == 1)
     }
 
@@ -233,10 +233,10 @@ impl Set {
         both
     }
 
-    fn iter(self) -> impl Iterator<Item = u8> {
-        [0_u8, 64, 128, 192].into_iter().zip(self.0).flat_map(|(base, mut word)| {
+    fn iter(self) -> impl Iterator<Item = u16> {
+        (0_u16..).step_by(64).zip(self.0).flat_map(|(base, mut word)| {
             std::iter::from_fn(move || {
-                let bit = u8::try_from(word.trailing_zeros()).ok().filter(|bit| *bit < 64)?;
+                let bit = u16::try_from(word.trailing_zeros()).ok().filter(|bit| *bit < 64)?;
                 word &= word.wrapping_sub(1);
                 Some(base | bit)
             })
@@ -251,8 +251,8 @@ struct Routes {
     udp: Set,
     weak: Set,
     /// Ports of TCP and of UDP with their dissectors, by port.
-    tcp_ports: Vec<(u16, u8)>,
-    udp_ports: Vec<(u16, u8)>,
+    tcp_ports: Vec<(u16, u16)>,
+    udp_ports: Vec<(u16, u16)>,
 }
 
 impl Routes {
@@ -264,18 +264,25 @@ impl Routes {
             tcp_ports: Vec::new(),
             udp_ports: Vec::new(),
         };
-        for (at, dissector) in (0_u8..=u8::MAX).zip(ALL) {
+        for (at, dissector) in (0_u16..).zip(ALL) {
             if dissector.strength == Strength::Weak {
                 routes.weak.insert(at);
             }
             let ports = || dissector.ports.iter().map(|port| (*port, at));
             if dissector.tcp {
-                routes.tcp.insert(at);
                 routes.tcp_ports.extend(ports());
             }
             if dissector.udp {
-                routes.udp.insert(at);
                 routes.udp_ports.extend(ports());
+            }
+            if dissector.is_bound {
+                continue;
+            }
+            if dissector.tcp {
+                routes.tcp.insert(at);
+            }
+            if dissector.udp {
+                routes.udp.insert(at);
             }
         }
         routes.tcp_ports.sort();
@@ -283,15 +290,20 @@ impl Routes {
         routes
     }
 
-    const fn all(&self, transport: Transport) -> Set {
-        match transport {
+    /// Whom to ask of a flow: all that are not bound to ports, and those of its ports.
+    fn of_flow(&self, transport: Transport, segment: &Segment<'_>) -> Set {
+        let mut set = match transport {
             Transport::Tcp => self.tcp,
             Transport::Udp => self.udp,
+        };
+        for port in [segment.server_port, segment.client_port] {
+            self.of_port(transport, port).for_each(|at| set.insert(at));
         }
+        set
     }
 
     /// Dissectors of a port, in their order.
-    fn of_port(&self, transport: Transport, port: u16) -> impl Iterator<Item = u8> {
+    fn of_port(&self, transport: Transport, port: u16) -> impl Iterator<Item = u16> {
         let ports = match transport {
             Transport::Tcp => &self.tcp_ports,
             Transport::Udp => &self.udp_ports,
@@ -351,7 +363,7 @@ impl Inspector {
             return Progress::NONE;
         }
         if *word == 0 {
-            *word = self.begin(transport);
+            *word = self.begin(transport, segment);
         }
         let place = *word & PLACE;
         let Some(entry) = self.entries.get_mut(index(place)) else {
@@ -468,7 +480,7 @@ impl Inspector {
     }
 
     /// An entry for a flow; its number plus one.
-    fn begin(&mut self, transport: Transport) -> u32 {
+    fn begin(&mut self, transport: Transport, segment: &Segment<'_>) -> u32 {
         while self.open >= self.limits.open {
             let Some((place, generation)) = self.order.pop_front() else { break };
             let entry = self.entries.get_mut(index(place));
@@ -480,7 +492,7 @@ impl Inspector {
         }
         let place = self.place();
         let mut inspection = self.spare.pop().unwrap_or_default();
-        inspection.candidates = self.routes.all(transport);
+        inspection.candidates = self.routes.of_flow(transport, segment);
         self.open = self.open.saturating_add(1);
         self.statistics.begun = self.statistics.begun.saturating_add(1);
         let Some(entry) = self.entries.get_mut(index(place)) else { return 0 };
@@ -536,7 +548,7 @@ impl Inspector {
                 Placed::Longer => {}
                 Placed::Earlier => {
                     if inspection.chosen.is_none() {
-                        inspection.candidates = self.routes.all(transport);
+                        inspection.candidates = self.routes.of_flow(transport, segment);
                     }
                 }
                 Placed::Nothing => {
@@ -604,7 +616,7 @@ impl Inspector {
                         transport == Transport::Tcp && !segment.is_start && number < BEGINNINGS;
                     if again {
                         // Picked up in the middle of something: the next segment may begin anew.
-                        inspection.candidates = self.routes.all(transport);
+                        inspection.candidates = self.routes.of_flow(transport, segment);
                         inspection.half(segment.from_client).clear();
                         return progress;
                     }
@@ -704,7 +716,7 @@ fn ask(
     left: &mut Set,
     view: &View<'_>,
     facts: &mut Facts,
-) -> Option<(u8, Protocol, bool)> {
+) -> Option<(u16, Protocol, bool)> {
     let mut asked = Set::default();
     let by_port = [view.server_port, view.client_port]
         .into_iter()
@@ -732,11 +744,11 @@ fn ask(
 }
 
 fn ask_one(
-    at: u8,
+    at: u16,
     left: &mut Set,
     view: &View<'_>,
     facts: &mut Facts,
-) -> Option<(u8, Protocol, bool)> {
+) -> Option<(u16, Protocol, bool)> {
     let dissector = ALL.get(usize::from(at))?;
     facts.clear();
     match (dissector.dissect)(view, facts) {

@@ -148,6 +148,29 @@ pub(super) fn host(authority: &[u8]) -> &[u8] {
     }
 }
 
+/// All of it is letters, digits, marks and blanks of ASCII.
+pub(super) fn is_printable(bytes: &[u8]) -> bool {
+    bytes.iter().all(|octet| matches!(octet, b' '..=b'~'))
+}
+
+/// The digits at the front of a text as a number, and what follows them; at most nine.
+pub(super) fn leading_number(text: &[u8]) -> Option<(u32, &[u8])> {
+    let digits = text.iter().take(9).take_while(|octet| octet.is_ascii_digit()).count();
+    let (front, rest) = text.split_at_checked(digits)?;
+    if front.is_empty() {
+        return None;
+    }
+    let value = front.iter().fold(0_u32, |sum, octet| {
+        sum.saturating_mul(10).saturating_add(u32::from(octet.saturating_sub(b'0')))
+    });
+    Some((value, rest))
+}
+
+/// Where some octets begin among the first `within` octets.
+pub(super) fn find_within(bytes: &[u8], what: &[u8], within: usize) -> Option<usize> {
+    find(bytes.get(..within).unwrap_or(bytes), what)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -143,6 +143,22 @@ impl<'a> View<'a> {
         Cursor::new(self.data)
     }
 
+    /// What to say while too little has come: of a stream more may follow, of a datagram not.
+    #[must_use]
+    pub fn short(&self) -> Verdict {
+        if self.is_tcp() { Verdict::Wait } else { Verdict::No }
+    }
+
+    /// The verdict of a check that was made: `None` if there were too few octets for it.
+    #[must_use]
+    pub fn judge(&self, protocol: Protocol, fits: Option<bool>) -> Verdict {
+        match fits {
+            Some(true) => Verdict::Is(protocol),
+            Some(false) => Verdict::No,
+            None => self.short(),
+        }
+    }
+
     /// Octets at a place of the data.
     #[must_use]
     pub fn at<const N: usize>(&self, at: usize) -> Option<[u8; N]> {

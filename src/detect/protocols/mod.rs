@@ -46,6 +46,10 @@ pub static ALL: &[Dissector] = &[
     whois::DISSECTOR,
     gopher::DISSECTOR,
     finger::DISSECTOR,
+    fix::DISSECTOR,
+    gearman::DISSECTOR,
+    oscar::DISSECTOR,
+    z3950::DISSECTOR,
     socks::DISSECTOR,
     ntp::DISSECTOR,
     // Peers, calls, chats, games, tunnels.
@@ -339,9 +343,11 @@ mod ethereum;
 mod factory;
 mod fastcgi;
 mod finger;
+mod fix;
 mod ftp;
 mod games;
 mod gateways;
+mod gearman;
 mod git;
 mod gnutella;
 mod gopher;
@@ -380,6 +386,7 @@ mod nntp;
 mod ntp;
 mod openvpn;
 mod oracle;
+mod oscar;
 mod pgsql;
 mod photon;
 mod pop3;
@@ -433,4 +440,5 @@ mod whois;
 mod wireguard;
 mod wsd;
 mod xmpp;
+mod z3950;
 mod zoom;

@@ -244,10 +244,7 @@ protocols! {
     SHOUTCAST = 4113, "ShoutCast", Streaming;
     ICECAST = 4114, "IceCast", Streaming;
     MPEG_DASH = 4115, "MpegDash", Streaming;
-    FIX = 4116, "FIX", Finance;
-    Z3950 = 4117, "Z3950", Network;
-    GEARMAN = 4118, "Gearman", Network;
-    OSCAR = 4119, "OSCAR", Messaging;
+    OSCAR = 4116, "OSCAR", Messaging;
 
     // 4200 to 4299: peers, calls, chats, games, tunnels.
     GNUTELLA = 4200, "Gnutella", P2p;

@@ -46,10 +46,7 @@ pub static ALL: &[Dissector] = &[
     whois::DISSECTOR,
     gopher::DISSECTOR,
     finger::DISSECTOR,
-    fix::DISSECTOR,
-    gearman::DISSECTOR,
     oscar::DISSECTOR,
-    z3950::DISSECTOR,
     socks::DISSECTOR,
     ntp::DISSECTOR,
     // Peers, calls, chats, games, tunnels.
@@ -343,11 +340,9 @@ mod ethereum;
 mod factory;
 mod fastcgi;
 mod finger;
-mod fix;
 mod ftp;
 mod games;
 mod gateways;
-mod gearman;
 mod git;
 mod gnutella;
 mod gopher;
@@ -440,5 +435,4 @@ mod whois;
 mod wireguard;
 mod wsd;
 mod xmpp;
-mod z3950;
 mod zoom;

@@ -128,7 +128,7 @@ mod tests {
     /// A record with a piece of it.
     fn record(number: u8, at: usize, piece: &[u8], whole: usize) -> Vec<u8> {
         let mut record = vec![22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, number];
-        record.extend(octets::<2>(piece.len() + 12));
+        record.extend(octets::<2>(piece.len().saturating_add(12)));
         record.push(1);
         record.extend(octets::<3>(whole));
         record.extend([0, 0]);

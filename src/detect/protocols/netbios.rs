@@ -137,7 +137,7 @@ mod tests {
     fn name() -> Vec<u8> {
         let mut name = vec![0x20];
         for octet in b"WORKGROUP      \x1d" {
-            name.extend([b'A' + (octet >> 4), b'A' + (octet & 15)]);
+            name.extend([octet >> 4, octet & 15].map(|half| b'A'.wrapping_add(half)));
         }
         name.push(0);
         name

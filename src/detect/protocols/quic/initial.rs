@@ -255,7 +255,7 @@ pub(super) mod tests {
         let mut packet = vec![0xc0, 0, 0, 0, 1, u8::try_from(id.len()).unwrap()];
         packet.extend(id);
         packet.extend([0, 0]);
-        let len = u16::try_from(1 + frames.len() + 16).unwrap();
+        let len = u16::try_from(frames.len().saturating_add(17)).unwrap();
         packet.extend((0x4000 | len).to_be_bytes());
         let number_at = packet.len();
         packet.push(number);
@@ -270,7 +270,7 @@ pub(super) mod tests {
             packet.extend(chunk.iter().zip(block).map(|(octet, key)| octet ^ key));
         }
         packet.extend([0x55; 16]);
-        let sample: [u8; 16] = packet[number_at + 4..number_at + 20].try_into().unwrap();
+        let sample: [u8; 16] = packet.split_at(number_at).1[4..20].try_into().unwrap();
         let mut mask = Array::from(sample);
         Aes128::new(&Array::from(keys.header)).encrypt_block(&mut mask);
         packet[0] ^= mask[0] & 0x0f;

@@ -16,7 +16,7 @@ fn hello() -> Vec<u8> {
 /// A frame with a piece of it.
 fn piece(stream: &[u8], from: usize, to: usize) -> Vec<u8> {
     let mut frame = vec![6];
-    for number in [from, to - from] {
+    for number in [from, to.saturating_sub(from)] {
         frame.extend((0x4000 | u16::try_from(number).unwrap()).to_be_bytes());
     }
     frame.extend(&stream[from..to]);

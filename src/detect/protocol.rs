@@ -485,6 +485,8 @@ protocols! {
     NMEA = 4438, "NMEA-0183", Iot;
     NUT = 4439, "NUT", Iot;
     RAFT = 4440, "Raft", Network;
+    FIX = 4441, "FIX", Finance;
+    Z3950 = 4442, "Z3950", Education;
     GENEVE = 4306, "GENEVE", Network;
 }
 

@@ -5,6 +5,8 @@ use super::dissector::Dissector;
 
 /// All dissectors. The order is that in which they are asked where no port points at one.
 pub static ALL: &[Dissector] = &[
+    // What is marked in every part.
+    broadcast::MPEG_TS,
     // Web, names, mail, files.
     tls::DISSECTOR,
     quic::DISSECTOR,
@@ -222,6 +224,8 @@ pub static ALL: &[Dissector] = &[
     telecom::SMPP,
     telecom::HL7,
     telecom::DICOM,
+    telecom::FIX,
+    telecom::Z3950,
     modbus::DISSECTOR,
     tpkt::DISSECTOR,
     power::DNP3,
@@ -305,7 +309,6 @@ pub static ALL: &[Dissector] = &[
     neighbourhood::SERF,
     neighbourhood::CPHA,
     remote_shell::DISSECTOR,
-    broadcast::MPEG_TS,
     broadcast::FLUTE,
     by_port::TARGUS,
     by_port::LOTUS_NOTES,

@@ -21,6 +21,12 @@ fn is_sensor(data: &[u8]) -> bool {
 
 fn read(view: &View<'_>, facts: &mut Facts) -> Option<bool> {
     let mut cursor = view.cursor();
+    // A probe and its answer say enough together.
+    match (view.data, view.other) {
+        ([0xc0, 0], []) | ([0xd0, 0], []) => return None,
+        ([0xd0, 0], [.., 0xc0, 0]) | ([0xc0, 0], [.., 0xd0, 0]) => return Some(true),
+        _ => {}
+    }
     let first = cursor.u8()?;
     if !matches!(first, 0x10 | 0x20 | 0xc0 | 0xd0 | 0x30..=0x3d | 0x40 | 0x82 | 0x90) {
         return Some(false);
@@ -85,11 +91,20 @@ mod tests {
         let talk = Talk::tcp(9).client(connect);
         assert_eq!(talk.protocol(), Protocol::MQTT);
         assert_eq!(talk.fact(Fact::User).as_deref(), Some("u"));
+        Talk::tcp(1883).prefixes(connect);
         let old = b"\x10\x10\0\x06MQIsdp\x03\x02\0\x3c\0\x02id";
         assert_eq!(Talk::tcp(9).client(old).protocol(), Protocol::MQTT);
         let mut other = *old;
         other[10] = 4;
         assert_eq!(Talk::tcp(1883).client(&other).protocol(), Protocol::UNKNOWN);
+    }
+
+    #[test]
+    fn a_probe_is_answered() {
+        let talk = Talk::tcp(99).midway().client(&[0xc0, 0]);
+        assert_eq!(talk.protocol(), Protocol::UNKNOWN);
+        assert_eq!(talk.clone().server(&[0xd0, 0]).protocol(), Protocol::MQTT);
+        assert_eq!(talk.server(&[0xd0, 1]).protocol(), Protocol::UNKNOWN);
     }
 
     #[test]

@@ -67,6 +67,15 @@ pub struct Segment<'a> {
     pub ip_version: u8,
 }
 
+impl Segment<'_> {
+    /// Octets that only fill up a short frame, taken for payload where lengths are wrong.
+    fn is_padding(&self) -> bool {
+        self.payload.len() <= 6
+            && self.tcp.is_some_and(|tcp| tcp.flags & Tcp::PSH == 0)
+            && self.payload.iter().all(|octet| *octet == 0)
+    }
+}
+
 /// What a packet brought.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Progress {
@@ -350,7 +359,7 @@ impl Inspector {
                 return Progress { named, refined: false, complete: true };
             }
         };
-        if segment.payload.is_empty() {
+        if segment.payload.is_empty() || segment.is_padding() {
             return Progress::NONE;
         }
         if *word == 0 {

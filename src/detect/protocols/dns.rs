@@ -1,6 +1,7 @@
 //! DNS over UDP and TCP: RFC 1035; multicast DNS: RFC 6762; LLMNR: RFC 4795.
 
 use crate::detect::facts::{Fact, MAX_VALUE};
+use crate::detect::text::starts;
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 use crate::wire::dns::{Data, HEADER_LEN, Message, Name, Section};
 
@@ -17,6 +18,9 @@ const OPERATIONS: [u8; 6] = [0, 1, 2, 4, 5, 6];
 
 /// The name of a resolver that is asked for its certificate on a port of its own.
 const AVAST: &[u8] = b"securedns.avast.com";
+
+/// Names with which DNSCrypt asks for certificates begin so (draft-denis-dprive-dnscrypt, 10).
+const CERTIFICATE: &[u8] = b"2.dnscrypt-cert.";
 
 fn dissect(view: &View<'_>, facts: &mut Facts) -> Verdict {
     if view.is_tcp() {
@@ -40,10 +44,13 @@ fn link_local(view: &View<'_>, facts: &mut Facts) -> Verdict {
 
 fn datagram(view: &View<'_>, is_port: bool, protocol: Protocol, facts: &mut Facts) -> Verdict {
     let is_cut = view.len > view.data.len();
-    match read(view.data, is_port, is_cut, facts) {
-        Some(()) => Verdict::Is(of_name(protocol, facts)),
-        None => Verdict::No,
+    if read(view.data, is_port, is_cut, facts).is_none() {
+        return Verdict::No;
     }
+    let protocol = of_name(protocol, facts);
+    // The answer says the name again, as it is answered.
+    let is_answer = Message::parse(view.data).is_ok_and(|message| message.is_response());
+    if is_answer { Verdict::Is(protocol) } else { Verdict::More(protocol) }
 }
 
 /// Over TCP each message has its length before it (RFC 1035, 4.2.2).
@@ -75,9 +82,12 @@ fn of_name(protocol: Protocol, facts: &Facts) -> Protocol {
     let Some(host) = facts.get(Fact::Host) else { return protocol };
     let tail = host.len().checked_sub(AVAST.len()).and_then(|at| host.get(at..));
     if tail.is_some_and(|tail| tail.eq_ignore_ascii_case(AVAST)) {
-        return Protocol::AVAST_SECURE_DNS;
+        Protocol::AVAST_SECURE_DNS
+    } else if starts(host, CERTIFICATE) {
+        Protocol::DNSCRYPT
+    } else {
+        protocol
     }
-    protocol
 }
 
 /// Flags and counts that a message may have; on its own port nearly all.
@@ -131,7 +141,7 @@ fn read(bytes: &[u8], is_port: bool, is_cut: bool, facts: &mut Facts) -> Option<
             }
         }
     }
-    if is_port || is_cut {
+    if is_port || is_cut || facts.get(Fact::Host).is_some_and(|host| starts(host, CERTIFICATE)) {
         return Some(());
     }
     ends_with_records(&message, bytes.len()).then_some(())
@@ -189,11 +199,12 @@ fn multicast(view: &View<'_>, facts: &mut Facts) -> Verdict {
 
 /// Puts a name down as text with dots; `false` if it is none.
 fn put_name(fact: Fact, name: Name<'_>, facts: &mut Facts) -> bool {
-    let Some(_) = name.octets() else { return false };
+    let Some(octets) = name.octets() else { return false };
     let mut text = [0; MAX_VALUE];
     let len = write(name, &mut text);
     facts.put(fact, text.get(..len).unwrap_or_default());
-    true
+    // The root has no name; others without one lead nowhere.
+    len > 0 || octets == 1
 }
 
 fn write(name: Name<'_>, text: &mut [u8; MAX_VALUE]) -> usize {
@@ -275,6 +286,14 @@ mod tests {
         let query = hex("1234 0100 0001 0000 0000 0000 0132 09536543555265646e53
             056156617354 03436f4d 00 0010 0001");
         assert_eq!(Talk::udp(443).client(&query).protocol(), Protocol::AVAST_SECURE_DNS);
+    }
+
+    #[test]
+    fn a_certificate_of_dnscrypt() {
+        let mut query = hex("1234 0100 0001 0000 0000 0001 0132 0d646e7363727970742d63657274
+            076578616d706c65 03636f6d 00 0010 0001 00 0029 0000 00000000 05bc 000c 05b8");
+        query.extend([0; 400]);
+        assert_eq!(Talk::udp(8443).client(&query).protocol(), Protocol::DNSCRYPT);
     }
 
     #[test]

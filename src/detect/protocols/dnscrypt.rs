@@ -21,8 +21,10 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     if view.data.starts_with(ANSWER) && view.len >= MIN_ANSWER {
         return Verdict::Is(Protocol::DNSCRYPT);
     }
-    let text = view.len.checked_sub(QUESTION);
-    let is_question = text.is_some_and(|text| text >= BLOCK && text.is_multiple_of(BLOCK));
+    // Some count the whole of a question instead.
+    let text = view.len.saturating_sub(QUESTION);
+    let is_padded = text.is_multiple_of(BLOCK) || view.len.is_multiple_of(BLOCK);
+    let is_question = text >= BLOCK && is_padded;
     if is_question && view.from_client { Verdict::Wait } else { Verdict::No }
 }
 

@@ -15,7 +15,8 @@ const CONNECTION_ID: u8 = 25;
 /// Octets before the pieces of a message in memory: its type, number and length.
 const HEAD: usize = 6;
 
-fn dissect(view: &View<'_>, facts: &mut Facts) -> Verdict {
+/// Also for those whose flows turn into one of DTLS.
+pub(super) fn dissect(view: &View<'_>, facts: &mut Facts) -> Verdict {
     if !matches!(
         view.data,
         [CHANGE_CIPHER..=CONNECTION_ID, 0xfe, 0xff | 0xfd, ..] | [20..=23, 1, 0, ..]
@@ -102,5 +103,71 @@ fn message(kind: u8, message: &[u8], facts: &mut Facts) -> Option<()> {
             Some(())
         }
         _ => Some(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::detect::testing::Talk;
+    use crate::detect::{Fact, Protocol};
+
+    /// A client hello of DTLS 1.2 with the name `a.example`.
+    fn hello() -> Vec<u8> {
+        let mut body = vec![0xfe, 0xfd];
+        body.extend([7; 32]);
+        body.extend([0, 0, 0, 2, 0xc0, 0x2b, 1, 0]);
+        body.extend([0, 18, 0, 0, 0, 14, 0, 12, 0, 0, 9]);
+        body.extend(b"a.example");
+        body
+    }
+
+    fn octets<const N: usize>(number: usize) -> [u8; N] {
+        *number.to_be_bytes().last_chunk().unwrap()
+    }
+
+    /// A record with a piece of it.
+    fn record(number: u8, at: usize, piece: &[u8], whole: usize) -> Vec<u8> {
+        let mut record = vec![22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, number];
+        record.extend(octets::<2>(piece.len() + 12));
+        record.push(1);
+        record.extend(octets::<3>(whole));
+        record.extend([0, 0]);
+        record.extend(octets::<3>(at));
+        record.extend(octets::<3>(piece.len()));
+        record.extend(piece);
+        record
+    }
+
+    #[test]
+    fn a_hello_whole_or_in_pieces() {
+        let hello = hello();
+        let whole = Talk::udp(4433).client(&record(0, 0, &hello, hello.len()));
+        let (a, b) = hello.split_at(40);
+        let pieces = Talk::udp(4433).client(&record(0, 0, a, hello.len())).client(&record(
+            1,
+            40,
+            b,
+            hello.len(),
+        ));
+        for talk in [whole, pieces] {
+            assert_eq!(talk.protocol(), Protocol::DTLS);
+            assert_eq!(talk.fact(Fact::Host).as_deref(), Some("a.example"));
+            let ja4 = talk.fact(Fact::Ja4).unwrap();
+            assert!(ja4.starts_with("dd2d010100_"), "{ja4}");
+        }
+    }
+
+    #[test]
+    fn lengths_have_to_fit() {
+        let hello = hello();
+        let good = record(0, 0, &hello, hello.len());
+        for at in [0, 1, 11, 12, 13] {
+            let mut bad = good.clone();
+            bad[at] ^= 0x40;
+            assert_eq!(Talk::udp(4433).client(&bad).protocol(), Protocol::UNKNOWN, "{at}");
+        }
+        for end in 0..good.len() {
+            Talk::udp(4433).client(&good[..end]).client(&good[end..]).protocol();
+        }
     }
 }

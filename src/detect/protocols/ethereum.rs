@@ -25,14 +25,14 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     Verdict::when(view.is_counted16(0, 2), Protocol::ETHEREUM)
 }
 
-/// Recovery number, kind of packet, and a list that fits into the rest.
+/// Recovery number, kind of packet, and a list that is the rest.
 fn is_discovery(view: &View<'_>) -> bool {
     let Some([recovery, kind, list, len]) = view.at(SIGNED) else { return false };
     let room = view.len.saturating_sub(SIGNED.saturating_add(3));
     let fits = match list {
-        0xc0..=0xf7 => usize::from(list.wrapping_sub(0xc0)) <= room,
-        0xf8 => usize::from(len) < room,
-        0xf9 => view.u16_at(99).is_some_and(|len| usize::from(len) < room),
+        0xc0..=0xf7 => usize::from(list.wrapping_sub(0xc0)) == room,
+        0xf8 => usize::from(len).saturating_add(1) == room,
+        0xf9 => view.u16_at(99).is_some_and(|len| usize::from(len).saturating_add(2) == room),
         _ => false,
     };
     recovery <= 1 && matches!(kind, 1..=6) && fits

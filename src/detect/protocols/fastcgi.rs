@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn a_request_with_parameters() {
         let mut request = BEGIN.to_vec();
-        request.extend(b"\x01\x04\0\x01\0\x21\0\0\x09\x09HTTP_HOSTa.example\x0b\x02REQUEST_URI/x");
+        request.extend(b"\x01\x04\0\x01\0\x23\0\0\x09\x09HTTP_HOSTa.example\x0b\x02REQUEST_URI/x");
         request.extend(b"\x01\x04\0\x01\0\0\0\0");
         let talk = Talk::tcp(9000).client(&request);
         assert_eq!(talk.protocol(), Protocol::FASTCGI);

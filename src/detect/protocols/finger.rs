@@ -37,7 +37,7 @@ mod tests {
         assert_eq!(talk.protocol(), Protocol::FINGER);
         assert_eq!(talk.fact(Fact::User).as_deref(), Some("me"));
         assert_eq!(
-            Talk::tcp(79).client(b"\xff\xfe\r\n").server(b"x").protocol(),
+            Talk::tcp(79).client(b"\x01\x02\r\n").server(b"x").protocol(),
             Protocol::UNKNOWN
         );
         assert_eq!(Talk::tcp(80).client(b"me\r\n").protocol(), Protocol::UNKNOWN);

@@ -32,7 +32,7 @@ fn riot(view: &View<'_>, _facts: &mut Facts) -> Verdict {
         53 => {
             (7000..=8000).contains(&view.server_port)
                 && view.at(8) == Some([1, 0, 0, 0])
-                && view.at(12) == Some([0; 25])
+                && view.at(12) == Some([0; 24])
         }
         _ => false,
     };
@@ -138,6 +138,9 @@ fn netcode(view: &View<'_>, _facts: &mut Facts) -> Verdict {
 
 /// Probes with a common number in the middle of twelve octets, or keys as text behind a mark.
 fn netease(view: &View<'_>, _facts: &mut Facts) -> Verdict {
+    if view.starts(&[7, 8, 8, 0x0c]) && view.len >= 34 {
+        return Verdict::Is(Protocol::NETEASE_GAMES);
+    }
     let at_port = (4000..=4999).contains(&view.server_port);
     let found = match view.len {
         12 => matches!(view.at(0), Some([1..=4, _, 0xd0..=0xd4, 1 | 2, 0x10..=0x1f, _, _, 0 | 3])),

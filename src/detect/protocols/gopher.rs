@@ -14,14 +14,15 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
         return Verdict::Is(Protocol::GOPHER);
     }
     // A selector alone says too little elsewhere.
-    if view.server_port != 70 || !is_text(view.data) {
+    let asked = view.from_client();
+    if asked.len() > MAX_SELECTOR || !is_text(view.data) {
         return Verdict::No;
     }
-    let asked = view.from_client();
     match line(asked) {
-        Some((_, [])) if asked.len() <= MAX_SELECTOR && view.other.is_empty() => Verdict::Wait,
-        Some((_, [])) if asked.len() <= MAX_SELECTOR => Verdict::Is(Protocol::GOPHER),
-        None if view.len <= MAX_SELECTOR => Verdict::Wait,
+        Some((_, [])) if view.from_server().is_empty() => Verdict::Wait,
+        Some((_, [])) if view.server_port == 70 => Verdict::Is(Protocol::GOPHER),
+        Some((_, [])) if line(view.from_server()).is_none() => Verdict::Wait,
+        None if view.server_port == 70 => Verdict::Wait,
         _ => Verdict::No,
     }
 }

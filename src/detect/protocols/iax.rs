@@ -37,7 +37,7 @@ fn elements(cursor: &mut Cursor<'_>, whole: bool) -> Option<()> {
             break;
         }
         let kind = cursor.u8()?;
-        if !matches!(kind, 1..=56) {
+        if kind == 0 {
             return None;
         }
         if cursor.counted8().is_none() {
@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(talk.protocol(), Protocol::IAX);
         talk.survives();
         let mut bad = call;
-        bad[13] = 9;
+        bad[13] = 19;
         assert_eq!(Talk::udp(4569).client(&bad).protocol(), Protocol::UNKNOWN);
     }
 }

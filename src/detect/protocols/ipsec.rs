@@ -12,13 +12,14 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
         let begun = view.is_short(6) && b"IKETCP".starts_with(view.data);
         return if begun { Verdict::Wait } else { Verdict::when(found, Protocol::IPSEC) };
     }
-    if is_exchange(view.data, view.len) {
+    let lax = view.has_port(500) || view.has_port(4500);
+    if is_exchange(view.data, view.len, lax) {
         return Verdict::Is(Protocol::IPSEC);
     }
     // Four zero octets tell IKE from ESP.
     if view.u32_at(0) == Some(0) {
         let rest = view.data.get(4..).unwrap_or_default();
-        let found = is_exchange(rest, view.len.saturating_sub(4));
+        let found = is_exchange(rest, view.len.saturating_sub(4), lax);
         return Verdict::when(found, Protocol::IPSEC);
     }
     if !view.has_port(4500) {
@@ -35,12 +36,13 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     Verdict::when(is_esp, Protocol::IPSEC)
 }
 
-/// Header of ISAKMP, its length that of the datagram.
-fn is_exchange(data: &[u8], len: usize) -> bool {
-    header(data).is_some_and(|whole| usize::try_from(whole) == Ok(len))
+/// Header of ISAKMP, its length that of the datagram. At the ports bits that are reserved do not
+/// matter, as for who receives them.
+fn is_exchange(data: &[u8], len: usize, lax: bool) -> bool {
+    header(data, lax).is_some_and(|whole| usize::try_from(whole) == Ok(len))
 }
 
-fn header(data: &[u8]) -> Option<u32> {
+fn header(data: &[u8], lax: bool) -> Option<u32> {
     let mut cursor = Cursor::new(data);
     let initiator = cursor.u64()?;
     cursor.u64()?;
@@ -51,8 +53,8 @@ fn header(data: &[u8]) -> Option<u32> {
     cursor.u32()?;
     let len = cursor.u32()?;
     let fits = match version {
-        0x10 => matches!(exchange, 0..=6 | 32..=34) && flags & !7 == 0 && payload < 0x90,
-        0x20 => matches!(exchange, 34..=44) && flags & !0x38 == 0 && payload < 0x40,
+        0x10 => matches!(exchange, 0..=6 | 32..=34) && (lax || flags & !7 == 0 && payload < 0x90),
+        0x20 => matches!(exchange, 34..=44) && (lax || flags & !0x38 == 0 && payload < 0x40),
         _ => false,
     };
     (fits && initiator != 0 && len >= 28).then_some(len)

@@ -17,6 +17,7 @@ pub static ALL: &[Dissector] = &[
     haproxy::DISSECTOR,
     ajp::DISSECTOR,
     json_rpc::DISSECTOR,
+    websocket::DISSECTOR,
     icap::DISSECTOR,
     icy::DISSECTOR,
     dns::DISSECTOR,
@@ -350,8 +351,8 @@ mod gopher;
 mod h323;
 mod haproxy;
 mod homes;
-mod http;
 mod http2;
+mod http;
 mod iax;
 mod icap;
 mod icy;
@@ -429,6 +430,7 @@ mod tunnels;
 mod valve;
 mod viber;
 mod voice;
+mod websocket;
 mod whatsapp;
 mod whois;
 mod wireguard;

@@ -53,23 +53,65 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
         };
     }
     let session = data.get(1..9).unwrap_or_default();
-    let is_same = view.past.iter().any(|past| {
-        past.from_client == view.from_client
-            && past.head.get(1..9) == Some(session)
-            && past
-                .head
-                .first()
-                .is_some_and(|octet| matches!(octet >> 3, CONTROL | ACK) || is_reset(octet >> 3))
+    // Over TCP the length lies before what is remembered of a packet.
+    let at = if view.is_udp() { 0 } else { 2 };
+    let mut earlier = view.past.iter().filter_map(|past| {
+        let head = past.head.get(at..)?;
+        (past.from_client == view.from_client && head.get(1..9) == Some(session))
+            .then(|| head.first().map(|octet| octet >> 3))?
     });
-    if is_same {
+    if earlier.any(is_reset) {
         return Verdict::Is(Protocol::OPENVPN);
     }
-    // A capture that begins after the reset.
-    if view.is_udp() && matches!(opcode, CONTROL | ACK) && data.len() >= 14 && view.number < 6 {
+    // A capture that begins after the reset: what it shows must fit, twice.
+    if opcode == SOFT_RESET || !follows(data, opcode) {
+        return Verdict::No;
+    }
+    let again = view.past.iter().any(|past| {
+        let head = past.head.get(at..).unwrap_or_default();
+        past.from_client == view.from_client
+            && head.get(1..9) == Some(session)
+            && matches!(head.first().map(|octet| octet >> 3), Some(CONTROL | ACK))
+            && head.get(..GLIMPSED) != data.get(..GLIMPSED)
+    });
+    if again {
+        Verdict::Is(Protocol::OPENVPN)
+    } else if view.number < 6 {
         Verdict::Wait
     } else {
         Verdict::No
     }
+}
+
+/// Octets of an earlier packet that can be compared.
+const GLIMPSED: usize = 18;
+
+/// A packet of a session that is there: acknowledged numbers with the other's session, its own
+/// number, with or without HMAC.
+fn follows(data: &[u8], opcode: u8) -> bool {
+    if data.get(1..9).is_none_or(|session| session.iter().filter(|o| **o == 0).count() > 2) {
+        return false;
+    }
+    HMACS.into_iter().any(|hmac| {
+        if hmac > 0 {
+            return number_of(data, hmac).is_some() || number_of(data, 0).is_some();
+        }
+        let mut cursor = Cursor::new(data.get(9..).unwrap_or_default());
+        let Some(acks) = cursor.u8().filter(|acks| *acks <= 8) else { return false };
+        for _ in 0..acks {
+            if cursor.u32().is_none_or(|number| number > 0xffff) {
+                return false;
+            }
+        }
+        if acks > 0 && cursor.skip(8).is_none() {
+            return false;
+        }
+        if opcode == ACK {
+            return acks > 0 && cursor.is_empty();
+        }
+        cursor.u32().is_some_and(|number| number < 0x1000)
+            && matches!(cursor.array(), Some([0x14..=0x17, 3]))
+    })
 }
 
 const fn is_reset(opcode: u8) -> bool {
@@ -94,18 +136,19 @@ fn is_hello(data: &[u8], opcode: u8) -> bool {
 /// the HMAC.
 fn number_of(data: &[u8], hmac: usize) -> Option<()> {
     let mut cursor = Cursor::new(data.get(9_usize.checked_add(hmac)?..)?);
-    // Packet numbers begin with 1, or with 0x0f000001 where keys are exchanged early.
-    let number = cursor.u32()? & 0x00ff_ffff;
+    // Packet numbers begin with 1; version 2.6 keeps the upper bits for what peers support.
+    let number = cursor.u32()?;
+    let number = if number >> 24 == 0 { number } else { number & 0xffff };
     let time = cursor.u32()?;
-    ((1..=16).contains(&number) && time > 0x3000_0000).then_some(())
+    ((1..=64).contains(&number) && (0x3000_0000..0xf000_0000).contains(&time)).then_some(())
 }
 
 /// Octets of the HMAC of a reset.
 fn layout(data: &[u8], opcode: u8) -> Option<usize> {
     // tls-crypt: number, time, HMAC of SHA-256; the rest is sealed: an array of acknowledged
-    // numbers and the message number.
-    let sealed = if opcode == CLIENT_V2 { 54 } else { 66 };
-    if data.len() == sealed && number_of(data, 0).is_some() {
+    // numbers and the message number, and since 2.6 a field more.
+    let sealed = if opcode == CLIENT_V2 { 54..=60 } else { 66..=72 };
+    if sealed.contains(&data.len()) && number_of(data, 0).is_some() {
         return Some(32);
     }
     HMACS.into_iter().find(|hmac| {

@@ -70,8 +70,12 @@ fn is_frames(view: &View<'_>) -> bool {
         };
         let split = if flags & 0x10 != 0 { 10 } else { 0 };
         let header = header.saturating_add(split);
-        let octets = usize::from(bits).div_ceil(8);
-        if flags & 3 != 0 || octets == 0 || cursor.skip(header.saturating_add(octets)).is_none() {
+        let octets = usize::from(bits >> 3);
+        if flags & 0x0f != 0
+            || octets == 0
+            || bits & 7 != 0
+            || cursor.skip(header.saturating_add(octets)).is_none()
+        {
             return false;
         }
     }

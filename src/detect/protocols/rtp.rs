@@ -25,7 +25,7 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
         .filter(|earlier| {
             earlier.source == this.source
                 && (1..=64).contains(&this.number.wrapping_sub(earlier.number))
-                && this.time.wrapping_sub(earlier.time) < 1 << 20
+                && this.time.wrapping_sub(earlier.time).wrapping_add(1 << 20) < 1 << 21
         })
         .count();
     if count >= 2 {

@@ -86,9 +86,9 @@ fn rx(view: &View<'_>, _facts: &mut Facts) -> Verdict {
 /// A kind, the length of the whole, a version.
 fn virtgroup(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     match view.at(0) {
-        Some([0x10..=0x3f, high, _, _]) if view.has_port(5223) => {
+        Some([0x16 | 0x17, high, _, _]) if view.has_port(5223) => {
             let len = view.u16_at(1).map_or(0, usize::from);
-            let fits = len >= 4 && len <= view.len && high < 8 && !view.starts(b"\x16\x03");
+            let fits = (4..=view.len).contains(&len) && high != 3;
             Verdict::when(fits, Protocol::HP_VIRTGRP)
         }
         None if view.is_short(4) && view.has_port(5223) => Verdict::Wait,

@@ -47,10 +47,12 @@ fn dissect(view: &View<'_>, facts: &mut Facts) -> Verdict {
     };
     let line = line.trim_ascii_end();
     if !line.starts_with(b"SIP/2.0 ") {
-        let Some(target) = line.strip_suffix(VERSION).map(<[u8]>::trim_ascii_end) else {
+        // Method, address, version.
+        let mut words = line.split(|octet| *octet == b' ').skip(1);
+        let target = words.next().unwrap_or_default();
+        if !words.next().is_some_and(|version| version.starts_with(b"SIP/")) {
             return Verdict::No;
-        };
-        let target = target.splitn(2, |octet| *octet == b' ').nth(1).unwrap_or_default();
+        }
         facts.put(Fact::Host, host_of(target));
     }
     read(&mut cursor, facts);

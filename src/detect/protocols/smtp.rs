@@ -20,13 +20,12 @@ fn dissect(view: &View<'_>, facts: &mut Facts) -> Verdict {
         (None, Some(banner)) => {
             let Some((banner, _)) = line(banner) else { return waits(view) };
             let tells = contains_any(banner, &[b"SMTP", b"LMTP", b"Postfix", b"sendmail", b"Exim"]);
+            let silent = view.data.is_empty() || view.other.len() < 5;
             match banner.get(3) {
                 Some(b' ' | b'-') if tells => true,
                 // Word of the client will tell.
-                Some(b' ' | b'-') if is_port => {
-                    return Verdict::Wait;
-                }
-                _ => false,
+                Some(b' ' | b'-') if silent => return Verdict::Wait,
+                _ => is_port,
             }
         }
         (None, None) => return waits(view),

@@ -19,6 +19,10 @@ fn dissect(view: &View<'_>, facts: &mut Facts) -> Verdict {
         // The peers have found each other and go on with DTLS (RFC 7983).
         return Verdict::Is(Protocol::DTLS);
     }
+    if view.is_udp() && view.number > 2 && is_media(view) {
+        facts.put_first(Fact::Application, b"whatsapp");
+        return Verdict::Is(Protocol::SRTP);
+    }
     // Over TCP a length may lie before the message (RFC 4571).
     let framed = view.is_tcp() && view.u16_at(2).is_some_and(|kind| kind & 0xc000 == 0);
     let at = if framed && view.u32_at(6) == Some(COOKIE) { 2 } else { 0 };
@@ -53,17 +57,27 @@ fn is_handshake(view: &View<'_>) -> bool {
     matches!(view.at(0), Some([22, 0xfe, 0xff | 0xfd])) && view.len > 13
 }
 
+/// RTP of a dynamic type where the peers only asked each other for life before, with nothing but
+/// a code in their messages, as WhatsApp's do.
+fn is_media(view: &View<'_>) -> bool {
+    matches!(view.at(0), Some([0x80 | 0x90, 96..=127 | 224..=255]))
+        && view.past.iter().all(|past| {
+            past.len == 44 && past.head.get(2..8) == Some(&[0, 24, 0x21, 0x12, 0xa4, 0x42])
+        })
+}
+
 fn is_message(view: &View<'_>, message: &[u8]) -> bool {
     let mut cursor = Cursor::new(message);
     let (Some(kind), Some(len), Some(cookie)) = (cursor.u16(), cursor.u16(), cursor.u32()) else {
         return false;
     };
     let whole = usize::from(len).saturating_add(HEADER);
-    if kind & 0xc000 != 0 || len & 3 != 0 || message.len() < HEADER {
+    if kind & 0xc000 != 0 || message.len() < HEADER {
         return false;
     }
+    // WhatsApp and Teams do not pad their last attribute.
     if cookie == COOKIE {
-        return if view.is_udp() { whole <= view.len } else { whole <= message.len().max(2048) };
+        return if view.is_udp() { whole <= view.len } else { whole <= 2048 };
     }
     // RFC 3489 has no cookie: methods, length and every attribute must fit.
     view.is_udp()
@@ -79,7 +93,10 @@ fn is_old(message: &[u8]) -> bool {
         if cursor.is_empty() {
             return true;
         }
-        let known = matches!(cursor.u16(), Some(1..=0x0b | 0x0020 | 0x8020 | 0x8022 | 0x8028));
+        let known = matches!(
+            cursor.u16(),
+            Some(1..=0x0b | 0x0020 | 0x0101..=0x0103 | 0x8020 | 0x8022 | 0x8028)
+        );
         let value = cursor.counted16();
         if !known || value.is_none_or(|value| value.len() & 3 != 0) {
             return false;

@@ -222,3 +222,59 @@ fn frame<'a>(cursor: &mut Cursor<'a>) -> Option<Option<(usize, &'a [u8])>> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use aes::Aes128;
+    use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
+
+    use super::{Keys, V1, V2};
+    use crate::detect::testing::hex;
+
+    #[test]
+    fn keys_of_both_versions_are_those_of_their_standards() {
+        let id = hex("8394c8f03e515708");
+        let keys = Keys::derive(&V1, &id, false).unwrap();
+        assert_eq!(keys.key.to_vec(), hex("1f369613dd76d5467730efcbe3b1a22d"));
+        assert_eq!(keys.iv.to_vec(), hex("fa044b2f42a3fd3b46fb255c"));
+        assert_eq!(keys.header.to_vec(), hex("9f50449e04a0e810283a1e9933adedd2"));
+        let keys = Keys::derive(&V2, &id, true).unwrap();
+        assert_eq!(keys.key.to_vec(), hex("8b1a0bc121284290a29e0971b5cd045d"));
+        assert_eq!(keys.iv.to_vec(), hex("91f73e2351d8fa91660e909f"));
+        assert_eq!(keys.header.to_vec(), hex("45b95e15235d6f45a6b19cbcb0294ba9"));
+    }
+
+    /// An Initial packet with frames, sealed but for its tag, with the keys of an id.
+    pub(in super::super) fn sealed(
+        id: &[u8],
+        keys_of: &[u8],
+        number: u8,
+        frames: &[u8],
+    ) -> Vec<u8> {
+        let keys = Keys::derive(&V1, keys_of, false).unwrap();
+        let mut packet = vec![0xc0, 0, 0, 0, 1, u8::try_from(id.len()).unwrap()];
+        packet.extend(id);
+        packet.extend([0, 0]);
+        let len = u16::try_from(1 + frames.len() + 16).unwrap();
+        packet.extend((0x4000 | len).to_be_bytes());
+        let number_at = packet.len();
+        packet.push(number);
+        let cipher = Aes128::new(&Array::from(keys.key));
+        for (chunk, n) in frames.chunks(16).zip(2_u32..) {
+            let mut counter = [0; 16];
+            counter[..12].copy_from_slice(&keys.iv);
+            counter[11] ^= number;
+            counter[12..].copy_from_slice(&n.to_be_bytes());
+            let mut block = Array::from(counter);
+            cipher.encrypt_block(&mut block);
+            packet.extend(chunk.iter().zip(block).map(|(octet, key)| octet ^ key));
+        }
+        packet.extend([0x55; 16]);
+        let sample: [u8; 16] = packet[number_at + 4..number_at + 20].try_into().unwrap();
+        let mut mask = Array::from(sample);
+        Aes128::new(&Array::from(keys.header)).encrypt_block(&mut mask);
+        packet[0] ^= mask[0] & 0x0f;
+        packet[number_at] ^= mask[1];
+        packet
+    }
+}

@@ -156,3 +156,14 @@ pub(in crate::detect::protocols) fn server(message: &[u8], facts: &mut Facts) ->
     fingerprint::ja3s(version, cipher, &extensions, facts);
     Some(())
 }
+
+#[cfg(test)]
+pub(in crate::detect::protocols) mod tests {
+    /// A client hello made by hand: TLS 1.3, reserved values strewn in, a name, two protocols.
+    pub(in crate::detect::protocols) const HELLO: &str = "
+        0303000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f2053535353535353
+        53535353535353535353535353535353535353535353535353000a2a2a13011303c02b1302010000613a
+        3a000000000014001200000f7777772e6578616d706c652e636f6d00170000000a000800064a4a001d00
+        17000b00030200010010000e000c02683208687474702f312e31000d0006000404030804002b0007065a
+        5a03040303fe0d0003000001";
+}

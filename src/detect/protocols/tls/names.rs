@@ -7,7 +7,7 @@ use crate::detect::{Facts, Protocol, View};
 
 /// Ports where TLS is spoken from the first octet.
 pub(super) const PORTS: &[u16] =
-    &[443, 465, 563, 636, 853, 989, 990, 993, 994, 995, 2376, 5061, 5223, 5671, 6514, 8443, 8883];
+    &[443, 465, 563, 636, 853, 989, 990, 993, 994, 995, 5061, 5671, 6514, 8443, 8883];
 
 /// What is spoken within, of these.
 pub(super) const GUESSES: &[(u16, Protocol)] = &[

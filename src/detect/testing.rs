@@ -51,22 +51,12 @@ impl Talk {
         self
     }
 
-    /// Every beginning of a message is said by either end, alone and before the rest of it: none
-    /// of it may do harm.
-    pub(super) fn prefixes(&self, payload: &[u8]) {
-        for end in 0..payload.len() {
-            let (head, tail) = payload.split_at(end);
-            self.clone().client(head).client(tail).outcome();
-            self.clone().server(head).server(tail).outcome();
-        }
-    }
-
     /// A packet of it without payload.
     pub(super) const fn segment(&self) -> Segment<'static> {
         Segment {
             proto: self.proto,
             tcp: if self.proto == 6 {
-                Some(Tcp { seq: 1, ack: 1, flags: Tcp::ACK, window: 1_000 })
+                Some(Tcp { seq: 1, ack: 1, flags: Tcp::ACK | Tcp::PSH, window: 1_000 })
             } else {
                 None
             },

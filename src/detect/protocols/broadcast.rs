@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn packets_of_a_stream() {
         let mut packet = hex("47 40 11 10");
-        packet.resize(188, 0xff);
+        packet.resize(188, 0x55);
         let seven = packet.repeat(7);
         assert_eq!(Talk::udp(1234).client(&seven).protocol(), Protocol::MPEG_TS);
         assert_eq!(Talk::udp(1234).client(&seven[..1_315]).protocol(), Protocol::UNKNOWN);

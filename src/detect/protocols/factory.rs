@@ -387,7 +387,7 @@ mod tests {
         let mut hello =
             hex("48454c46 37000000 00000000 00000100 00000100 00000000 00000000 17000000");
         hello.extend_from_slice(b"opc.tcp://plc.example:4");
-        Talk::tcp(4840).prefixes(&hello);
+        Talk::tcp(4840).client(&hello).survives();
         let talk = Talk::tcp(4840).client(&hello);
         assert_eq!(talk.protocol(), Protocol::OPC_UA);
         assert_eq!(talk.fact(Fact::Host).as_deref(), Some("plc.example"));

@@ -242,7 +242,7 @@ mod tests {
     fn hosts_name_themselves() {
         let values =
             b"\0\0\0\x09host\0\0\x08\0\x0c\x14\xb5\x8b\xa6\x6e\xa4\x46\x9d\0\x02\0\x08cpu\0";
-        Talk::udp(25_826).prefixes(values);
+        Talk::udp(25_826).client(values).survives();
         let talk = Talk::udp(25_826).client(values);
         assert_eq!(talk.protocol(), Protocol::COLLECTD);
         assert_eq!(talk.fact(Fact::Host).as_deref(), Some("host"));

@@ -91,7 +91,7 @@ mod tests {
         let talk = Talk::tcp(9).client(connect);
         assert_eq!(talk.protocol(), Protocol::MQTT);
         assert_eq!(talk.fact(Fact::User).as_deref(), Some("u"));
-        Talk::tcp(1883).prefixes(connect);
+        Talk::tcp(1883).client(connect).survives();
         let old = b"\x10\x10\0\x06MQIsdp\x03\x02\0\x3c\0\x02id";
         assert_eq!(Talk::tcp(9).client(old).protocol(), Protocol::MQTT);
         let mut other = *old;

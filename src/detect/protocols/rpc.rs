@@ -120,7 +120,7 @@ mod tests {
         let mut ask = hex("2a2a2a2a 00000000 00000002 000186a0 00000002 00000003 \
              00000000 00000000 00000000 00000000 000186a5 00000003 00000011 00000000");
         assert_eq!(Talk::udp(111).client(&ask).protocol(), Protocol::NFS);
-        Talk::udp(111).prefixes(&ask);
+        Talk::udp(111).client(&ask).survives();
         ask[43] = 0xa7;
         assert_eq!(Talk::udp(111).client(&ask).protocol(), Protocol::ONC_RPC);
     }

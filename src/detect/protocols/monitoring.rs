@@ -84,7 +84,8 @@ fn collectd(view: &View<'_>, facts: &mut Facts) -> Verdict {
             _ => false,
         };
         if !is_part {
-            return Verdict::No;
+            // What follows a host and a time may be cut or damaged.
+            return Verdict::when(parts > 1, Protocol::COLLECTD);
         }
         parts = parts.saturating_add(1);
     }

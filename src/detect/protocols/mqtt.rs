@@ -34,7 +34,15 @@ fn read(view: &View<'_>, facts: &mut Facts) -> Option<bool> {
     let len = length(&mut cursor)?;
     match first {
         0x10 => read_connect(cursor, len, facts),
-        // What begins in the middle is told only where it is expected.
+        // What begins in the middle is told only where it is expected, or by the number of a
+        // message that is acknowledged.
+        0x32 | 0x3a if !view.has_port(1883) => {
+            let is_whole = len == cursor.rest().len() && published(view.data).is_some();
+            if is_whole && view.other.is_empty() { None } else { Some(false) }
+        }
+        0x40 if !view.has_port(1883) => {
+            Some(len == 2 && published(view.other).is_some_and(|id| Some(id) == cursor.u16()))
+        }
         _ if !view.has_port(1883) => Some(false),
         0x20 => Some(len >= 2 && cursor.u8()? <= 1),
         0xc0 | 0xd0 => Some(len == 0),
@@ -65,6 +73,17 @@ fn read_connect(mut cursor: Cursor<'_>, len: usize, facts: &mut Facts) -> Option
         facts.put(Fact::User, cursor.counted16().unwrap_or_default());
     }
     Some(true)
+}
+
+/// The number of a message that wants to be acknowledged.
+fn published(data: &[u8]) -> Option<u16> {
+    let mut cursor = Cursor::new(data);
+    if !matches!(cursor.u8()?, 0x32 | 0x3a) {
+        return None;
+    }
+    let len = length(&mut cursor)?;
+    let topic = cursor.counted16().filter(|topic| !topic.is_empty() && topic.len() < len)?;
+    if topic.iter().all(|octet| *octet >= b' ') { cursor.u16() } else { None }
 }
 
 /// A number in groups of seven bits, at most four.
@@ -105,6 +124,10 @@ mod tests {
         assert_eq!(talk.protocol(), Protocol::UNKNOWN);
         assert_eq!(talk.clone().server(&[0xd0, 0]).protocol(), Protocol::MQTT);
         assert_eq!(talk.server(&[0xd0, 1]).protocol(), Protocol::UNKNOWN);
+        let talk = Talk::tcp(99).midway().client(b"\x32\x09\0\x03a/b\0\x07hi");
+        assert_eq!(talk.protocol(), Protocol::UNKNOWN);
+        assert_eq!(talk.clone().server(b"\x40\x02\0\x07").protocol(), Protocol::MQTT);
+        assert_eq!(talk.server(b"\x40\x02\0\x08").protocol(), Protocol::UNKNOWN);
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn read(message: &[u8]) -> Option<bool> {
     let mut cursor = Cursor::new(message);
     let (mut fields, mut last, mut has_text) = (0_usize, 0, false);
     while !cursor.is_empty() && fields < MAX_FIELDS {
-        let Some(tag) = varint(&mut cursor) else { return None };
+        let tag = varint(&mut cursor)?;
         // One octet too many: the end of a line, or of a message before the next.
         if cursor.is_empty() {
             break;

@@ -189,7 +189,7 @@ fn is_lisp(view: &View<'_>) -> Option<bool> {
         return Some(match kind {
             8 => matches!(view.at(4)?, [0x40..=0x4f | 0x60..=0x6f]),
             1 => view.len >= 24 && second & 0x3f == 0,
-            2..=5 => view.len >= 12,
+            2..=5 | 7 => view.len >= 12,
             _ => false,
         });
     }

@@ -14,7 +14,8 @@ pub(super) const BGP: Dissector = Dissector {
 };
 
 pub(super) const LDP: Dissector =
-    Dissector::both(Protocol::LDP, &[646], |view, _| view.judge(Protocol::LDP, is_ldp(view)));
+    Dissector::both(Protocol::LDP, &[646], |view, _| view.judge(Protocol::LDP, is_ldp(view)))
+        .bound();
 
 pub(super) const MSDP: Dissector =
     Dissector::tcp(Protocol::MSDP, &[639], |view, _| view.judge(Protocol::MSDP, is_msdp(view)))

@@ -140,9 +140,12 @@ fn is_nrpe(data: &[u8]) -> Option<bool> {
 /// Name, value, type.
 fn is_statsd(data: &[u8]) -> Option<bool> {
     let is_name = |o: &u8| o.is_ascii_alphanumeric() || b"._-/{}=;,".contains(o);
+    if !data.first()?.is_ascii_alphabetic() {
+        return Some(false);
+    }
     let colon = data.iter().take(200).position(|octet| *octet == b':')?;
     let (name, rest) = data.split_at_checked(colon)?;
-    if name.is_empty() || !name.iter().all(is_name) || !name.first()?.is_ascii_alphabetic() {
+    if !name.iter().all(is_name) {
         return Some(false);
     }
     let value = rest.get(1..)?;

@@ -52,7 +52,8 @@ fn warcraft3(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     let known = matches!(kind, 0x01..=0x0f | 0x10 | 0x11 | 0x14 | 0x1b | 0x1e | 0x21 | 0x23 | 0x26..=0x28 | 0x2f..=0x33 | 0x36 | 0x3d..=0x48);
     let len = view.u16_le_at(2).map_or(0, usize::from);
     // Over TCP more may follow.
-    let fits = if view.is_udp() { len == view.len } else { (4..=view.len).contains(&len) };
+    let fits =
+        if view.is_udp() || !view.has_port(6112) { len == view.len } else { len <= view.len };
     Verdict::when(known && fits && len >= 4, Protocol::WARCRAFT3)
 }
 

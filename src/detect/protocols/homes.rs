@@ -178,8 +178,10 @@ fn matter(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     let at = source.saturating_add(target).saturating_add(8);
     let Some([exchange, code, _, _, 0, 0]) = view.at(at) else { return Verdict::No };
     let known = matches!(code, 0x00 | 0x10 | 0x20..=0x24 | 0x30..=0x33 | 0x40 | 0x50);
-    let found = exchange & 0xe8 == 0 && known && (flags & 7 != 0 || view.has_port(5540));
-    Verdict::when(found && (view.has_port(5540) || view.len > 40), Protocol::MATTER)
+    // The first messages of a session come from who began, and want to be acknowledged.
+    let begins = flags & 4 != 0 && exchange == 5 && matches!(code, 0x20 | 0x30);
+    let at_port = view.has_port(5540) && exchange & 0xe8 == 0 && known;
+    Verdict::when(at_port || begins && view.len > 40, Protocol::MATTER)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! Kismet (its documentation, client protocol), UFTP, AFS (Rx), HP's VirtGroup, Ookla's speed
 //! test, iperf 3, Soulseek, Alcatel's NOE.
 
+use crate::detect::cursor::Cursor;
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
 pub(super) const AVAST: Dissector = Dissector::tcp(Protocol::AVAST, &[], avast);
@@ -153,9 +154,11 @@ fn noe(view: &View<'_>, _facts: &mut Facts) -> Verdict {
         (6.., Some(7)) => view
             .u16_le_at(5)
             .is_some_and(|len| usize::from(len).saturating_add(7) <= view.len && len > 0),
-        (4..=64, Some(0)) => view.at(1).is_some_and(|[kind, len]| {
-            matches!(kind, 0..=8) && usize::from(len).saturating_add(3) <= view.len
-        }),
+        (4..=64, Some(0)) => {
+            let mut cursor = Cursor::new(view.data.get(1..).unwrap_or_default());
+            (0..16)
+                .all(|_| cursor.is_empty() || cursor.u8() < Some(9) && cursor.counted8().is_some())
+        }
         _ => false,
     };
     Verdict::when(at_port && found, Protocol::NOE)

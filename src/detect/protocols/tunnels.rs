@@ -78,17 +78,27 @@ fn nebula(view: &View<'_>, _facts: &mut Facts) -> Verdict {
 /// the protocol and of the program.
 fn zerotier(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     let Some([flags]) = view.at(18) else { return Verdict::No };
-    let hello = flags & 0xf8 == 0
+    let hello = flags & 0x38 == 0
         && matches!(view.at(27), Some([1, 4..=20, 1 | 2, 0..=40]))
         && view.len >= 100;
-    // At the port: receiver and sender differ and are not of the reserved kind.
-    let (to, from) = (view.data.get(8..13), view.data.get(13..18));
-    let sealed = view.has_port(9993)
-        && matches!(flags & 0xf8, 0x08 | 0x18 | 0x00)
-        && to != from
+    if hello {
+        return Verdict::Is(Protocol::ZEROTIER);
+    }
+    // Sealed packets at the port, when the same two talk again.
+    let ends = view.data.get(8..18).unwrap_or_default();
+    let fits = view.has_port(9993)
+        && matches!(flags & 0x38, 0x08 | 0x18)
         && view.data.get(8) != Some(&0xff)
         && view.len >= 28;
-    Verdict::when(hello || sealed, Protocol::ZEROTIER)
+    let again = view.past.iter().any(|past| {
+        let head = past.head.get(8..18).unwrap_or_default();
+        head == ends || head.get(..5) == ends.get(5..) && head.get(5..) == ends.get(..5)
+    });
+    match (fits, again) {
+        (true, true) => Verdict::Is(Protocol::ZEROTIER),
+        (true, false) if view.number < 4 => Verdict::Wait,
+        _ => Verdict::No,
+    }
 }
 
 /// NAT traversal: asks with one letter, is told `IP=…,PORT=…`; registration is in a pack with

@@ -53,7 +53,7 @@ fn feed(agent: &mut Agent, (id, port): (SessionId, PortId), count: usize, size: 
     let clock = agent.clock();
     let raw = RawFrame { wall: clock.wall, data: &data, wire_len, ..RawFrame::EMPTY };
     for _ in 0..count {
-        agent.packets.frames(id, port, &[raw], &mut agent.names, &clock);
+        agent.session_frames(id, port, &[raw], &clock);
     }
 }
 

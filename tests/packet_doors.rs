@@ -44,7 +44,7 @@ fn feed(agent: &mut Agent, (id, port): (SessionId, PortId), count: usize) {
     let clock = agent.clock();
     let raw = RawFrame { wall: clock.wall, data: &[7; 60], wire_len: 60, ..RawFrame::EMPTY };
     for _ in 0..count {
-        agent.packets.frames(id, port, &[raw], &mut agent.names, &clock);
+        agent.session_frames(id, port, &[raw], &clock);
     }
 }
 

@@ -72,9 +72,9 @@ fn agent() -> Agent {
     let vpn = agent.spaces.add(&Found { name, path, device: 4, inode: 4_711 }).unwrap();
     map(&mut agent, HOME, &links);
     map(&mut agent, vpn, &[link(2, "eth0"), link(3, "eth1")]);
-    agent.names.learn([192, 0, 2, 1].into(), "www.example.com");
-    agent.names.learn([192, 0, 2, 2].into(), "www.example.com");
-    agent.names.learn([10, 0, 0, 7].into(), "printer.lan");
+    agent.lore_mut().names.learn([192, 0, 2, 1].into(), "www.example.com");
+    agent.lore_mut().names.learn([192, 0, 2, 2].into(), "www.example.com");
+    agent.lore_mut().names.learn([10, 0, 0, 7].into(), "printer.lan");
     agent
 }
 
@@ -366,7 +366,7 @@ fn a_session_begins_in_the_past_and_goes_on_without_a_gap() {
     let data = segment([10, 0, 0, 7], [192, 0, 2, 1], [40_000, 80], 400);
     let (early, late) = (raw(&data, clock(1_000_100)), raw(&data, clock(1_000_600)));
     let port = portolan::core::packets::PortId(0);
-    agent.packets.frames(id, port, &[early, late], &mut agent.names, &now);
+    agent.session_frames(id, port, &[early, late], &now);
     let told = stamps(&mut agent, id);
     let mut expected: Vec<u64> = (900..1_000).step_by(2).map(|n| n * 1_000).collect();
     // The hundred milliseconds end with the opening.

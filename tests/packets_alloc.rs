@@ -103,7 +103,7 @@ fn packets_on_their_way_to_a_client_of_http_allocate_nothing() {
             // Octets that went out.
             let mut round = || {
                 for _ in 0..times {
-                    agent.packets.frames(id, port, &frames, &mut agent.names, &clock);
+                    agent.session_frames(id, port, &frames, &clock);
                 }
                 let mut sent = 0;
                 while agent.packets.has_news(id) {

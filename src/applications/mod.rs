@@ -16,6 +16,9 @@ mod tests;
 
 use self::domains::Domains;
 
+/// The rules that come with the program.
+pub const SHIPPED: &str = include_str!("rules/portolan.rules");
+
 /// What rules may hold; what goes beyond is refused with the place.
 pub const MAX_APPLICATIONS: usize = 8_192;
 /// Suffixes of names.

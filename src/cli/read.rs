@@ -9,7 +9,9 @@ use std::time::Instant;
 
 use crate::api::compat::netify;
 use crate::api::json;
-use crate::core::engine::{Engine, Listener};
+use crate::core::engine::{Engine, Listener, Lore};
+use crate::core::labelled::Labelled;
+use crate::core::rulebook;
 use crate::counters::Counters;
 use crate::detect::Outcome;
 use crate::filter::names::Tables;
@@ -63,6 +65,10 @@ pub fn run(arguments: &Read) -> i32 {
     report.header();
     let mut code = exit::OK;
     let mut totals = Engine::new(limits(arguments), Timeouts::default(), Seed::random());
+    match rulebook::known() {
+        Ok(applications) => totals.lore.applications = applications,
+        Err(problem) => complain!("portolan: {problem}"),
+    }
     let mut counters = Counters::default();
     let mut span = Span::default();
     for name in &arguments.files {
@@ -335,18 +341,19 @@ impl<W: Write> Report<W> {
 }
 
 impl<W: Write> Listener for Report<W> {
-    fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason, what: &Outcome) {
-        let record = Record::new(flow, id, Some(reason));
+    fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason, what: &Outcome, lore: &Lore) {
+        let told = Labelled { record: Record::new(flow, id, Some(reason)), what: what.clone() };
+        let record = &told.record;
         match &mut self.format {
             Format::Json => {
                 let mut line = Vec::with_capacity(1_024);
-                let row = netify::offline(&record, what, &self.file, &Clock::FILE);
+                let row = netify::offline(&told, &self.file, &Clock::FILE, lore);
                 json::row(&mut line, &row);
                 line.push(b'\n');
                 self.write(&line);
             }
-            Format::Csv => self.csv(&record),
-            Format::Summary(summary) => summary.add(&record),
+            Format::Csv => self.csv(record),
+            Format::Summary(summary) => summary.add(record),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::topology::links::{self, Change, Links};
 use crate::topology::pick::Selection as Patterns;
 use crate::topology::spaces::Spaces;
 use crate::topology::value::Value;
-use crate::wire::decode::Packet;
+use crate::wire::raw::RawFrame;
 
 use super::access::Access;
 use super::alerts::Alerts;
@@ -30,17 +30,16 @@ use super::auth::{Caller, Right};
 use super::bus::{Bus, Event, Subscription, Topic, Topics};
 use super::command::{Command, Failure, Flush};
 use super::discovery::Discovery;
-use super::engine::{Engine, Listener};
+use super::engine::{Engine, Listener, Lore};
 use super::exports::Exports;
 use super::feed::Feed;
 use super::flow_news::{FlowNews, News};
 use super::inject::Jobs;
+use super::labelled::Labelled;
 use super::lookback::Lookback;
-use super::names::{self, Names};
 use super::orders::Orders;
-use super::pace::Pace;
 use super::packets::parameters::{Fallback, parse as parse_packets};
-use super::packets::{Order as PacketOrder, Packets, Refused, SessionId, Why, failure};
+use super::packets::{Order as PacketOrder, Packets, PortId, Refused, SessionId, Why, failure};
 use super::relay::Relay;
 use super::resources::Kind;
 use super::row::Row;
@@ -212,10 +211,6 @@ pub struct Agent {
     pub discovery: Discovery,
     /// Requests on their way to the discovery service.
     pub relay: Relay,
-    /// Names of hosts.
-    pub names: Names,
-    /// Messages with names that frames of the engine may bring.
-    pace: Pace,
     /// The system's names, for filters.
     pub tables: Rc<Tables>,
     pub(super) applied: Applied,
@@ -289,8 +284,6 @@ impl Agent {
             lookback: Lookback::default(),
             discovery: Discovery::default(),
             relay: Relay::default(),
-            names: Names::default(),
-            pace: Pace::new(names::MESSAGES),
             tables: Rc::default(),
             applied: Applied::default(),
             imports: None,
@@ -421,9 +414,8 @@ impl Agent {
     /// Takes frames, in their order.
     #[inline]
     pub fn frames(&mut self, frames: &[Frame<'_>]) {
-        let publisher = Publisher { bus: &mut self.bus };
-        let mut ear = Ear { publisher, names: &mut self.names, pace: &mut self.pace };
-        self.engine.frames(frames, &mut self.counters, &mut ear);
+        let mut publisher = Publisher { bus: &mut self.bus };
+        self.engine.frames(frames, &mut self.counters, &mut publisher);
     }
 
     /// Moves time on: flows expire, intervals end. Call it once a turn; `true` if there is more
@@ -449,7 +441,7 @@ impl Agent {
         let more = self.captured.advance(wall, EXPIRE_BUDGET, &mut news);
         self.exports.flush(self.clock.wall);
         self.captured.count_into(&mut self.counters);
-        self.names.count_into(&mut self.counters);
+        self.engine.lore.names.count_into(&mut self.counters);
         self.lookback.count_into(&mut self.counters);
         self.tell_captures(now);
         more | self.tell_flows(now)
@@ -555,6 +547,36 @@ impl Agent {
         &self.engine.totals
     }
 
+    /// What is known of hosts and products.
+    #[must_use]
+    pub const fn lore(&self) -> &Lore {
+        &self.engine.lore
+    }
+
+    /// The same, to be added to.
+    pub const fn lore_mut(&mut self) -> &mut Lore {
+        &mut self.engine.lore
+    }
+
+    /// Hands frames to a session; names are learnt from them.
+    #[inline]
+    pub fn session_frames(
+        &mut self,
+        session: SessionId,
+        port: PortId,
+        frames: &[RawFrame<'_>],
+        clock: &Clock,
+    ) {
+        self.packets.frames(session, port, frames, &mut self.engine.lore.names, clock);
+    }
+
+    /// A live flow as it is told.
+    #[must_use]
+    pub fn tell(&self, flow: &Flow, id: FlowId) -> Labelled {
+        let record = Record::new(flow, id, None);
+        Labelled { what: self.engine.inspector.outcome(record.detector), record }
+    }
+
     /// The live flows.
     #[must_use]
     pub const fn flows(&self) -> &crate::flow::Table {
@@ -586,6 +608,9 @@ impl Agent {
         for problem in self.load_groups().problems {
             log::warn!("{problem}");
         }
+        if let Err(problem) = self.load_applications() {
+            log::warn!("{problem}; the applications known before stay");
+        }
         Ok(())
     }
 
@@ -610,7 +635,7 @@ impl Agent {
             expire: i64::from(settings.flow_expire).saturating_mul(1_000),
             ..Times::default()
         });
-        self.names.set_enabled(settings.packet_names);
+        self.engine.lore.names.set_enabled(settings.packet_names);
         let lookback = usize::try_from(settings.lookback_kib).unwrap_or(0);
         self.lookback.resize(lookback.saturating_mul(1_024), self.facts.ram);
         self.captured.set_cap(settings.flow_max as usize);
@@ -735,38 +760,18 @@ struct Publisher<'a> {
     bus: &'a mut Bus,
 }
 
-/// Listens to the frames of the engine, too.
-struct Ear<'a> {
-    publisher: Publisher<'a>,
-    names: &'a mut Names,
-    pace: &'a mut Pace,
-}
-
-impl Listener for Ear<'_> {
-    fn started(&mut self, flow: &Flow, id: FlowId) {
-        self.publisher.started(flow, id);
-    }
-
-    fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason, what: &Outcome) {
-        self.publisher.ended(flow, id, reason, what);
-    }
-
-    fn tells(&mut self, packet: &Packet, frame: &Frame<'_>) {
-        let nanos = frame.ts.0.saturating_mul(1_000);
-        self.names.hear(packet, frame.data, nanos, self.pace);
-    }
-}
-
 impl Listener for Publisher<'_> {
     fn started(&mut self, flow: &Flow, id: FlowId) {
         if self.bus.wants(Topic::Flow) && !flow.is_carrier() {
-            self.bus.publish(&Event::FlowStarted(Rc::new(Record::new(flow, id, None))));
+            let told = Labelled { record: Record::new(flow, id, None), what: Outcome::default() };
+            self.bus.publish(&Event::FlowStarted(Rc::new(told)));
         }
     }
 
-    fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason, _what: &Outcome) {
+    fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason, what: &Outcome, _lore: &Lore) {
         if self.bus.wants(Topic::Flow) && !flow.is_carrier() {
-            self.bus.publish(&Event::FlowEnded(Rc::new(Record::new(flow, id, Some(reason)))));
+            let told = Labelled { record: Record::new(flow, id, Some(reason)), what: what.clone() };
+            self.bus.publish(&Event::FlowEnded(Rc::new(told)));
         }
     }
 }

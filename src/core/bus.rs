@@ -4,7 +4,8 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::flow::{Query, Record};
+use super::labelled::Labelled;
+use crate::flow::Query;
 use crate::topology::links::Change;
 
 /// Subscribers at once.
@@ -90,9 +91,9 @@ pub enum Event {
         count: u64,
     },
     /// A flow was created.
-    FlowStarted(Rc<Record>),
+    FlowStarted(Rc<Labelled>),
     /// A flow is gone; the record holds the reason.
-    FlowEnded(Rc<Record>),
+    FlowEnded(Rc<Labelled>),
     /// An interface or neighbour changed.
     Link(Rc<Change>),
     /// The text of `post.test`.
@@ -114,7 +115,7 @@ impl Event {
 
     fn matches(&self, filter: &Query) -> bool {
         match self {
-            Self::FlowStarted(record) | Self::FlowEnded(record) => filter.matches_record(record),
+            Self::FlowStarted(told) | Self::FlowEnded(told) => filter.matches_record(&told.record),
             _ => true,
         }
     }

@@ -1,6 +1,7 @@
 //! Frames in, flows out: decoding, exact totals, the flow table and detection in one, the same for
 //! live capture and for files.
 
+use crate::applications::Applications;
 use crate::counters::Counters;
 use crate::detect::{self, Inspector, Outcome, Progress, Protocol, Segment};
 use crate::flow::{
@@ -10,7 +11,9 @@ use crate::source::Frame;
 use crate::time::Tick;
 use crate::wire::decode::{Error, Fragment, Packet, Tcp, Transport, Tunnel};
 
-use super::names;
+use super::names::{self, Names};
+use super::pace::Pace;
+use super::products;
 
 /// The packet path.
 #[derive(Debug)]
@@ -21,6 +24,10 @@ pub struct Engine {
     pub totals: Totals,
     /// What flows are.
     pub inspector: Inspector,
+    /// Names of hosts and of products.
+    pub lore: Lore,
+    /// How many packets a second names are learnt from.
+    pace: Pace,
     /// Flows that ended, by [`EndReason`] in the order of [`REASONS`].
     pub ended: [u64; REASONS.len()],
     /// When the latest frame was seen.
@@ -30,11 +37,20 @@ pub struct Engine {
     packets: Box<[Packet; BATCH]>,
 }
 
+/// What is known besides packets.
+#[derive(Debug, Default)]
+pub struct Lore {
+    /// How hosts are called.
+    pub names: Names,
+    /// Which products there are.
+    pub applications: Applications,
+}
+
 /// Frames that go through the table together: enough for their cache misses to overlap, few
 /// enough for what is known of them to stay in the cache.
 const BATCH: usize = 32;
 
-/// Told of flows and what they are, and of packets that say how hosts are called.
+/// Told of flows and what they are.
 pub trait Listener {
     /// A flow was created and holds its first packet.
     fn started(&mut self, _flow: &Flow, _id: FlowId) {}
@@ -43,10 +59,15 @@ pub trait Listener {
     fn detected(&mut self, _flow: &Flow, _id: FlowId, _what: &Outcome, _progress: Progress) {}
 
     /// A flow is about to leave the table. What it was is known by now, if at all.
-    fn ended(&mut self, _flow: &Flow, _id: FlowId, _reason: EndReason, _what: &Outcome) {}
-
-    /// A packet from which names can be learnt, and its frame.
-    fn tells(&mut self, _packet: &Packet, _frame: &Frame<'_>) {}
+    fn ended(
+        &mut self,
+        _flow: &Flow,
+        _id: FlowId,
+        _reason: EndReason,
+        _what: &Outcome,
+        _lore: &Lore,
+    ) {
+    }
 }
 
 impl Listener for () {}
@@ -70,6 +91,8 @@ impl Engine {
             flows: Table::new(limits, timeouts, seed),
             totals: Totals::default(),
             inspector: Inspector::new(detect::Limits::default()),
+            lore: Lore::default(),
+            pace: Pace::new(names::MESSAGES),
             ended: [0; REASONS.len()],
             last_packet: Tick::default(),
             last_flow: Tick::default(),
@@ -101,14 +124,19 @@ impl Engine {
         for ((frame, packet), place) in frames.iter().zip(&mut *self.packets).zip(&mut places) {
             decode(packet, frame, counters);
             if names::tells(packet) {
-                observer.tells(packet, frame);
+                let nanos = frame.ts.0.saturating_mul(1_000);
+                self.lore.names.hear(packet, frame.data, nanos, &mut self.pace);
             }
             self.totals.count(packet, &sight(frame));
             *place = self.flows.prepare(packet, frame.iface);
         }
         self.flows.warm(&mut places);
-        let mut tally =
-            Tally { ended: &mut self.ended, inspector: &mut self.inspector, listener: observer };
+        let mut tally = Tally {
+            ended: &mut self.ended,
+            inspector: &mut self.inspector,
+            lore: &self.lore,
+            listener: observer,
+        };
         for ((frame, packet), place) in frames.iter().zip(&*self.packets).zip(&places) {
             let sight = sight(frame);
             let touched = match place {
@@ -138,8 +166,12 @@ impl Engine {
         counters: &mut Counters,
         observer: &mut O,
     ) -> bool {
-        let mut observer =
-            Tally { ended: &mut self.ended, inspector: &mut self.inspector, listener: observer };
+        let mut observer = Tally {
+            ended: &mut self.ended,
+            inspector: &mut self.inspector,
+            lore: &self.lore,
+            listener: observer,
+        };
         self.flows.advance(now, budget, counters, &mut observer)
     }
 
@@ -150,8 +182,12 @@ impl Engine {
         counters: &mut Counters,
         observer: &mut O,
     ) {
-        let mut observer =
-            Tally { ended: &mut self.ended, inspector: &mut self.inspector, listener: observer };
+        let mut observer = Tally {
+            ended: &mut self.ended,
+            inspector: &mut self.inspector,
+            lore: &self.lore,
+            listener: observer,
+        };
         self.flows.flush(reason, counters, &mut observer);
     }
 
@@ -222,6 +258,7 @@ fn inspect<O: Listener>(
     };
     let progress = tally.inspector.inspect(&mut word, &segment);
     if progress != Progress::default() {
+        tally.attribute(flow, &mut word);
         let what = tally.inspector.outcome(word);
         tally.listener.detected(flow, touched.id, &what, progress);
     }
@@ -282,7 +319,27 @@ const fn ends(flow: &Flow, client: Side) -> Segment<'_> {
 struct Tally<'a, O> {
     ended: &'a mut [u64; REASONS.len()],
     inspector: &'a mut Inspector,
+    lore: &'a Lore,
     listener: &'a mut O,
+}
+
+impl<O> Tally<'_, O> {
+    /// Says which product a flow belongs to, by what is known of it now.
+    fn attribute(&mut self, flow: &Flow, word: &mut u32) {
+        let what = self.inspector.outcome_ref(*word);
+        let owned;
+        let what = match what {
+            Some(what) => what,
+            None => {
+                owned = self.inspector.outcome(*word);
+                &owned
+            }
+        };
+        let (id, found) = products::of(flow, what, self.lore);
+        if (id, found) != (what.application, what.found) {
+            self.inspector.set_application(word, id, found);
+        }
+    }
 }
 
 impl<O: Listener> Observer for Tally<'_, O> {
@@ -298,9 +355,10 @@ impl<O: Listener> Observer for Tally<'_, O> {
         let mut word = flow.detector;
         if !Inspector::is_done(word) {
             self.inspector.conclude(&mut word, &ends(flow, flow.initiator()));
+            self.attribute(flow, &mut word);
         }
         let what = self.inspector.outcome(word);
-        self.listener.ended(flow, id, reason, &what);
+        self.listener.ended(flow, id, reason, &what, self.lore);
         self.inspector.release(word);
     }
 }

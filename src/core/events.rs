@@ -1,5 +1,6 @@
 //! Flows and events as rows, in the core's spelling.
 
+use crate::detect::{Fact, Outcome, Protocol};
 use crate::flow::Record;
 use crate::time::Tick;
 use crate::wire::decode::Tunnel;
@@ -7,12 +8,14 @@ use crate::wire::proto;
 
 use super::agent::Agent;
 use super::bus::Event;
+use super::labelled::Labelled;
 use super::row::Row;
 
 impl Agent {
     /// A flow as one row. Sent (`tx`) is what the initiator sent.
     #[must_use]
-    pub fn flow_row(&self, record: &Record) -> Row {
+    pub fn flow_row(&self, told: &Labelled) -> Row {
+        let Labelled { record, what } = told;
         let (from, to) = (&record.initiator, &record.responder);
         Row::new()
             .with("id", record.id.get())
@@ -22,9 +25,8 @@ impl Agent {
             .with("sport", from.port)
             .with("dst", to.ip.to_string())
             .with("dport", to.port)
-            // Not known before there are detectors; empty is how this protocol says unknown.
-            .with("app", "")
-            .with("host", "")
+            .with("app", self.product(what))
+            .with("host", self.host_of(record, what))
             .with("tx_bytes", from.bytes)
             .with("rx_bytes", to.bytes)
             .with("tx_pkt", from.packets)
@@ -36,8 +38,9 @@ impl Agent {
 
     /// All that is known of a flow.
     #[must_use]
-    pub fn flow_details(&self, record: &Record) -> Row {
-        let mut row = self.flow_row(record);
+    pub fn flow_details(&self, told: &Labelled) -> Row {
+        let record = &told.record;
+        let mut row = self.flow_row(told);
         row.push("tos", record.tos);
         row.push("vlan", record.vlan);
         for (name, end) in [("ttl", &record.initiator), ("ttl_back", &record.responder)] {
@@ -84,16 +87,39 @@ impl Agent {
     pub fn event_row(&self, event: &Event) -> Row {
         match event {
             Event::Alert { kind, count } => Row::new().with("kind", *kind).with("count", *count),
-            Event::FlowStarted(record) => prefixed(1, self.flow_row(record)),
-            Event::FlowEnded(record) => {
-                let mut row = prefixed(3, self.flow_row(record));
-                if let Some(end) = record.end {
+            Event::FlowStarted(told) => prefixed(1, self.flow_row(told)),
+            Event::FlowEnded(told) => {
+                let mut row = prefixed(3, self.flow_row(told));
+                if let Some(end) = told.record.end {
                     row.push("reason", end.name());
                 }
                 row
             }
             Event::Link(change) => self.change_row(change),
             Event::Test(text) => Row::new().with("test", text.to_string()),
+        }
+    }
+
+    /// The product that a flow belongs to, else its protocol; empty if neither is known.
+    #[must_use]
+    pub fn product(&self, what: &Outcome) -> String {
+        match self.engine.lore.applications.get(what.application) {
+            Some(application) => application.tag.to_string(),
+            None if what.protocol == Protocol::UNKNOWN => String::new(),
+            None => what.protocol.name().to_owned(),
+        }
+    }
+
+    /// The name of the server that a flow shows, else that of its address; empty if neither is
+    /// known.
+    #[must_use]
+    pub fn host_of(&self, record: &Record, what: &Outcome) -> String {
+        match what.facts.get(Fact::Host) {
+            Some(host) => String::from_utf8_lossy(host).into_owned(),
+            None => {
+                let names = &self.engine.lore.names;
+                names.name_of(record.responder.ip).unwrap_or_default().to_owned()
+            }
         }
     }
 

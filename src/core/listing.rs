@@ -7,13 +7,14 @@ use std::net::IpAddr;
 
 use crate::flow::filter::Hosts;
 use crate::flow::top::{By, Item as Key, Order, Tally, Top};
-use crate::flow::{FlowId, Query, Record, State};
+use crate::flow::{FlowId, Query, State};
 use crate::wire::netlink::Neighbour as Nud;
 use crate::wire::proto;
 
 use super::agent::{Agent, Reply, SLICE};
 use super::command::{Failure, NeighbourQuery, Page};
 use super::groups::Members;
+use super::labelled::Labelled;
 use super::map::NodeQuery;
 use super::row::{Row, Value};
 use super::select::Selection;
@@ -25,7 +26,7 @@ pub enum Item {
     Row(Row),
     /// A flow, to be spelled as the interface's clients expect it; [`Agent::flow_row`] has the
     /// core's spelling.
-    Flow(Box<Record>),
+    Flow(Box<Labelled>),
 }
 
 /// Where an answer of many rows stands.
@@ -170,7 +171,7 @@ impl Agent {
     pub(super) fn flow(&self, id: u64) -> Result<Reply, Failure> {
         let id = FlowId::new(id).ok_or(Failure::NotFound)?;
         let flow = self.flows().get(id).ok_or(Failure::NotFound)?;
-        let row = self.flow_details(&Record::new(flow, id, None));
+        let row = self.flow_details(&self.tell(flow, id));
         let rows = row.iter().map(|(key, value)| {
             Row::new().with("key", key.to_owned()).with("value", value.clone())
         });
@@ -221,7 +222,7 @@ impl Agent {
             looked = looked.saturating_add(1);
             if query.matches(flow) {
                 found = found.saturating_add(1);
-                into.push(Item::Flow(Box::new(Record::new(flow, id, None))));
+                into.push(Item::Flow(Box::new(self.tell(flow, id))));
             }
         }
         *next = None;
@@ -279,7 +280,7 @@ impl Agent {
                 .with("ip6addr", v6)
                 .with("macaddr", neighbour.mac)
                 .with("sockaddr", format!("{ip}:{}", self.name_of(slot)))
-                .with("desc", self.names.name_of(ip).unwrap_or_default().to_owned())
+                .with("desc", self.engine.lore.names.name_of(ip).unwrap_or_default().to_owned())
                 .with("last_seen", self.wall_secs(neighbour.last_seen))
                 .with("tx_pkt", traffic.sent_packets)
                 .with("rx_pkt", traffic.packets.saturating_sub(traffic.sent_packets))

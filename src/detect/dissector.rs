@@ -47,8 +47,12 @@ pub struct Dissector {
     /// Server ports of the protocol: its dissector is asked first there, and a flow that nobody
     /// knows is taken for it by them, marked as a guess.
     pub ports: &'static [u16],
+    /// Ports whose guess is another protocol than the first.
+    pub guesses: &'static [(u16, Protocol)],
     /// What its word is worth.
     pub strength: Strength,
+    /// It is asked only where one of the ports is: elsewhere its signature would say nothing.
+    pub is_bound: bool,
     /// Looks at a packet. Pure; reads no more than it is shown, in bounded time, and allocates
     /// nothing. Facts of a flow that it does not take are dropped.
     pub dissect: fn(&View<'_>, &mut Facts) -> Verdict,
@@ -62,7 +66,16 @@ impl Dissector {
         ports: &'static [u16],
         dissect: fn(&View<'_>, &mut Facts) -> Verdict,
     ) -> Self {
-        Self { protocol, tcp: true, udp: false, ports, strength: Strength::Strong, dissect }
+        Self {
+            protocol,
+            tcp: true,
+            udp: false,
+            ports,
+            guesses: &[],
+            strength: Strength::Strong,
+            is_bound: false,
+            dissect,
+        }
     }
 
     /// Of a protocol over UDP.
@@ -85,10 +98,22 @@ impl Dissector {
         Self { udp: true, ..Self::tcp(protocol, ports, dissect) }
     }
 
+    /// The same, with other guesses by some ports.
+    #[must_use]
+    pub const fn guesses(self, guesses: &'static [(u16, Protocol)]) -> Self {
+        Self { guesses, ..self }
+    }
+
     /// The same, asked last.
     #[must_use]
     pub const fn weak(self) -> Self {
         Self { strength: Strength::Weak, ..self }
+    }
+
+    /// The same, asked only at its ports.
+    #[must_use]
+    pub const fn bound(self) -> Self {
+        Self { is_bound: true, ..self }
     }
 
     /// It looks at packets of a transport.

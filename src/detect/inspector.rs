@@ -9,11 +9,11 @@ use super::facts::Facts;
 use super::protocol::Protocol;
 use super::protocols::ALL;
 use super::streams::{Half, Placed};
-use super::view::{GLIMPSE, Glimpse, Transport, View};
+use super::view::{GLIMPSE, Glimpse, Memory, Transport, View};
 use crate::wire::decode::Tcp;
 
 /// Words of a set of dissectors.
-const WORDS: usize = 4;
+const WORDS: usize = 6;
 
 const _: () = assert!(ALL.len() <= WORDS * 64, "a dissector has a bit");
 
@@ -67,6 +67,15 @@ pub struct Segment<'a> {
     pub ip_version: u8,
 }
 
+impl Segment<'_> {
+    /// Octets that only fill up a short frame, taken for payload where lengths are wrong.
+    fn is_padding(&self) -> bool {
+        self.payload.len() <= 6
+            && self.tcp.is_some_and(|tcp| tcp.flags & Tcp::PSH == 0)
+            && self.payload.iter().all(|octet| *octet == 0)
+    }
+}
+
 /// What a packet brought.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Progress {
@@ -95,8 +104,34 @@ pub struct Outcome {
     pub is_refined: bool,
     /// Packets with payload that were looked at.
     pub packets: u8,
+    /// The product that it belongs to, 0 if none is known.
+    pub application: u16,
+    /// How the product was found.
+    pub found: Found,
     /// Names, versions and fingerprints.
     pub facts: Facts,
+}
+
+/// By what the application of a flow was found.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Found {
+    /// Not at all.
+    #[default]
+    Nothing,
+    /// A network that its address lies in.
+    Address,
+    /// An expression that holds of it.
+    Expression,
+    /// The name that DNS gave its address.
+    Hint,
+    /// The name of the host that it shows itself.
+    Host,
+    /// Its payload.
+    Payload,
+    /// Its port.
+    Port,
+    /// Its protocol is that of the product.
+    Protocol,
 }
 
 /// What has become of inspections, for the counters.
@@ -157,9 +192,10 @@ struct Inspection {
     client: Half,
     server: Half,
     candidates: Set,
-    chosen: Option<u8>,
+    chosen: Option<u16>,
     packets: u8,
     past: [Glimpse; PAST],
+    memory: Memory,
 }
 
 const _: () = assert!(size_of::<Inspection>() <= 512, "state of a flow under inspection");
@@ -169,19 +205,19 @@ const _: () = assert!(size_of::<Inspection>() <= 512, "state of a flow under ins
 struct Set([u64; WORDS]);
 
 impl Set {
-    fn insert(&mut self, at: u8) {
+    fn insert(&mut self, at: u16) {
         if let Some(word) = self.0.get_mut(usize::from(at >> 6)) {
             *word |= 1 << (at & 63);
         }
     }
 
-    fn remove(&mut self, at: u8) {
+    fn remove(&mut self, at: u16) {
         if let Some(word) = self.0.get_mut(usize::from(at >> 6)) {
             *word &= !(1 << (at & 63));
         }
     }
 
-    fn has(self, at: u8) -> bool {
+    fn has(self, at: u16) -> bool {
         self.0.get(usize::from(at >> 6)).is_some_and(|word| word >> (at & 63) & 1 == 1)
     }
 
@@ -197,10 +233,10 @@ impl Set {
         both
     }
 
-    fn iter(self) -> impl Iterator<Item = u8> {
-        [0_u8, 64, 128, 192].into_iter().zip(self.0).flat_map(|(base, mut word)| {
+    fn iter(self) -> impl Iterator<Item = u16> {
+        (0_u16..).step_by(64).zip(self.0).flat_map(|(base, mut word)| {
             std::iter::from_fn(move || {
-                let bit = u8::try_from(word.trailing_zeros()).ok().filter(|bit| *bit < 64)?;
+                let bit = u16::try_from(word.trailing_zeros()).ok().filter(|bit| *bit < 64)?;
                 word &= word.wrapping_sub(1);
                 Some(base | bit)
             })
@@ -215,8 +251,8 @@ struct Routes {
     udp: Set,
     weak: Set,
     /// Ports of TCP and of UDP with their dissectors, by port.
-    tcp_ports: Vec<(u16, u8)>,
-    udp_ports: Vec<(u16, u8)>,
+    tcp_ports: Vec<(u16, u16)>,
+    udp_ports: Vec<(u16, u16)>,
 }
 
 impl Routes {
@@ -228,18 +264,25 @@ impl Routes {
             tcp_ports: Vec::new(),
             udp_ports: Vec::new(),
         };
-        for (at, dissector) in (0_u8..=u8::MAX).zip(ALL) {
+        for (at, dissector) in (0_u16..).zip(ALL) {
             if dissector.strength == Strength::Weak {
                 routes.weak.insert(at);
             }
             let ports = || dissector.ports.iter().map(|port| (*port, at));
             if dissector.tcp {
-                routes.tcp.insert(at);
                 routes.tcp_ports.extend(ports());
             }
             if dissector.udp {
-                routes.udp.insert(at);
                 routes.udp_ports.extend(ports());
+            }
+            if dissector.is_bound {
+                continue;
+            }
+            if dissector.tcp {
+                routes.tcp.insert(at);
+            }
+            if dissector.udp {
+                routes.udp.insert(at);
             }
         }
         routes.tcp_ports.sort();
@@ -247,15 +290,20 @@ impl Routes {
         routes
     }
 
-    const fn all(&self, transport: Transport) -> Set {
-        match transport {
+    /// Whom to ask of a flow: all that are not bound to ports, and those of its ports.
+    fn of_flow(&self, transport: Transport, segment: &Segment<'_>) -> Set {
+        let mut set = match transport {
             Transport::Tcp => self.tcp,
             Transport::Udp => self.udp,
+        };
+        for port in [segment.server_port, segment.client_port] {
+            self.of_port(transport, port).for_each(|at| set.insert(at));
         }
+        set
     }
 
     /// Dissectors of a port, in their order.
-    fn of_port(&self, transport: Transport, port: u16) -> impl Iterator<Item = u8> {
+    fn of_port(&self, transport: Transport, port: u16) -> impl Iterator<Item = u16> {
         let ports = match transport {
             Transport::Tcp => &self.tcp_ports,
             Transport::Udp => &self.udp_ports,
@@ -311,11 +359,11 @@ impl Inspector {
                 return Progress { named, refined: false, complete: true };
             }
         };
-        if segment.payload.is_empty() {
+        if segment.payload.is_empty() || segment.is_padding() {
             return Progress::NONE;
         }
         if *word == 0 {
-            *word = self.begin(transport);
+            *word = self.begin(transport, segment);
         }
         let place = *word & PLACE;
         let Some(entry) = self.entries.get_mut(index(place)) else {
@@ -381,6 +429,33 @@ impl Inspector {
         entry.map(|entry| entry.outcome.clone()).unwrap_or_default()
     }
 
+    /// The outcome of a flow in place, if there is more of it than a word.
+    #[must_use]
+    pub fn outcome_ref(&self, word: u32) -> Option<&Outcome> {
+        if word & INLINE != 0 {
+            return None;
+        }
+        self.entries.get(index(word & PLACE)).map(|entry| &entry.outcome)
+    }
+
+    /// Says which product a flow belongs to.
+    pub fn set_application(&mut self, word: &mut u32, application: u16, found: Found) {
+        if *word & INLINE != 0 || *word == 0 {
+            if application == 0 {
+                return;
+            }
+            let outcome = self.outcome(*word);
+            let place = self.place();
+            if let Some(entry) = self.entries.get_mut(index(place)) {
+                entry.outcome = outcome;
+            }
+            *word = *word & DONE | place;
+        }
+        if let Some(entry) = self.entries.get_mut(index(*word & PLACE)) {
+            (entry.outcome.application, entry.outcome.found) = (application, found);
+        }
+    }
+
     /// Forgets a flow that has ended.
     pub fn release(&mut self, word: u32) {
         let place = word & PLACE;
@@ -405,7 +480,7 @@ impl Inspector {
     }
 
     /// An entry for a flow; its number plus one.
-    fn begin(&mut self, transport: Transport) -> u32 {
+    fn begin(&mut self, transport: Transport, segment: &Segment<'_>) -> u32 {
         while self.open >= self.limits.open {
             let Some((place, generation)) = self.order.pop_front() else { break };
             let entry = self.entries.get_mut(index(place));
@@ -415,19 +490,12 @@ impl Inspector {
                 self.statistics.displaced = self.statistics.displaced.saturating_add(1);
             }
         }
-        let place = if self.unused == 0 {
-            self.entries.push(Entry::default());
-            u32::try_from(self.entries.len()).unwrap_or(PLACE) & PLACE
-        } else {
-            self.unused
-        };
+        let place = self.place();
         let mut inspection = self.spare.pop().unwrap_or_default();
-        inspection.candidates = self.routes.all(transport);
+        inspection.candidates = self.routes.of_flow(transport, segment);
         self.open = self.open.saturating_add(1);
         self.statistics.begun = self.statistics.begun.saturating_add(1);
         let Some(entry) = self.entries.get_mut(index(place)) else { return 0 };
-        self.unused = entry.next;
-        entry.next = 0;
         entry.inspection = Some(inspection);
         self.order.push_back((place, entry.generation));
         // Those that ended by themselves leave their places in the queue.
@@ -438,6 +506,19 @@ impl Inspector {
                     entry.generation == *generation && entry.inspection.is_some()
                 })
             });
+        }
+        place
+    }
+
+    /// An unused entry; its number plus one.
+    fn place(&mut self) -> u32 {
+        if self.unused == 0 {
+            self.entries.push(Entry::default());
+            return u32::try_from(self.entries.len()).unwrap_or(PLACE) & PLACE;
+        }
+        let place = self.unused;
+        if let Some(entry) = self.entries.get_mut(index(place)) {
+            self.unused = std::mem::take(&mut entry.next);
         }
         place
     }
@@ -467,7 +548,7 @@ impl Inspector {
                 Placed::Longer => {}
                 Placed::Earlier => {
                     if inspection.chosen.is_none() {
-                        inspection.candidates = self.routes.all(transport);
+                        inspection.candidates = self.routes.of_flow(transport, segment);
                     }
                 }
                 Placed::Nothing => {
@@ -484,6 +565,7 @@ impl Inspector {
             Transport::Tcp => (own, own.len()),
         };
         let past = usize::from(number.saturating_sub(1)).min(PAST);
+        let held = inspection.memory.held();
         let view = View {
             transport,
             from_client: segment.from_client,
@@ -498,6 +580,7 @@ impl Inspector {
             ip_version: segment.ip_version,
             past: inspection.past.get(..past).unwrap_or_default(),
             number,
+            memory: &inspection.memory,
         };
 
         let mut progress = Progress::NONE;
@@ -533,7 +616,7 @@ impl Inspector {
                         transport == Transport::Tcp && !segment.is_start && number < BEGINNINGS;
                     if again {
                         // Picked up in the middle of something: the next segment may begin anew.
-                        inspection.candidates = self.routes.all(transport);
+                        inspection.candidates = self.routes.of_flow(transport, segment);
                         inspection.half(segment.from_client).clear();
                         return progress;
                     }
@@ -541,6 +624,15 @@ impl Inspector {
                 }
                 None => {}
             }
+        }
+        if inspection.chosen.is_none() {
+            inspection.memory.clear();
+        }
+        self.octets = self.octets.saturating_add(inspection.memory.held()).saturating_sub(held);
+        if self.octets >= self.limits.octets && inspection.memory.held() > 0 {
+            self.octets = self.octets.saturating_sub(inspection.memory.held());
+            self.statistics.unassembled = self.statistics.unassembled.saturating_add(1);
+            inspection.memory = Memory::default();
         }
         progress.complete |= number >= self.limits.packets;
         if !progress.complete {
@@ -579,6 +671,7 @@ impl Inspector {
                 self.buffers.push(buffer);
             }
         }
+        self.octets = self.octets.saturating_sub(inspection.memory.held());
         if self.spare.len() < 64 {
             *inspection = Inspection::default();
             self.spare.push(inspection);
@@ -608,8 +701,11 @@ impl Inspector {
     /// The protocol of the server's port, else of the client's.
     fn guess(&self, transport: Transport, segment: &Segment<'_>) -> Option<Protocol> {
         let mut ports = [segment.server_port, segment.client_port].into_iter();
-        let at = ports.find_map(|port| self.routes.of_port(transport, port).next())?;
-        ALL.get(usize::from(at)).map(|dissector| dissector.protocol)
+        let of_port = |port| self.routes.of_port(transport, port).next().map(|at| (port, at));
+        let (port, at) = ports.find_map(of_port)?;
+        let dissector = ALL.get(usize::from(at))?;
+        let other = dissector.guesses.iter().find(|(known, _)| *known == port);
+        Some(other.map_or(dissector.protocol, |(_, protocol)| *protocol))
     }
 }
 
@@ -620,7 +716,7 @@ fn ask(
     left: &mut Set,
     view: &View<'_>,
     facts: &mut Facts,
-) -> Option<(u8, Protocol, bool)> {
+) -> Option<(u16, Protocol, bool)> {
     let mut asked = Set::default();
     let by_port = [view.server_port, view.client_port]
         .into_iter()
@@ -648,11 +744,11 @@ fn ask(
 }
 
 fn ask_one(
-    at: u8,
+    at: u16,
     left: &mut Set,
     view: &View<'_>,
     facts: &mut Facts,
-) -> Option<(u8, Protocol, bool)> {
+) -> Option<(u16, Protocol, bool)> {
     let dissector = ALL.get(usize::from(at))?;
     facts.clear();
     match (dissector.dissect)(view, facts) {

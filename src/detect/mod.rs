@@ -4,15 +4,16 @@
 
 pub use self::dissector::{Dissector, Verdict};
 pub use self::facts::{Fact, Facts};
-pub use self::inspector::{Inspector, Limits, Outcome, Progress, Segment};
+pub use self::inspector::{Found, Inspector, Limits, Outcome, Progress, Segment};
 pub use self::protocol::{Category, Protocol};
-pub use self::view::{Glimpse, Transport, View};
+pub use self::view::{Glimpse, Memory, Transport, View};
 
 mod cursor;
 mod dissector;
 mod facts;
 mod inspector;
 mod streams;
+mod text;
 mod view;
 
 pub mod protocol;

@@ -16,7 +16,6 @@ pub(super) struct Talk {
 static CLIENT: [u8; 16] = [192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 static SERVER: [u8; 16] = [198, 51, 100, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-#[expect(dead_code, reason = "dissectors come one by one")]
 impl Talk {
     /// Over TCP, to a port, from its beginning.
     pub(super) const fn tcp(server_port: u16) -> Self {

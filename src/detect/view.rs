@@ -1,6 +1,8 @@
 //! What a dissector is shown of a flow: this datagram, or for TCP the beginning of both halves of
 //! the stream; the ends; and a glimpse of the packets before.
 
+use std::cell::Cell;
+
 use super::cursor::Cursor;
 use super::dissector::Verdict;
 use super::protocol::Protocol;
@@ -26,6 +28,46 @@ pub struct Glimpse {
     pub len: u16,
     /// The first of them, zero beyond their end.
     pub head: [u8; GLIMPSE],
+}
+
+/// Octets that a dissector of datagrams may put away.
+pub(super) const MAX_MEMORY: usize = 4 * 1024;
+
+/// What a dissector puts away from datagram to datagram, in a form of its own: pieces of a message
+/// that came in several. Only that of the dissector that took the flow outlasts a packet.
+#[derive(Default)]
+pub struct Memory(Cell<Vec<u8>>);
+
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Memory")
+    }
+}
+
+impl Memory {
+    /// Takes out what is there, for reading or for more to be put to it.
+    #[must_use]
+    pub fn take(&self) -> Vec<u8> {
+        self.0.take()
+    }
+
+    /// Puts it away for the next packet; what is beyond the cap is cut off.
+    pub fn put(&self, mut octets: Vec<u8>) {
+        octets.truncate(MAX_MEMORY);
+        self.0.set(octets);
+    }
+
+    /// Forgets, but keeps the room.
+    pub(super) fn clear(&self) {
+        let mut octets = self.0.take();
+        octets.clear();
+        self.0.set(octets);
+    }
+
+    /// Octets of memory that it takes.
+    pub(super) const fn held(&mut self) -> usize {
+        self.0.get_mut().capacity()
+    }
 }
 
 /// An inspected packet, with what came before it.
@@ -60,6 +102,8 @@ pub struct View<'a> {
     pub past: &'a [Glimpse],
     /// Packets with payload so far, this one among them.
     pub number: u8,
+    /// What this dissector put away at earlier datagrams; empty until it has taken the flow.
+    pub memory: &'a Memory,
 }
 
 impl<'a> View<'a> {
@@ -97,6 +141,22 @@ impl<'a> View<'a> {
     #[must_use]
     pub(super) const fn cursor(&self) -> Cursor<'a> {
         Cursor::new(self.data)
+    }
+
+    /// What to say while too little has come: of a stream more may follow, of a datagram not.
+    #[must_use]
+    pub fn short(&self) -> Verdict {
+        if self.is_tcp() { Verdict::Wait } else { Verdict::No }
+    }
+
+    /// The verdict of a check that was made: `None` if there were too few octets for it.
+    #[must_use]
+    pub fn judge(&self, protocol: Protocol, fits: Option<bool>) -> Verdict {
+        match fits {
+            Some(true) => Verdict::Is(protocol),
+            Some(false) => Verdict::No,
+            None => self.short(),
+        }
     }
 
     /// Octets at a place of the data.

@@ -146,6 +146,9 @@ impl Loop {
         let mut agent = Agent::new(settings.clone(), facts(), Box::new(machine), now);
         agent.load_tables();
         agent.apply(settings.clone());
+        if let Err(problem) = agent.load_applications() {
+            log::warn!("{problem}; no applications are known");
+        }
         for problem in agent.load_groups().problems {
             log::warn!("{problem}");
         }

@@ -140,6 +140,8 @@ impl Tcp {
     pub const SYN: u8 = 0x02;
     /// RST bit of `flags`.
     pub const RST: u8 = 0x04;
+    /// PSH bit of `flags`.
+    pub const PSH: u8 = 0x08;
     /// ACK bit of `flags`.
     pub const ACK: u8 = 0x10;
 }

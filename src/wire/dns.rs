@@ -387,6 +387,12 @@ impl<'a> Name<'a> {
         out
     }
 
+    /// Octets that it takes where it stands, those that a pointer leads to not counted.
+    #[must_use]
+    pub fn octets(&self) -> Option<usize> {
+        self.end()?.checked_sub(self.at)
+    }
+
     /// Where it ends in the message: behind its last label or its first pointer.
     fn end(&self) -> Option<usize> {
         let mut at = self.at;

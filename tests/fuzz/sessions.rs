@@ -262,7 +262,7 @@ pub(crate) fn packet_door(input: &[u8]) {
         let port = agent.packets.add_port(id, new, &clock).expect("an interface");
         assert!(agent.packets.opened(id, &clock));
         let raw = RawFrame { wall: NOW.wall, data: input, ..RawFrame::EMPTY };
-        agent.packets.frames(id, port, &[raw], &mut agent.names, &clock);
+        agent.session_frames(id, port, &[raw], &clock);
     }
     let mut rest = frames.get(2..).unwrap_or_default();
     for turn in 0.. {

@@ -2,18 +2,43 @@
 //! numbers and names of protocol and application, the name of the host, and how they were found;
 //! the objects of single protocols only where something is known.
 
+use crate::core::engine::Lore;
 use crate::core::row::{Row, Value};
-use crate::detect::{Fact, Facts, Outcome};
+use crate::detect::{Category, Fact, Facts, Found, Outcome};
+use crate::flow::Record;
 
 /// Adds them to a row.
-pub fn extend(row: &mut Row, what: &Outcome) {
+pub fn extend(row: &mut Row, record: &Record, what: &Outcome, lore: &Lore) {
     let facts = &what.facts;
+    let application = lore.applications.get(what.application);
+    let category = |category: Category| u64::from(category as u8);
     row.push("detected_protocol", what.protocol.0);
     row.push("detected_protocol_name", what.protocol.name());
+    row.push("detected_application", what.application);
+    let tag = application.map_or("Unknown", |application| &application.tag);
+    row.push("detected_application_name", tag.to_owned());
+    row.push(
+        "category",
+        Row::new()
+            .with("application", application.map_or(0, |known| category(known.category)))
+            .with("domain", 0_u8)
+            .with("local_network", 0_u8)
+            .with("other_network", 0_u8)
+            .with("overlay", 0_u8)
+            .with("protocol", category(what.protocol.entry().category)),
+    );
+    row.push("app_ip_override", what.found == Found::Address && facts.get(Fact::Host).is_some());
+    row.push("app_proto_twins", what.found == Found::Protocol);
+    row.push("dhc_hit", what.found == Found::Hint);
+    row.push("fhc_hit", false);
+    row.push("soft_dissector", what.found == Found::Expression);
     row.push("detection_guessed", what.is_guessed);
     row.push("detection_updated", what.is_refined);
     row.push("detection_complete", what.is_complete);
     row.push("detection_packets", what.packets);
+    let (_, other) = record.local_and_other();
+    let hint = lore.names.name_of(other.ip).unwrap_or_default();
+    row.push("dns_host_name", hint.to_owned());
     row.push("host_server_name", text(facts, Fact::Host).unwrap_or_default());
     for (name, object) in [
         ("ssl", ssl(facts)),

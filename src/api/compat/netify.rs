@@ -5,11 +5,12 @@
 use super::detected;
 use crate::core::Agent;
 use crate::core::bus::{Event, is_neighbour};
+use crate::core::engine::Lore;
 use crate::core::events::push_tunnel;
+use crate::core::labelled::Labelled;
 use crate::core::report::VERSION;
 use crate::core::row::{Row, Value};
 use crate::core::status::Status;
-use crate::detect::Outcome;
 use crate::flow::Record;
 use crate::flow::record::TcpEnd;
 use crate::group::{Entry, Store};
@@ -32,8 +33,10 @@ pub enum Form {
 
 /// A flow as one row.
 #[must_use]
-pub fn flow(record: &Record, agent: &Agent, form: Form) -> Row {
+pub fn flow(told: &Labelled, agent: &Agent, form: Form) -> Row {
+    let Labelled { record, what } = told;
     let mut members = members(record, &agent.clock());
+    detected::extend(&mut members, record, what, agent.lore());
     members.push("tags", tags(record, &agent.groups));
     if form == Form::Listed {
         let mut row = Row::new().with("interface", agent.name_of(record.iface).to_owned());
@@ -54,10 +57,11 @@ pub fn flow(record: &Record, agent: &Agent, form: Form) -> Row {
 
 /// A flow of a capture file as one row.
 #[must_use]
-pub fn offline(record: &Record, what: &Outcome, file: &str, clock: &Clock) -> Row {
+pub fn offline(told: &Labelled, file: &str, clock: &Clock, lore: &Lore) -> Row {
+    let Labelled { record, what } = told;
     let mut row = Row::new().with("file", file.to_owned());
     extend(&mut row, members(record, clock));
-    detected::extend(&mut row, what);
+    detected::extend(&mut row, record, what, lore);
     if let Some(end) = record.end {
         row.push("end", end.name());
     }
@@ -68,8 +72,8 @@ pub fn offline(record: &Record, what: &Outcome, file: &str, clock: &Clock) -> Ro
 #[must_use]
 pub fn event(event: &Event, agent: &Agent) -> Row {
     let kind = match event {
-        Event::FlowEnded(record) => return flow(record, agent, Form::Ended),
-        Event::FlowStarted(record) => return flow(record, agent, Form::Started),
+        Event::FlowEnded(told) => return flow(told, agent, Form::Ended),
+        Event::FlowStarted(told) => return flow(told, agent, Form::Started),
         Event::Alert { .. } => "alert",
         Event::Link(change) if is_neighbour(change) => "neighbour",
         Event::Link(_) => "link",

@@ -102,7 +102,7 @@ impl Agent {
                     session.past = Past::Running(replay);
                 }
             }
-            more |= self.packets.replay(id, &self.lookback, &mut self.names, now);
+            more |= self.packets.replay(id, &self.lookback, &mut self.engine.lore.names, now);
         }
         more
     }

@@ -229,7 +229,7 @@ impl Agent {
     }
 
     fn addresses<'a>(&'a self, name: &'a str) -> impl Iterator<Item = IpAddr> + 'a {
-        self.names.addresses_of(name).take(MAX_ADDRESSES)
+        self.engine.lore.names.addresses_of(name).take(MAX_ADDRESSES)
     }
 }
 

@@ -661,13 +661,13 @@ impl Live {
             }
             match ports {
                 Ports::One(_, port) => {
-                    agent.packets.frames(*session, *port, raws, &mut agent.names, clock);
+                    agent.session_frames(*session, *port, raws, clock);
                 }
                 Ports::All(ports) => {
                     for raw in raws.chunk_by(|a, b| a.ifindex == b.ifindex) {
                         let port = raw.first().and_then(|first| ports.get(&first.ifindex));
                         if let Some(port) = port {
-                            agent.packets.frames(*session, *port, raw, &mut agent.names, clock);
+                            agent.session_frames(*session, *port, raw, clock);
                         }
                     }
                 }

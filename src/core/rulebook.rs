@@ -1,0 +1,51 @@
+//! Applications as they are read: the shipped rules, then the user's own of the state directory.
+
+use super::Agent;
+use crate::applications::{Applications, Builder, SHIPPED};
+
+/// Folder of the user's rules in the state directory; files of other names are passed over.
+pub const FOLDER: &str = "applications.d";
+const SUFFIX: &str = ".rules";
+
+/// Files of rules; further ones are an error.
+const MAX_FILES: usize = 64;
+
+impl Agent {
+    /// Reads all rules, at start and on reload. Flows that are known already keep what they are.
+    ///
+    /// # Errors
+    ///
+    /// File, line and column of the first rule that is wrong: what was known before stays.
+    pub fn load_applications(&mut self) -> Result<(), String> {
+        let mut builder = shipped()?;
+        let names = self.host.list(FOLDER)?;
+        let mut names: Vec<_> = names.into_iter().filter(|n| n.ends_with(SUFFIX)).collect();
+        if names.len() > MAX_FILES {
+            return Err(format!("{FOLDER}: more than {MAX_FILES} files of rules"));
+        }
+        names.sort_unstable();
+        for name in names {
+            let path = format!("{FOLDER}/{name}");
+            let Some(bytes) = self.host.load(&path)? else { continue };
+            let text = String::from_utf8(bytes).map_err(|_| format!("{path}: not UTF-8"))?;
+            builder.read(&text).map_err(|error| format!("{path}:{error}"))?;
+        }
+        self.engine.lore.applications = builder.finish();
+        Ok(())
+    }
+}
+
+/// The shipped rules alone.
+///
+/// # Errors
+///
+/// None that a release can have.
+pub fn known() -> Result<Applications, String> {
+    shipped().map(Builder::finish)
+}
+
+fn shipped() -> Result<Builder, String> {
+    let mut builder = Builder::default();
+    builder.read(SHIPPED).map_err(|error| format!("shipped rules:{error}"))?;
+    Ok(builder)
+}

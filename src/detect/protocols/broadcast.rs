@@ -1,0 +1,65 @@
+//! Pictures and files to many: MPEG transport streams over UDP (ISO/IEC 13818-1), FLUTE (RFC 6726).
+
+use crate::detect::text::find_within;
+use crate::detect::{Dissector, Protocol, View};
+
+pub(super) const MPEG_TS: Dissector = Dissector::udp(Protocol::MPEG_TS, &[], |view, _| {
+    view.judge(Protocol::MPEG_TS, Some(is_mpeg(view)))
+});
+
+pub(super) const FLUTE: Dissector = Dissector::udp(Protocol::FLUTE, &[], |view, _| {
+    view.judge(Protocol::FLUTE, Some(is_flute(view.data)))
+});
+
+/// Octets of a packet of a transport stream, and the first of each.
+const PACKET: usize = 188;
+const SYNC: u8 = 0x47;
+
+fn is_mpeg(view: &View<'_>) -> bool {
+    if view.data.first() != Some(&SYNC) || !view.len.is_multiple_of(PACKET) {
+        return false;
+    }
+    let are_packets = view.data.chunks(PACKET).all(|packet| match packet {
+        // No error, not scrambled in a reserved way, something in it.
+        [SYNC, error, _, control, ..] => {
+            error & 0x80 == 0 && control & 0x30 != 0 && control >> 6 != 1
+        }
+        _ => false,
+    });
+    are_packets && view.len >= PACKET
+}
+
+/// Version 1 of the layered coding header, and the table of files that a session begins with.
+fn is_flute(data: &[u8]) -> bool {
+    let [first @ 0x10..=0x1f, _, words, _, ..] = data else { return false };
+    first & 0x01 == 0
+        && (4..=40).contains(words)
+        && find_within(data, b"<FDT-Instance", 256).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::detect::Protocol;
+    use crate::detect::testing::{Talk, hex};
+
+    #[test]
+    fn packets_of_a_stream() {
+        let mut packet = hex("47 40 11 10");
+        packet.resize(188, 0xff);
+        let seven = packet.repeat(7);
+        assert_eq!(Talk::udp(1234).client(&seven).protocol(), Protocol::MPEG_TS);
+        assert_eq!(Talk::udp(1234).client(&seven[..1_315]).protocol(), Protocol::UNKNOWN);
+        let mut wrong = seven;
+        wrong[376] = 0x46;
+        assert_eq!(Talk::udp(1234).client(&wrong).protocol(), Protocol::UNKNOWN);
+    }
+
+    #[test]
+    fn a_table_of_files() {
+        let mut table = hex("10 a0 08 00 00000000 00000001");
+        table.extend_from_slice(b"<?xml version=\"1.0\"?><FDT-Instance Expires=\"1\">");
+        assert_eq!(Talk::udp(4001).client(&table).protocol(), Protocol::FLUTE);
+        table[0] = 0x20;
+        assert_eq!(Talk::udp(4001).client(&table).protocol(), Protocol::UNKNOWN);
+    }
+}

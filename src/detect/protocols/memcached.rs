@@ -1,0 +1,113 @@
+//! Memcached: its "Protocol" (text) and "BinaryProtocolRevamped"; Couchbase, which grew from it.
+
+use crate::detect::cursor::Cursor;
+use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
+
+pub(super) const DISSECTOR: Dissector = Dissector::both(Protocol::MEMCACHED, &[11_211], dissect);
+
+/// Octets before each message over UDP.
+const FRAME: usize = 8;
+
+fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
+    let mut data = view.data;
+    if view.is_udp() {
+        let Some([_, _, at, number, 0, total, 0, 0]) = view.at::<8>(0) else {
+            return Verdict::No;
+        };
+        if at != 0 || number >= total {
+            return Verdict::No;
+        }
+        data = data.get(FRAME..).unwrap_or_default();
+    }
+    match data.first() {
+        Some(0x80 | 0x81) => {
+            let is_couchbase = view.has_port(11_210) || view.has_port(11_207);
+            let protocol = if is_couchbase { Protocol::COUCHBASE } else { Protocol::MEMCACHED };
+            view.judge(protocol, is_binary(data))
+        }
+        Some(_) => view.judge(Protocol::MEMCACHED, is_line(data)),
+        None => view.short(),
+    }
+}
+
+fn is_binary(data: &[u8]) -> Option<bool> {
+    let mut cursor = Cursor::new(data);
+    let (magic, operation, key) = (cursor.u8()?, cursor.u8()?, cursor.u16()?);
+    let (extras, kind, status) = (cursor.u8()?, cursor.u8()?, cursor.u16()?);
+    let body = cursor.u32()?;
+    let least = u32::from(key).saturating_add(extras.into());
+    let is_header = key <= 250 && extras <= 24 && kind <= 5 && least <= body && body <= 0x14_0000;
+    let is_answer = magic == 0x80 || status <= 0x86;
+    let is_operation = matches!(operation, 0..=0x25 | 0x30..=0x48 | 0x89 | 0xb5);
+    let is_whole = usize::try_from(body).ok()? >= cursor.rest().len().saturating_sub(12);
+    Some(is_header && is_answer && is_operation && is_whole)
+}
+
+/// Commands with what follows their name, and answers.
+fn is_line(data: &[u8]) -> Option<bool> {
+    const STARTS: [&[u8]; 22] = [
+        b"get ",
+        b"gets ",
+        b"set ",
+        b"add ",
+        b"replace ",
+        b"append ",
+        b"prepend ",
+        b"cas ",
+        b"incr ",
+        b"decr ",
+        b"delete ",
+        b"touch ",
+        b"stats\r\n",
+        b"stats ",
+        b"version\r\n",
+        b"flush_all",
+        b"VALUE ",
+        b"STAT ",
+        b"STORED\r\n",
+        b"NOT_STORED\r\n",
+        b"DELETED\r\n",
+        b"VERSION 1.",
+    ];
+    if !STARTS.iter().any(|start| data.starts_with(start)) {
+        let may_be = STARTS.iter().any(|start| start.starts_with(data));
+        return if may_be { None } else { Some(false) };
+    }
+    let line = data.get(..300).unwrap_or(data);
+    let Some(end) = line.iter().position(|octet| *octet == b'\n') else {
+        return if data.len() < 300 && line.is_ascii() { None } else { Some(false) };
+    };
+    let is_ended = end > 0 && line.get(end.saturating_sub(1)) == Some(&b'\r');
+    let is_text = line.iter().take(end.saturating_sub(1)).all(|octet| matches!(octet, b' '..=b'~'));
+    let words = || line.iter().take(end).filter(|octet| **octet == b' ').count();
+    // To store takes a key, flags, an age and a length.
+    let is_store = matches!(line.first(), Some(b's' | b'a' | b'r' | b'p' | b'c'))
+        && line.get(1) != Some(&b't');
+    Some(is_ended && is_text && (!is_store || (4..=6).contains(&words())))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::detect::Protocol;
+    use crate::detect::testing::{Talk, hex};
+
+    #[test]
+    fn text_and_binary() {
+        assert_eq!(Talk::tcp(9).client(b"set a 0 0 3\r\nabc\r\n").protocol(), Protocol::MEMCACHED);
+        assert_eq!(Talk::tcp(9).client(b"set a to b\r\n").protocol(), Protocol::UNKNOWN);
+        assert_eq!(Talk::tcp(9).client(b"sta").client(b"ts\r\n").protocol(), Protocol::MEMCACHED);
+        let get = hex("80 00 0005 00 00 0000 00000005 00000000 0000000000000000 48656c6c6f");
+        assert_eq!(Talk::tcp(11_211).client(&get).protocol(), Protocol::MEMCACHED);
+        assert_eq!(Talk::tcp(11_210).client(&get).protocol(), Protocol::COUCHBASE);
+        let mut other = get;
+        other[11] = 4;
+        assert_eq!(Talk::tcp(11_211).client(&other).protocol(), Protocol::UNKNOWN);
+    }
+
+    #[test]
+    fn datagrams_are_numbered() {
+        let stats = b"\0\x01\0\0\0\x01\0\0stats\r\n";
+        assert_eq!(Talk::udp(11_211).client(stats).protocol(), Protocol::MEMCACHED);
+        assert_eq!(Talk::udp(11_211).client(&stats[8..]).protocol(), Protocol::UNKNOWN);
+    }
+}

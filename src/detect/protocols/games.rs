@@ -4,6 +4,9 @@
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
 pub(super) const NINTENDO: Dissector = Dissector::udp(Protocol::NINTENDO, &[], nintendo);
+pub(super) const GUILD_WARS: Dissector = Dissector::tcp(Protocol::GUILD_WARS2, &[], guild_wars);
+pub(super) const DOFUS: Dissector = Dissector::tcp(Protocol::DOFUS, &[], dofus);
+pub(super) const ARMAGETRON: Dissector = Dissector::udp(Protocol::ARMAGETRON, &[4534], armagetron);
 pub(super) const RIOT: Dissector = Dissector::udp(Protocol::RIOT_GAMES, &[], riot);
 pub(super) const WILD_RIFT: Dissector = Dissector::udp(Protocol::WILD_RIFT, &[], wild_rift);
 pub(super) const EPIC: Dissector = Dissector::udp(Protocol::EPIC_GAMES, &[], epic);
@@ -17,6 +20,31 @@ pub(super) const GENSHIN: Dissector = Dissector::udp(Protocol::GENSHIN_IMPACT, &
 pub(super) const NETCODE: Dissector = Dissector::udp(Protocol::YOJIMBO, &[], netcode);
 pub(super) const NETEASE: Dissector = Dissector::udp(Protocol::NETEASE_GAMES, &[], netease);
 pub(super) const CROSSFIRE: Dissector = Dissector::udp(Protocol::CROSSFIRE, &[], crossfire);
+
+/// The platform of NCsoft's games: requests as those of HTTP with a version of their own.
+fn guild_wars(view: &View<'_>, _facts: &mut Facts) -> Verdict {
+    match view.opens(b"P /Sts/", Protocol::GUILD_WARS2) {
+        Verdict::No => view.opens(b"STS/1.0 ", Protocol::GUILD_WARS2),
+        verdict => verdict,
+    }
+}
+
+/// The server's hello: two letters, a key of 32, a zero.
+fn dofus(view: &View<'_>, _facts: &mut Facts) -> Verdict {
+    let found = view.starts(b"HC")
+        && view.len == 35
+        && view.data.get(2..34).is_some_and(|key| key.iter().all(u8::is_ascii_lowercase))
+        && view.data.last() == Some(&0);
+    Verdict::when(found, Protocol::DOFUS)
+}
+
+/// Login: kind 11, number 0, words that follow; then the sender's number.
+fn armagetron(view: &View<'_>, _facts: &mut Facts) -> Verdict {
+    let Some([0, 11, 0, 0]) = view.at(0) else { return Verdict::No };
+    let words = view.u16_at(4).map_or(0, usize::from);
+    let fits = words > 0 && words.saturating_mul(2).saturating_add(8) == view.len;
+    Verdict::when(fits && view.data.ends_with(&[0, 0]), Protocol::ARMAGETRON)
+}
 
 /// The header of Pia, the library of Nintendo's consoles (github.com/kinnay/NintendoClients).
 fn nintendo(view: &View<'_>, _facts: &mut Facts) -> Verdict {
@@ -186,6 +214,16 @@ mod tests {
         let mut request = b"\0NETCODE 1.02\0".to_vec();
         request.resize(1078, 0);
         assert_eq!(Talk::udp(40_000).client(&request).protocol(), Protocol::YOJIMBO);
+    }
+
+    #[test]
+    fn logins() {
+        let connect = b"P /Sts/Connect STS/1.0\r\nl:10\r\n\r\n";
+        assert_eq!(Talk::tcp(6112).client(connect).protocol(), Protocol::GUILD_WARS2);
+        let hello = b"HCabcdefghijklmnopqrstuvwxyzabcdef\0";
+        assert_eq!(Talk::tcp(443).server(hello).protocol(), Protocol::DOFUS);
+        assert_eq!(of(4534, "000b 0000 0002 00010002 0000"), Protocol::ARMAGETRON);
+        assert_eq!(of(4534, "000b 0000 0003 00010002 0000"), Protocol::UNKNOWN);
     }
 
     #[test]

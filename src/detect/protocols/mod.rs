@@ -95,6 +95,9 @@ pub static ALL: &[Dissector] = &[
     photon::PHOTON,
     photon::GAIJIN,
     games::NINTENDO,
+    games::GUILD_WARS,
+    games::DOFUS,
+    games::ARMAGETRON,
     games::RIOT,
     games::WILD_RIFT,
     games::EPIC,
@@ -117,6 +120,7 @@ pub static ALL: &[Dissector] = &[
     tunnels::ZEROTIER,
     tunnels::SOFTETHER,
     tunnels::FRP,
+    tunnels::CISCO,
     tunnels::AYIYA,
     n2n::DISSECTOR,
     kcp::DISSECTOR,
@@ -153,6 +157,7 @@ pub static ALL: &[Dissector] = &[
     rtp::DISSECTOR,
     bfcp::DISSECTOR,
     messengers::IMO,
+    skype::DISSECTOR,
     // Infrastructure, industry, databases, routing.
     dhcp::DISSECTOR,
     dhcpv6::DISSECTOR,
@@ -348,8 +353,8 @@ mod gopher;
 mod h323;
 mod haproxy;
 mod homes;
-mod http2;
 mod http;
+mod http2;
 mod iax;
 mod icap;
 mod icy;
@@ -402,6 +407,7 @@ mod rtsp;
 mod services;
 mod sip;
 mod skinny;
+mod skype;
 mod smb;
 mod smtp;
 mod snmp;

@@ -1,5 +1,5 @@
 //! Tunnels and overlays with short headers: PPTP (RFC 2637), L2TP (RFC 2661, RFC 3931), tinc 1.0
-//! and 1.1, Nebula, ZeroTier, SoftEther, frp, AYIYA (draft-massar-v6ops-ayiya).
+//! and 1.1, Nebula, ZeroTier, SoftEther, frp, Cisco's, AYIYA (draft-massar-v6ops-ayiya).
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
@@ -10,6 +10,8 @@ pub(super) const NEBULA: Dissector = Dissector::udp(Protocol::NEBULA, &[4242], n
 pub(super) const ZEROTIER: Dissector = Dissector::udp(Protocol::ZEROTIER, &[9993], zerotier);
 pub(super) const SOFTETHER: Dissector = Dissector::udp(Protocol::SOFTETHER, &[], softether);
 pub(super) const FRP: Dissector = Dissector::tcp(Protocol::FRP, &[7000], frp);
+pub(super) const CISCO: Dissector =
+    Dissector::both(Protocol::CISCO_VPN, &[10000, 8008, 8009], cisco);
 pub(super) const AYIYA: Dissector = Dissector::udp(Protocol::AYIYA, &[5072], ayiya);
 
 /// Length, a control message, the magic cookie.
@@ -125,6 +127,12 @@ fn frp(view: &View<'_>, _facts: &mut Facts) -> Verdict {
         None if view.first() == Some(b'o') && view.is_short(10) => Verdict::Wait,
         _ => Verdict::No,
     }
+}
+
+/// IPsec in datagrams of Cisco's own form: a mark before ESP.
+fn cisco(view: &View<'_>, _facts: &mut Facts) -> Verdict {
+    let found = view.is_udp() && view.starts(&[0xfe, 0x57, 0x7e, 0x2b]);
+    Verdict::when(found && view.len >= 28, Protocol::CISCO_VPN)
 }
 
 /// Identity of 16 octets, SHA-1, a shared secret, forwarded: IPv6 or nothing.

@@ -9,11 +9,13 @@ pub(super) const XIAOMI: Dissector = Dissector::both(Protocol::XIAOMI, &[54321],
 pub(super) const TP_LINK: Dissector = Dissector::both(Protocol::TP_LINK, &[9999], tp_link);
 pub(super) const TUYA: Dissector = Dissector::both(Protocol::TUYA, &[6666, 6667, 6668], tuya);
 pub(super) const LIFX: Dissector = Dissector::udp(Protocol::LIFX, &[56700], lifx);
-pub(super) const NEST: Dissector = Dissector::tcp(Protocol::NEST_LOG_SINK, &[11095], nest);
+pub(super) const NEST: Dissector = Dissector::tcp(Protocol::NEST_LOG_SINK, &[11095], nest).bound();
 pub(super) const SPOTIFY: Dissector = Dissector::both(Protocol::SPOTIFY, &[57621, 4070], spotify);
 pub(super) const DROPBOX: Dissector = Dissector::both(Protocol::DROPBOX, &[17500], dropbox);
-pub(super) const UBIQUITI: Dissector = Dissector::udp(Protocol::UBIQUITI, &[10001], ubiquiti);
-pub(super) const MIKROTIK: Dissector = Dissector::udp(Protocol::MIKROTIK, &[5678], mikrotik);
+pub(super) const UBIQUITI: Dissector =
+    Dissector::udp(Protocol::UBIQUITI, &[10001], ubiquiti).bound();
+pub(super) const MIKROTIK: Dissector =
+    Dissector::udp(Protocol::MIKROTIK, &[5678], mikrotik).bound();
 pub(super) const MERAKI: Dissector = Dissector::udp(Protocol::MERAKI_CLOUD, &[7351], meraki);
 pub(super) const MATTER: Dissector = Dissector::udp(Protocol::MATTER, &[5540], matter);
 

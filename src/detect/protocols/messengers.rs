@@ -12,7 +12,7 @@ pub(super) const DINGTALK: Dissector = Dissector::tcp(Protocol::DINGTALK, &[], d
 
 pub(super) const SD_RTN: Dissector = Dissector::udp(Protocol::SD_RTN, &[8130], sd_rtn);
 
-pub(super) const WEBEX: Dissector = Dissector::udp(Protocol::WEBEX, &[9000], webex);
+pub(super) const WEBEX: Dissector = Dissector::udp(Protocol::WEBEX, &[9000], webex).bound();
 
 /// Keys and cookies of both: 48 octets, answered by 80, before anything else is said.
 fn threema(view: &View<'_>, _facts: &mut Facts) -> Verdict {

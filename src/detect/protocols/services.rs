@@ -11,12 +11,18 @@ pub(super) const IQIYI: Dissector = Dissector::udp(Protocol::IQIYI, &[], iqiyi);
 pub(super) const ATLAS: Dissector = Dissector::both(Protocol::RIPE_ATLAS, &[], atlas);
 pub(super) const KISMET: Dissector = Dissector::tcp(Protocol::KISMET, &[2501], kismet);
 pub(super) const UFTP: Dissector = Dissector::udp(Protocol::UFTP, &[1044], uftp);
-pub(super) const RX: Dissector = Dissector::udp(Protocol::RX, &[7000, 7001, 7002, 7003, 7005], rx);
-pub(super) const VIRTGROUP: Dissector = Dissector::tcp(Protocol::HP_VIRTGRP, &[5223], virtgroup);
+pub(super) const RX: Dissector = Dissector::udp(
+    Protocol::RX,
+    &[7000, 7001, 7002, 7003, 7004, 7005, 7006, 7007, 7008, 7009, 7021],
+    rx,
+)
+.bound();
+pub(super) const VIRTGROUP: Dissector =
+    Dissector::tcp(Protocol::HP_VIRTGRP, &[5223], virtgroup).bound();
 pub(super) const OOKLA: Dissector = Dissector::tcp(Protocol::OOKLA, &[5060, 8080], ookla);
-pub(super) const IPERF: Dissector = Dissector::tcp(Protocol::IPERF, &[5201], iperf);
+pub(super) const IPERF: Dissector = Dissector::tcp(Protocol::IPERF, &[5201], iperf).bound();
 pub(super) const SOULSEEK: Dissector = Dissector::tcp(Protocol::SOULSEEK, &[2242], soulseek);
-pub(super) const NOE: Dissector = Dissector::udp(Protocol::NOE, &[32512, 32640], noe);
+pub(super) const NOE: Dissector = Dissector::udp(Protocol::NOE, &[32512, 32640], noe).bound();
 
 /// A word and the length of the whole.
 fn avast(view: &View<'_>, _facts: &mut Facts) -> Verdict {

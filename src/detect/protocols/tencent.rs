@@ -3,7 +3,7 @@
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
-pub(super) const OICQ: Dissector = Dissector::udp(Protocol::OICQ, &[8000], oicq);
+pub(super) const OICQ: Dissector = Dissector::udp(Protocol::OICQ, &[8000], oicq).bound();
 
 pub(super) const WECHAT: Dissector = Dissector::tcp(Protocol::WECHAT, &[8080], wechat);
 

@@ -48,9 +48,14 @@ fn world(view: &View<'_>, _facts: &mut Facts) -> Verdict {
 
 /// Mark, kind, length of the whole.
 fn warcraft3(view: &View<'_>, _facts: &mut Facts) -> Verdict {
-    let Some([0xf7, kind, _, _]) = view.at(0) else { return Verdict::No };
+    // Over TCP one octet chooses the protocol before.
+    let at = usize::from(view.is_tcp() && view.first() == Some(1));
+    let Some([0xf7, kind, low, high]) = view.at(at) else {
+        let hopeful = view.is_short(5) && view.has_port(6112) && view.first() == Some(1);
+        return if hopeful { Verdict::Wait } else { Verdict::No };
+    };
     let known = matches!(kind, 0x01..=0x0f | 0x10 | 0x11 | 0x14 | 0x1b | 0x1e | 0x21 | 0x23 | 0x26..=0x28 | 0x2f..=0x33 | 0x36 | 0x3d..=0x48);
-    let len = view.u16_le_at(2).map_or(0, usize::from);
+    let len = usize::from(u16::from_le_bytes([low, high])).saturating_add(at);
     // Over TCP more may follow.
     let fits =
         if view.is_udp() || !view.has_port(6112) { len == view.len } else { len <= view.len };

@@ -182,9 +182,7 @@ fn netease(view: &View<'_>, _facts: &mut Facts) -> Verdict {
 }
 
 fn crossfire(view: &View<'_>, _facts: &mut Facts) -> Verdict {
-    let found =
-        view.starts(&[0xc7, 0xd9, 0x19, 0x99, 2, 0]) && view.data.get(22..) == Some(&[0x7d, 0, 0]);
-    Verdict::when(found, Protocol::CROSSFIRE)
+    Verdict::when(view.starts(&[0xc7, 0xd9, 0x19, 0x99, 2, 0]), Protocol::CROSSFIRE)
 }
 
 #[cfg(test)]

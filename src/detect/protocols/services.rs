@@ -160,7 +160,7 @@ fn noe(view: &View<'_>, _facts: &mut Facts) -> Verdict {
         (6.., Some(7)) => view
             .u16_le_at(5)
             .is_some_and(|len| usize::from(len).saturating_add(7) <= view.len && len > 0),
-        (4..=64, Some(0)) => {
+        (4..=256, Some(0)) => {
             let mut cursor = Cursor::new(view.data.get(1..).unwrap_or_default());
             (0..16)
                 .all(|_| cursor.is_empty() || cursor.u8() < Some(9) && cursor.counted8().is_some())

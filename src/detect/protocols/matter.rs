@@ -1,0 +1,47 @@
+//! Matter (1.0 Core Specification, 4.4). Message header (Matter 1.0 Core Specification, 4.4):
+//! unsecured session 0 with the sender's number, then the secure channel protocol; at the port,
+//! also secured ones.
+
+use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
+
+pub(super) const DISSECTOR: Dissector = Dissector::udp(Protocol::MATTER, &[5540], dissect);
+
+fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
+    let Some([flags, 0, 0, security]) = view.at(0) else { return Verdict::No };
+    if flags & 0xf8 != 0 || security != 0 {
+        return Verdict::No;
+    }
+    let source = if flags & 4 != 0 { 8 } else { 0_usize };
+    let target = match flags & 3 {
+        1 => 8,
+        2 => 2,
+        0 => 0,
+        _ => return Verdict::No,
+    };
+    let at = source.saturating_add(target).saturating_add(8);
+    let Some([exchange, code, _, _, 0, 0]) = view.at(at) else { return Verdict::No };
+    let known = matches!(code, 0x00 | 0x10 | 0x20..=0x24 | 0x30..=0x33 | 0x40 | 0x50);
+    // The first messages of a session come from who began, and want to be acknowledged.
+    let begins = flags & 4 != 0 && exchange == 5 && matches!(code, 0x20 | 0x30);
+    let at_port = view.has_port(5540) && exchange & 0xe8 == 0 && known;
+    Verdict::when(at_port || begins && view.len > 40, Protocol::MATTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::detect::testing::{Talk, hex};
+    use crate::detect::{Fact, Protocol};
+
+    fn of(port: u16, message: &str) -> Protocol {
+        Talk::udp(port).client(&hex(message)).protocol()
+    }
+
+    #[test]
+    fn a_session_begins() {
+        let talk = Talk::udp(5678).client(&hex("00000001 0001 0006 020000000001 0005 0002 7274"));
+        assert_eq!(talk.fact(Fact::HostName).as_deref(), Some("rt"));
+        talk.survives();
+        let pairing = "04000000 01020304 0000000000000001 05 20 3412 0000 1530";
+        assert_eq!(of(5540, pairing), Protocol::MATTER);
+    }
+}

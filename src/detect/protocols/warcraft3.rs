@@ -11,7 +11,10 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
         let hopeful = view.is_short(5) && view.has_port(6112) && view.first() == Some(1);
         return if hopeful { Verdict::Wait } else { Verdict::No };
     };
-    let known = matches!(kind, 0x01..=0x0f | 0x10 | 0x11 | 0x14 | 0x1b | 0x1e | 0x21 | 0x23 | 0x26..=0x28 | 0x2f..=0x33 | 0x36 | 0x3d..=0x48);
+    let known = matches!(
+        kind,
+        0x01..=0x11 | 0x14 | 0x1b | 0x1e | 0x21 | 0x23 | 0x26..=0x28 | 0x2f..=0x36 | 0x3d..=0x48
+    );
     let len = usize::from(u16::from_le_bytes([low, high])).saturating_add(at);
     // Over TCP more may follow.
     let fits =

@@ -1,5 +1,5 @@
-//! Activision: discovery of the own address by consoles and computers: kind, 2, a cookie, then the
-//! address and the port that the sender believes to have.
+//! Activision: consoles and computers discover their address with a kind, 2, a cookie, and the
+//! address and port that they believe to have.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

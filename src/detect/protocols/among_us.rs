@@ -1,5 +1,5 @@
-//! Among Us: hello of Hazel (github.com/willardf/Hazel-Networking): number, version 0, client's
-//! version, name of the player with its length.
+//! Among Us: the hello of Hazel (github.com/willardf/Hazel-Networking) has a number, version 0,
+//! the client's version and the player's name with its length.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,4 +1,4 @@
-//! Armagetron: login: kind 11, number 0, words that follow; then the sender's number.
+//! Armagetron: a login of kind 11, number 0, words that follow, then the sender's number.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,5 +1,5 @@
-//! AYIYA: draft-massar-v6ops-ayiya. Identity of 16 octets, SHA-1, a shared secret, forwarded: IPv6
-//! or nothing.
+//! AYIYA (draft-massar-v6ops-ayiya): identity of 16 octets, SHA-1, a shared secret, and IPv6 or
+//! nothing to forward.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

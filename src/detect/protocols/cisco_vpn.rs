@@ -1,4 +1,4 @@
-//! Cisco's tunnels: IPsec in datagrams of Cisco's own form: a mark before ESP.
+//! IPsec in datagrams of Cisco's own form: a mark before ESP.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

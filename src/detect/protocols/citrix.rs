@@ -1,4 +1,4 @@
-//! Citrix: ICA, and CGP around it.
+//! Citrix: ICA, and the Common Gateway Protocol around it. Both begin with marks.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,4 +1,4 @@
-//! Call of Duty Mobile: a number and the word "ping".
+//! Call of Duty Mobile: a number and the word "ping", and the gateway's data.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,4 +1,4 @@
-//! Crossfire.
+//! Crossfire: the mark of its datagrams.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

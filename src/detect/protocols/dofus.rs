@@ -1,4 +1,4 @@
-//! Dofus: the server's hello: two letters, a key of 32, a zero.
+//! Dofus, version 1: the server's hello is two letters, a key of 32 letters and a zero.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,4 +1,4 @@
-//! Dropbox in the local network: announcements to neighbours: an object with these members.
+//! Dropbox in the local network: announcements to neighbours are objects with the same members.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,5 +1,5 @@
-//! Epic Games: Unreal's handshake without state, as Fortnite's servers (UDP 9000 to 9100, 15000
-//! and up) have it: version and kind in bits.
+//! Epic Games: Unreal's handshake without state, version and kind in its bits, as Fortnite's
+//! servers (UDP 9000 to 9100, 15000 and up) have it.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,5 +1,5 @@
-//! Genshin Impact: KCP's handshake in the form of miHoYo: a kind, number, token, a constant, its
-//! end.
+//! Genshin Impact: KCP's handshake in the form of miHoYo has a kind, number, token, a constant and
+//! a mark at its end.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

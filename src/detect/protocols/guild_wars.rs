@@ -1,5 +1,4 @@
-//! Guild Wars 2: the platform of NCsoft's games: requests as those of HTTP with a version of their
-//! own.
+//! Guild Wars 2 on NCsoft's platform: requests like those of HTTP, with a version of their own.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

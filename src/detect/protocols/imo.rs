@@ -1,4 +1,4 @@
-//! IMO: acknowledgements: kind, two octets, a number, zeros; among the first datagrams.
+//! IMO: acknowledgements among the first datagrams of a call: kind, two octets, a number, zeros.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

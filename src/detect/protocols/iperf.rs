@@ -1,4 +1,4 @@
-//! iperf 3 (its sources, `iperf_api.h`). A cookie of 36 letters and digits of base 32 and a zero.
+//! iperf 3 (`iperf_api.h`): first a cookie of 36 letters and digits of base 32 and a zero.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,4 +1,4 @@
-//! Kismet's server (its documentation, client protocol).
+//! Kismet: its server greets with its name and version (its documentation, client protocol).
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

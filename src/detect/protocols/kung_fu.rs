@@ -1,4 +1,4 @@
-//! World of Kung Fu.
+//! World of Kung Fu: the first message of sixteen octets.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

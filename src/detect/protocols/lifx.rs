@@ -1,4 +1,4 @@
-//! LIFX (its LAN protocol). Size, then the number 1024 of the protocol with flags.
+//! LIFX, its LAN protocol: the size, then the number 1024 of the protocol with flags.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,5 +1,5 @@
-//! MapleStory: the server's hello: length, version, a text of the minor version, two vectors, the
-//! region.
+//! MapleStory: the server's hello has its length, the version, a text of the minor version, two
+//! vectors and the region.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,6 +1,5 @@
-//! Matter (1.0 Core Specification, 4.4). Message header (Matter 1.0 Core Specification, 4.4):
-//! unsecured session 0 with the sender's number, then the secure channel protocol; at the port,
-//! also secured ones.
+//! Matter, message header (1.0 Core Specification, 4.4): session 0 without security and the
+//! sender's number, then the secure channel protocol.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

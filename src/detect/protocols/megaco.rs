@@ -1,4 +1,4 @@
-//! Megaco or H.248 in its text form: RFC 3525.
+//! Megaco or H.248, control of media gateways, in its text form: RFC 3525.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

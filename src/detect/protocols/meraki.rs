@@ -1,4 +1,4 @@
-//! Meraki's cloud.
+//! Meraki's cloud: the mark of its datagrams.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,4 +1,4 @@
-//! MGCP: RFC 3435.
+//! MGCP, control of media gateways: RFC 3435.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,4 +1,4 @@
-//! MikroTik's neighbour discovery (MNDP). A request of zeros; else a number and fields: address of
+//! MikroTik's neighbour discovery (MNDP): a request of zeros, else a number and fields: address of
 //! the device, name, version.
 
 use crate::detect::cursor::Cursor;

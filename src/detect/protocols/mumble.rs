@@ -1,4 +1,4 @@
-//! Mumble's ping (mumble-protocol.readthedocs.io). Asks with zeros and a number, answers with the
+//! Mumble's ping (mumble-protocol.readthedocs.io): asks with zeros and a number, answers with the
 //! version, the number, players and bandwidth.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};

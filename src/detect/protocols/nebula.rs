@@ -1,5 +1,5 @@
-//! Nebula (github.com/slackhq/nebula, `header.go`). Version 1, kind, no reserved bits. A handshake
-//! has no receiver yet and counts 1 or 2; a probe of a lighthouse counts on.
+//! Nebula (github.com/slackhq/nebula, `header.go`): version 1, kind, no reserved bits. A handshake
+//! has no receiver yet and counts 1 or 2.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,4 +1,4 @@
-//! Nest's logs (Weave). Length, then a header of Weave.
+//! Nest's logs over Weave: a length, then the header of a message.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,5 +1,5 @@
-//! netcode.io and yojimbo: netcode.io (its `STANDARD.md`), on which yojimbo rests: a request
-//! begins with zero and the version as text.
+//! netcode.io (its `STANDARD.md`), on which yojimbo rests: a request begins with zero and the
+//! version as text.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

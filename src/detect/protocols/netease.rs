@@ -1,5 +1,5 @@
-//! NetEase's games: probes with a common number in the middle of twelve octets, or keys as text
-//! behind a mark.
+//! NetEase's games: a mark of four octets, probes with a common number in the middle of twelve
+//! octets, or keys as text behind a mark.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

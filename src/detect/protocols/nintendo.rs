@@ -1,5 +1,4 @@
-//! Nintendo's consoles: the header of Pia, the library of Nintendo's consoles
-//! (github.com/kinnay/NintendoClients).
+//! Nintendo's consoles: the header of Pia, their library (github.com/kinnay/NintendoClients).
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

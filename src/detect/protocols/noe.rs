@@ -1,5 +1,5 @@
-//! Alcatel's telephones (NOE). UA over UDP: an operation; data has two numbers and messages with
-//! lengths (little-endian).
+//! Alcatel's telephones (NOE), UA over UDP: an operation; data has two numbers and messages with
+//! lengths, little-endian.
 
 use crate::detect::cursor::Cursor;
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};

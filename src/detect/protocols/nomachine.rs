@@ -1,4 +1,4 @@
-//! NoMachine's NX.
+//! NoMachine's NX: the client says its name and version.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,4 +1,5 @@
-//! Path of Exile: first message of a client: kind 3, then the name of the account with its length.
+//! Path of Exile: the client's first message is of kind 3 and has the account's name with its
+//! length.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,4 +1,4 @@
-//! Radmin: version, length of the rest, a sum, and what is told.
+//! Radmin: version, length of the data, a sum, the data with what is wanted first.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,4 +1,4 @@
-//! Rx, the calls of AFS (OpenAFS, `rx_packet`). Epoch, connection, call, two numbers, kind, flags,
+//! Rx, the calls of AFS (OpenAFS, `rx_packet`): epoch, connection, call, two numbers, kind, flags,
 //! status, security, spare, service.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};

@@ -1,5 +1,5 @@
-//! SoftEther's way through translations: nAT traversal: asks with one letter, is told
-//! `IP=…,PORT=…`; registration is in a pack with names.
+//! SoftEther's way through address translation: asks with one letter, is told `IP=…,PORT=…`;
+//! registration is a pack with names.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

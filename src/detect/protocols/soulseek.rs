@@ -1,6 +1,5 @@
-//! Soulseek (the protocol as Nicotine+ documents it). To the server: length, code 1, name and
-//! password with lengths, version. To peers: length, code 1 in one octet, name, a kind of
-//! connection.
+//! Soulseek (as Nicotine+ documents it): to the server length, code 1, name, password, version; to
+//! peers length, code 1 in one octet, name, kind of connection.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

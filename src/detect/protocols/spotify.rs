@@ -1,5 +1,5 @@
-//! Spotify among neighbours and to its access points (librespot's documentation). Discovery by
-//! broadcast; the hello of the access point: version, length, keys in protobuf.
+//! Spotify: discovery of neighbours by broadcast, and the hello to an access point (librespot's
+//! documentation): version, length, keys in protobuf.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,5 +1,5 @@
-//! Battle.net and StarCraft II's login (bnetdocs.org). First packet of the login to Battle.net,
-//! revision 2; earlier games: protocol 1, then messages with a mark and a length.
+//! Battle.net (bnetdocs.org): the first packet of StarCraft II's login; earlier games choose
+//! protocol 1, then send messages with a mark and a length.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,4 +1,4 @@
-//! TeamSpeak 3.
+//! TeamSpeak 3: its handshake as ReSpeak describes it, and the query's banner.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,4 +1,4 @@
-//! Tencent's games.
+//! Tencent's games: the marks of its gateways, or a length and a stream of zlib.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,4 +1,4 @@
-//! Threema's chat (its whitepaper). Keys and cookies of both: 48 octets, answered by 80, before
+//! Threema's chat (its whitepaper): keys and cookies of both, 48 octets answered by 80, before
 //! anything else is said.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};

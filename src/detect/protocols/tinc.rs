@@ -1,5 +1,5 @@
-//! tinc 1.0 and 1.1 (its manual, chapter 6). `0 name 17`, answered alike: the first request, the
-//! name of the node, the version.
+//! tinc 1.0 and 1.1 (its manual, chapter 6): both ends say `0 name 17` first, request, node and
+//! version.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

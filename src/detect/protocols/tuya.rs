@@ -1,4 +1,4 @@
-//! Tuya's things in the local network (tinytuya's documentation). Frames between two marks (55AA,
+//! Tuya's things in the local network (tinytuya's documentation): frames between two marks (55AA,
 //! or 6699 of version 3.5), with number, command, length.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};

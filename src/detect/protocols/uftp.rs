@@ -1,5 +1,5 @@
-//! UFTP (its protocol description, versions 4 and 5). Version 4 or 5 and a function, which the
-//! message behind the header repeats with its length in words.
+//! UFTP, versions 4 and 5 (its protocol description): version and function, which the message
+//! behind the header repeats with its length in words.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
@@ -21,9 +21,8 @@ mod tests {
 
     #[test]
     fn an_announcement_repeats_its_function() {
-        let announce = hex(
-            "5001 0000 c0a801ba 0211a8c5 009d0000 0106 0014 0020 0514 0005a3f6b839 3fbee604 0401e605 0558",
-        );
+        let announce = hex("5001 0000 c0a801ba 0211a8c5 009d0000 0106 0014 0020 0514 0005a3f6b839 
+            3fbee604 0401e605 0558");
         assert_eq!(Talk::udp(1044).client(&announce).protocol(), Protocol::UFTP);
         assert_eq!(Talk::udp(1044).client(&announce[..30]).protocol(), Protocol::UNKNOWN);
     }

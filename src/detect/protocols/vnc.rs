@@ -1,4 +1,4 @@
-//! VNC: RFC 6143. `RFB 003.008` and the like, said by both.
+//! VNC, the remote frame buffer: RFC 6143. Both ends say `RFB 003.008` or the like.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,4 +1,4 @@
-//! Warcraft III (bnetdocs.org). Mark, kind, length of the whole.
+//! Warcraft III (bnetdocs.org, W3GS): a mark, the kind of message, the length of the whole.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -1,4 +1,4 @@
-//! WeChat.
+//! WeChat: mmtls, whose records are like those of TLS, and the long connection before it.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

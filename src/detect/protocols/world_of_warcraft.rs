@@ -1,4 +1,4 @@
-//! World of Warcraft (wowdev.wiki).
+//! World of Warcraft (wowdev.wiki): the challenge of the login, the greetings of a realm.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

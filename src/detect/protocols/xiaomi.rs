@@ -1,5 +1,5 @@
-//! Xiaomi's things and telephones: miIO: a mark and the length of the whole. Messages: a mark,
-//! version, length, and protobuf.
+//! Xiaomi: miIO of its things has a mark and the length of the whole; messages to its telephones a
+//! mark, version, length and protobuf.
 
 use crate::detect::cursor::Cursor;
 use crate::detect::{Dissector, Fact, Facts, Protocol, Verdict, View};

@@ -1,5 +1,5 @@
-//! ZeroTier (its sources, `Packet.hpp`). Number, receiver, sender, flags and cipher, code, verb.
-//! `HELLO` is in the clear: version of the protocol and of the program.
+//! ZeroTier (`Packet.hpp`): number, receiver, sender, flags and cipher, code, verb. `HELLO` is in
+//! the clear: version of the protocol and of the program.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 

@@ -21,7 +21,7 @@ mod tests {
 
     #[test]
     fn an_announcement_repeats_its_function() {
-        let announce = hex("5001 0000 c0a801ba 0211a8c5 009d0000 0106 0014 0020 0514 0005a3f6b839 
+        let announce = hex("5001 0000 c0a801ba 0211a8c5 009d0000 0106 0014 0020 0514 0005a3f6b839
             3fbee604 0401e605 0558");
         assert_eq!(Talk::udp(1044).client(&announce).protocol(), Protocol::UFTP);
         assert_eq!(Talk::udp(1044).client(&announce[..30]).protocol(), Protocol::UNKNOWN);

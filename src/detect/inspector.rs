@@ -70,7 +70,7 @@ pub struct Segment<'a> {
 impl Segment<'_> {
     /// Octets that only fill up a short frame, taken for payload where lengths are wrong.
     fn is_padding(&self) -> bool {
-        self.payload.len() <= 6
+        (2..=6).contains(&self.payload.len())
             && self.tcp.is_some_and(|tcp| tcp.flags & Tcp::PSH == 0)
             && self.payload.iter().all(|octet| *octet == 0)
     }

@@ -244,6 +244,7 @@ protocols! {
     SHOUTCAST = 4113, "ShoutCast", Streaming;
     ICECAST = 4114, "IceCast", Streaming;
     MPEG_DASH = 4115, "MpegDash", Streaming;
+    OSCAR = 4116, "OSCAR", Messaging;
 
     // 4200 to 4299: peers, calls, chats, games, tunnels.
     GNUTELLA = 4200, "Gnutella", P2p;

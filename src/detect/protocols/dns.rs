@@ -122,12 +122,10 @@ fn read(bytes: &[u8], is_port: bool, is_cut: bool, facts: &mut Facts) -> Option<
             let class = question.class & 0x7fff;
             let is_class = matches!(class, 1 | 3 | 4 | 254 | 255);
             let named = put_name(Fact::Host, question.name, facts);
-            let is_type = (1..=264).contains(&question.kind) || question.kind >= 32_768;
-            if !is_port && !(is_class && named && is_type && (1..=264).contains(&question.kind)) {
-                return None;
-            }
-            // A wrong class or type on the port is still a question, if its name can be read.
-            if !(is_class && is_type) && !(named && is_port) {
+            let is_usual = is_class && (1..=264).contains(&question.kind);
+            // An odd class or type on the port is still a question, if its name can be read.
+            let fits = if is_port { is_usual || named } else { is_usual && named };
+            if !fits {
                 return None;
             }
         }

@@ -9,7 +9,10 @@ pub(super) const DISSECTOR: Dissector = Dissector::tcp(Protocol::GOPHER, &[70], 
 const MAX_SELECTOR: usize = 255;
 
 fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
-    let is_menu = |half: &[u8]| line(half).is_some_and(|(line, _)| is_item(line));
+    let is_menu = |half: &[u8]| {
+        let head = half.get(..512).unwrap_or(half);
+        is_kind(head.first()) && line(head).is_some_and(|(line, _)| is_item(line))
+    };
     if is_menu(view.data) || is_menu(view.other) {
         return Verdict::Is(Protocol::GOPHER);
     }
@@ -27,11 +30,12 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     }
 }
 
+fn is_kind(first: Option<&u8>) -> bool {
+    matches!(first, Some(b'0'..=b'9' | b'+' | b'T' | b'g' | b'I' | b'h' | b'i'))
+}
+
 /// Kind and text, selector, host and port with tabs between.
 fn is_item(line: &[u8]) -> bool {
-    if !matches!(line.first(), Some(b'0'..=b'9' | b'+' | b'T' | b'g' | b'I' | b'h' | b'i')) {
-        return false;
-    }
     let mut fields = line.split(|octet| *octet == b'\t');
     let (_, selector, host, port) = (fields.next(), fields.next(), fields.next(), fields.next());
     let is_port = port.and_then(number).is_some_and(|port| port <= 65_535);

@@ -59,6 +59,9 @@ fn dissect(view: &View<'_>, facts: &mut Facts) -> Verdict {
 
 /// A tag and a command.
 fn is_command(half: &[u8]) -> bool {
+    if !half.first().is_some_and(u8::is_ascii_alphanumeric) {
+        return false;
+    }
     let Some((line, _)) = line(half) else { return false };
     let (tag, rest) = word(line);
     let is_tag = tag.iter().all(|octet| octet.is_ascii_alphanumeric() || *octet == b'.');

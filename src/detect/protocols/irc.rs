@@ -56,6 +56,9 @@ fn is_server(half: &[u8]) -> bool {
     if starts(half, b"NOTICE AUTH :") || starts(half, b"NOTICE * :") {
         return true;
     }
+    if half.first() != Some(&b':') {
+        return false;
+    }
     let Some((line, _)) = line(half) else { return false };
     let Some(prefixed) = line.strip_prefix(b":") else { return false };
     let (name, rest) = word(prefixed);

@@ -48,6 +48,7 @@ pub static ALL: &[Dissector] = &[
     whois::DISSECTOR,
     gopher::DISSECTOR,
     finger::DISSECTOR,
+    oscar::DISSECTOR,
     socks::DISSECTOR,
     ntp::DISSECTOR,
     // Peers, calls, chats, games, tunnels.
@@ -422,6 +423,7 @@ mod oicq;
 mod ookla;
 mod openvpn;
 mod oracle;
+mod oscar;
 mod path_of_exile;
 mod pgsql;
 mod photon;

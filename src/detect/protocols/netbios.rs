@@ -25,9 +25,12 @@ fn names(view: &View<'_>, facts: &mut Facts) -> Verdict {
     if !fits || counts == 0 && more == 0 {
         return Verdict::No;
     }
-    let Some(name) = name(&mut cursor) else { return Verdict::No };
+    // On its port a damaged name is one, as far as it goes.
+    let is_port = view.has_port(137);
+    let Some(name) = name(&mut cursor, is_port) else { return Verdict::No };
     let (kind, class) = (cursor.u16(), cursor.u16());
-    if !matches!((kind, class), (Some(0x01 | 0x02 | 0x0a | 0x20 | 0x21), Some(1))) {
+    let is_usual = matches!((kind, class), (Some(0x01 | 0x02 | 0x0a | 0x20 | 0x21), Some(1)));
+    if !(is_usual || is_port) {
         return Verdict::No;
     }
     put(&name, facts);
@@ -46,14 +49,16 @@ fn datagrams(view: &View<'_>, facts: &mut Facts) -> Verdict {
         0x10..=0x12 => {
             let len = cursor.u16().map(usize::from);
             cursor.skip(2);
-            let (Some(len), Some(source)) = (len, name(&mut cursor)) else { return Verdict::No };
+            let (Some(len), Some(source)) = (len, name(&mut cursor, view.has_port(138))) else {
+                return Verdict::No;
+            };
             if len > view.len.saturating_sub(14) {
                 return Verdict::No;
             }
             put(&source, facts);
         }
         0x13 if view.len == 11 && view.has_port(138) => {}
-        0x14..=0x16 => match name(&mut cursor) {
+        0x14..=0x16 => match name(&mut cursor, false) {
             Some(name) => put(&name, facts),
             None => return Verdict::No,
         },
@@ -79,7 +84,7 @@ fn sessions(view: &View<'_>, facts: &mut Facts) -> Verdict {
             if view.data.len() < usize::from(len).saturating_add(4) {
                 return Verdict::Wait;
             }
-            match name(&mut cursor) {
+            match name(&mut cursor, false) {
                 Some(called) => put(&called, facts),
                 None => return Verdict::No,
             }
@@ -92,26 +97,29 @@ fn sessions(view: &View<'_>, facts: &mut Facts) -> Verdict {
     }
 }
 
-/// A name in its encoding of half octets as letters; a scope may follow it.
-fn name(cursor: &mut Cursor<'_>) -> Option<[u8; NAME]> {
+/// A name in its encoding of half octets as letters; a scope may follow it. With leniency, up to
+/// where it is damaged.
+fn name(cursor: &mut Cursor<'_>, is_lax: bool) -> Option<[u8; NAME]> {
     if cursor.u8()? != 0x20 {
         return None;
     }
+    let mut letters = Cursor::new(cursor.take(2 * NAME)?);
     let mut name = [0; NAME];
-    for octet in &mut name {
-        let [high, low] = cursor.array()?.map(|letter: u8| letter.wrapping_sub(b'A'));
+    for (at, octet) in name.iter_mut().enumerate() {
+        let [high, low] = letters.array()?.map(|letter: u8| letter.wrapping_sub(b'A'));
         if high > 15 || low > 15 {
-            return None;
+            return (is_lax && at > 1).then_some(name);
         }
         *octet = high << 4 | low;
     }
     for _ in 0..16 {
-        let label = cursor.counted8()?;
-        if label.is_empty() {
-            return Some(name);
+        match cursor.counted8() {
+            Some([]) => return Some(name),
+            Some(_) => {}
+            None => break,
         }
     }
-    None
+    is_lax.then_some(name)
 }
 
 fn put(name: &[u8; NAME], facts: &mut Facts) {
@@ -146,8 +154,11 @@ mod tests {
         for end in 0..query.len() {
             Talk::udp(137).client(&query[..end]).protocol();
         }
-        query[20] = b'Z';
-        assert_eq!(Talk::udp(137).client(&query).protocol(), Protocol::UNKNOWN);
+        query[24] = b'Z';
+        assert_eq!(Talk::udp(1137).client(&query).protocol(), Protocol::UNKNOWN);
+        let talk = Talk::udp(137).client(&query);
+        assert_eq!(talk.protocol(), Protocol::NETBIOS);
+        assert_eq!(talk.fact(Fact::Host).as_deref(), Some("WORKG"));
     }
 
     #[test]

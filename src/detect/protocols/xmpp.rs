@@ -18,7 +18,8 @@ fn dissect(view: &View<'_>, facts: &mut Facts) -> Verdict {
     let head = view.data.get(..MAX_BEFORE).unwrap_or(view.data);
     let open = |half: &[u8]| {
         let head = half.get(..MAX_BEFORE).unwrap_or(half);
-        find(head, b"<stream:stream").is_some()
+        head.first() == Some(&b'<')
+            && find(head, b"<stream:stream").is_some()
             && (contains(head, b"jabber:") || contains(head, b"etherx.jabber.org"))
     };
     let is_known = open(view.data) || open(view.other);

@@ -86,6 +86,8 @@ fn packets(view: &View<'_>, facts: &mut Facts) -> Verdict {
             let hello = crypto.hello();
             if let Some(hello) = hello {
                 tls::hello::client(hello, tls::hello::Carrier::Quic, true, facts);
+                // No other is allowed in it (RFC 9001, 4.2).
+                facts.put(Fact::TlsVersion, &[3, 4]);
             }
             view.memory.put(crypto.into_octets());
         }

@@ -21,6 +21,10 @@ const POINT_FORMATS: u16 = 11;
 const SIGNATURES: u16 = 13;
 pub(super) const ALPN: u16 = 16;
 const VERSIONS: u16 = 43;
+/// Parameters of QUIC (RFC 9000, 18), and their number in its drafts.
+const PARAMETERS: [u16; 2] = [0x39, 0xffa5];
+/// What Google's clients call themselves, among them.
+const USER_AGENT: u64 = 0x3129;
 const ECH: u16 = 0xfe0d;
 /// Encrypted names before RFC 9849: drafts of its own and of ESNI.
 const ECH_DRAFTS: [u16; 4] = [0xfe08, 0xfe09, 0xff02, 0xff03];
@@ -122,6 +126,16 @@ fn read<'a>(extension: u16, body: &'a [u8], offer: &mut Offer<'a>, facts: &mut F
             // Versions of DTLS count down.
             let rank = |version: &&u16| if **version >> 8 == 0xfe { !**version } else { **version };
             offer.highest = offered.max_by_key(rank).copied().unwrap_or(offer.highest);
+        }
+        _ if PARAMETERS.contains(&extension) => {
+            while let (Some(id), Some(len)) = (cursor.varint(), cursor.varint()) {
+                let Some(value) = usize::try_from(len).ok().and_then(|len| cursor.take(len)) else {
+                    return;
+                };
+                if id == USER_AGENT {
+                    facts.put(Fact::UserAgent, value);
+                }
+            }
         }
         ECH | ESNI => facts.put(Fact::Ech, &extension.to_be_bytes()),
         _ if ECH_DRAFTS.contains(&extension) => facts.put(Fact::Ech, &extension.to_be_bytes()),

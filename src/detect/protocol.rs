@@ -344,6 +344,11 @@ protocols! {
     IPERF = 4294, "iperf", Network;
     SOULSEEK = 4295, "Soulseek", P2p;
     NOE = 4296, "NOE", Voip;
+    CISCO_VPN = 4297, "CiscoVPN", Vpn;
+    SKYPE_TEAMS_CALL = 4298, "Skype_TeamsCall", Voip;
+    DOFUS = 4299, "Dofus", Gaming;
+    GUILD_WARS2 = 4500, "Guildwars2", Gaming;
+    ARMAGETRON = 4501, "Armagetron", Gaming;
 
     // 4300 to 4499: infrastructure, industry, databases, routing.
     PIM = 4300, "IP_PIM", Network;
@@ -486,6 +491,8 @@ protocols! {
     NMEA = 4438, "NMEA-0183", Iot;
     NUT = 4439, "NUT", Iot;
     RAFT = 4440, "Raft", Network;
+    FIX = 4441, "FIX", Finance;
+    Z3950 = 4442, "Z3950", Education;
     GENEVE = 4306, "GENEVE", Network;
 }
 

@@ -56,7 +56,7 @@ impl Talk {
         Segment {
             proto: self.proto,
             tcp: if self.proto == 6 {
-                Some(Tcp { seq: 1, ack: 1, flags: Tcp::ACK, window: 1_000 })
+                Some(Tcp { seq: 1, ack: 1, flags: Tcp::ACK | Tcp::PSH, window: 1_000 })
             } else {
                 None
             },

@@ -48,7 +48,7 @@ fn nano(view: &View<'_>, _facts: &mut Facts) -> Verdict {
         && least <= used
         && used <= most
         && most <= 64
-        && matches!(kind, 2..=14)
+        && matches!(kind, 2..=16)
         && view.len >= 8;
     Verdict::when(found, Protocol::NANO)
 }

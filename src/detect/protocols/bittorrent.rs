@@ -171,7 +171,8 @@ mod tests {
         let ping = b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe";
         assert_eq!(Talk::udp(6881).client(ping).protocol(), Protocol::BITTORRENT);
         assert_eq!(Talk::udp(6882).client(b"d3:fooe").protocol(), Protocol::UNKNOWN);
-        let ask = b"d1:ad2:id20:abcdefghij01234567899:info_hash20:AAAAAAAAAAAAAAAAAAAAe1:q9:get_peers1:t2:aa1:y1:qe";
+        let ask = b"d1:ad2:id20:abcdefghij01234567899:info_hash20:AAAAAAAAAAAAAAAAAAAAe\
+            1:q9:get_peers1:t2:aa1:y1:qe";
         let talk = Talk::udp(6881).client(ask);
         assert_eq!(talk.fact(Fact::InfoHash), Some("A".repeat(20)));
         talk.survives();
@@ -182,7 +183,7 @@ mod tests {
         let connect = hex("0000041727101980 00000000 12345678");
         assert_eq!(Talk::udp(6969).client(&connect).protocol(), Protocol::BITTORRENT);
         let search = format!(
-            "BT-SEARCH * HTTP/1.1\r\nHost: 239.192.152.143:6771\r\nPort: 6881\r\nInfohash: {}\r\n\r\n",
+            "BT-SEARCH * HTTP/1.1\r\nHost: 239.192.152.143:6771\r\nInfohash: {}\r\n\r\n",
             "41".repeat(20)
         );
         let talk = Talk::udp(6771).client(search.as_bytes());

@@ -1,15 +1,16 @@
 //! Pictures and files to many: MPEG transport streams over UDP (ISO/IEC 13818-1), FLUTE (RFC 6726).
 
 use crate::detect::text::find_within;
-use crate::detect::{Dissector, Protocol, View};
+use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
 pub(super) const MPEG_TS: Dissector = Dissector::udp(Protocol::MPEG_TS, &[], |view, _| {
     view.judge(Protocol::MPEG_TS, Some(is_mpeg(view)))
 });
 
-pub(super) const FLUTE: Dissector = Dissector::udp(Protocol::FLUTE, &[], |view, _| {
-    view.judge(Protocol::FLUTE, Some(is_flute(view.data)))
-});
+pub(super) const FLUTE: Dissector = Dissector::udp(Protocol::FLUTE, &[], flute);
+
+/// Datagrams among which the table of files must come.
+const PATIENCE: u8 = 8;
 
 /// Octets of a packet of a transport stream, and the first of each.
 const PACKET: usize = 188;
@@ -29,12 +30,27 @@ fn is_mpeg(view: &View<'_>) -> bool {
     are_packets && view.len >= PACKET
 }
 
-/// Version 1 of the layered coding header, and the table of files that a session begins with.
-fn is_flute(data: &[u8]) -> bool {
-    let [first @ 0x10..=0x1f, _, words, _, ..] = data else { return false };
-    first & 0x01 == 0
-        && (4..=40).contains(words)
-        && find_within(data, b"<FDT-Instance", 256).is_some()
+/// Version 1 of the layered coding header, a size that its flags allow; among the first of them
+/// the table of files that a session sends again and again.
+fn flute(view: &View<'_>, _facts: &mut Facts) -> Verdict {
+    let Some([first, flags, words, _]) = view.at(0) else { return Verdict::No };
+    // Congestion control, session and object have as many halves of words as the flags say.
+    let halves = (first >> 2 & 3).saturating_add(1).saturating_mul(2);
+    let session = (flags >> 7).saturating_mul(2).saturating_add(flags >> 4 & 1);
+    let object = (flags >> 5 & 3).saturating_mul(2).saturating_add(flags >> 4 & 1);
+    let least = halves.saturating_add(session).saturating_add(object) / 2;
+    let is_header = first >> 4 == 1 && first & 3 == 0 && flags & 0x0c == 0 && session > 0;
+    if !is_header
+        || words <= least
+        || words > 40
+        || view.len <= usize::from(words).saturating_mul(4)
+    {
+        return Verdict::No;
+    }
+    if find_within(view.data, b"<FDT-Instance", 256).is_some() {
+        return Verdict::Is(Protocol::FLUTE);
+    }
+    if view.number < PATIENCE { Verdict::Wait } else { Verdict::No }
 }
 
 #[cfg(test)]
@@ -45,7 +61,7 @@ mod tests {
     #[test]
     fn packets_of_a_stream() {
         let mut packet = hex("47 40 11 10");
-        packet.resize(188, 0xff);
+        packet.resize(188, 0x55);
         let seven = packet.repeat(7);
         assert_eq!(Talk::udp(1234).client(&seven).protocol(), Protocol::MPEG_TS);
         assert_eq!(Talk::udp(1234).client(&seven[..1_315]).protocol(), Protocol::UNKNOWN);

@@ -220,11 +220,14 @@ fn is_osc(view: &View<'_>) -> bool {
     if view.data.starts_with(b"#bundle\0") {
         return view.len >= 16;
     }
+    if view.first() != Some(b'/') {
+        return false;
+    }
     let Some(end) = view.data.iter().take(128).position(|octet| *octet == 0) else { return false };
     let Some(address) = view.data.get(..end) else { return false };
     let types = end.saturating_add(4) & !3;
     let padding = view.data.get(end..types).unwrap_or_default();
-    let is_address = address.first() == Some(&b'/') && address.len() > 1 && is_printable(address);
+    let is_address = address.len() > 1 && is_printable(address);
     let is_padded = padding.iter().all(|octet| *octet == 0);
     is_address
         && is_padded

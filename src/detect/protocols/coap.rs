@@ -81,6 +81,7 @@ mod tests {
         let get = b"\x41\x01\x12\x34\x05\x34host\x84temp";
         let talk = Talk::udp(7_000).client(get);
         assert_eq!(talk.protocol(), Protocol::COAP);
+        Talk::udp(5683).client(get).survives();
         assert_eq!(talk.fact(Fact::Host).as_deref(), Some("host"));
     }
 

@@ -79,6 +79,7 @@ mod tests {
         let talk = Talk::udp(34_964).client(&request);
         assert_eq!(talk.protocol(), Protocol::RPC);
         assert_eq!(talk.fact(Fact::Application).as_deref(), Some("profinet-io"));
+        Talk::udp(34_964).client(&request).survives();
         request.push(0);
         assert_eq!(Talk::udp(34_964).client(&request).protocol(), Protocol::UNKNOWN);
     }

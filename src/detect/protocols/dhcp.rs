@@ -110,6 +110,7 @@ mod tests {
         assert_eq!(talk.fact(Fact::HostName).as_deref(), Some("frida"));
         assert_eq!(talk.fact(Fact::DhcpFingerprint).as_deref(), Some("1,3,121,252"));
         assert_eq!(talk.fact(Fact::DhcpClass).as_deref(), Some("MSFT"));
+        Talk::udp(67).client(&discover).survives();
         let full = message(1, b"\x51\x07\x00\x00\x00a.b\x00");
         assert_eq!(Talk::udp(67).client(&full).fact(Fact::HostName).as_deref(), Some("a.b"));
     }

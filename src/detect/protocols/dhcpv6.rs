@@ -78,6 +78,7 @@ mod tests {
         assert_eq!(talk.protocol(), Protocol::DHCPV6);
         assert_eq!(talk.fact(Fact::DhcpFingerprint).as_deref(), Some("23,24"));
         assert_eq!(talk.fact(Fact::HostName).as_deref(), Some("gi.foo"));
+        Talk::udp(547).client(&solicit).survives();
         assert_eq!(Talk::udp(9).from(8).client(&solicit).protocol(), Protocol::UNKNOWN);
         let cut = &solicit[..solicit.len() - 1];
         assert_eq!(Talk::udp(547).client(cut).protocol(), Protocol::UNKNOWN);

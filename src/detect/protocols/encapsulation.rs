@@ -253,6 +253,7 @@ mod tests {
         let mut packet = hex("60000000 0000 3b 15 20010000");
         packet.resize(40, 1);
         assert_eq!(Talk::udp(9).client(&packet).protocol(), Protocol::TEREDO);
+        Talk::udp(3544).client(&packet).survives();
         packet[9] = 2;
         assert_eq!(Talk::udp(9).client(&packet).protocol(), Protocol::UNKNOWN);
     }

@@ -376,8 +376,10 @@ mod tests {
         assert_eq!(udp(1628, "0014 01 01 00 00 0000 00000001 00000001 00000000"), Protocol::CNP_IP);
         assert_eq!(Talk::tcp(1911).client(b"fox a 1 -1 fox hello\n{\n").protocol(), Protocol::FOX);
         let mut bus = hex("0000000d 01 00 0001 00 05 20");
-        bus.extend_from_slice(&[0x5b, 0x9c]);
-        assert_eq!(Talk::udp(5050).client(&bus).protocol(), Protocol::UNKNOWN, "a wrong checksum");
+        bus.extend_from_slice(&0x4326_u16.to_be_bytes());
+        assert_eq!(Talk::udp(5050).client(&bus).protocol(), Protocol::ETHER_S_BUS);
+        bus[10] ^= 1;
+        assert_eq!(Talk::udp(5050).client(&bus).protocol(), Protocol::UNKNOWN);
     }
 
     #[test]
@@ -385,6 +387,7 @@ mod tests {
         let mut hello =
             hex("48454c46 37000000 00000000 00000100 00000100 00000000 00000000 17000000");
         hello.extend_from_slice(b"opc.tcp://plc.example:4");
+        Talk::tcp(4840).client(&hello).survives();
         let talk = Talk::tcp(4840).client(&hello);
         assert_eq!(talk.protocol(), Protocol::OPC_UA);
         assert_eq!(talk.fact(Fact::Host).as_deref(), Some("plc.example"));

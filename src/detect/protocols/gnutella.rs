@@ -31,7 +31,9 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     // A descriptor: its number, kind, time to live, hops, length of what follows.
     let Some([kind, life, hops]) = view.at(16) else { return Verdict::No };
     let known = matches!(kind, 0 | 1 | 2 | 0x30..=0x32 | 0x40 | 0x44 | 0x80..=0x82);
-    let found = known && life <= 16 && hops <= 16 && view.is_counted32_le(19, HEADER);
+    // Numbers are of random octets.
+    let random = view.data.iter().take(16).filter(|octet| **octet == 0).count() < 4;
+    let found = known && random && life <= 16 && hops <= 16 && view.is_counted32_le(19, HEADER);
     Verdict::when(found, Protocol::GNUTELLA)
 }
 

@@ -32,8 +32,20 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     // ESP: an index above the reserved ones and a number that counts from one.
     let is_esp = view.len >= 28
         && view.u32_at(0).is_some_and(|index| index > 255)
-        && view.u32_at(4).is_some_and(|number| (1..1 << 24).contains(&number));
-    Verdict::when(is_esp, Protocol::IPSEC)
+        && view.u32_at(4).is_some_and(|number| number > 0);
+    if !is_esp {
+        return Verdict::No;
+    }
+    // A number that is low, or the same index again.
+    let index = view.data.get(..4);
+    let again = view.past.iter().any(|past| past.head.get(..4) == index);
+    if again || view.u32_at(4).is_some_and(|number| number < 1 << 16) {
+        Verdict::Is(Protocol::IPSEC)
+    } else if view.number < 4 {
+        Verdict::Wait
+    } else {
+        Verdict::No
+    }
 }
 
 /// Header of ISAKMP, its length that of the datagram. At the ports bits that are reserved do not

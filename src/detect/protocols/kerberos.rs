@@ -53,6 +53,7 @@ mod tests {
     fn tickets_are_asked_for() {
         let request = hex("6a 81 80 30 7e a1 03 02 01 05 a2 03 02 01 0a");
         assert_eq!(Talk::udp(88).client(&request).protocol(), Protocol::KERBEROS);
+        Talk::udp(88).client(&request).survives();
         let mut stream = hex("00 00 00 83");
         stream.extend_from_slice(&request);
         assert_eq!(Talk::tcp(88).client(&stream).protocol(), Protocol::KERBEROS);

@@ -65,6 +65,7 @@ mod tests {
         let talk = Talk::tcp(389).client(&bind);
         assert_eq!(talk.protocol(), Protocol::LDAP);
         assert_eq!(talk.fact(Fact::User).as_deref(), Some("cn=a"));
+        Talk::tcp(389).client(&bind).survives();
         let unbind = hex("30 05 02 01 03 42 00");
         assert_eq!(Talk::tcp(1389).client(&unbind).protocol(), Protocol::LDAP);
     }

@@ -99,6 +99,7 @@ mod tests {
         let get = hex("80 00 0005 00 00 0000 00000005 00000000 0000000000000000 48656c6c6f");
         assert_eq!(Talk::tcp(11_211).client(&get).protocol(), Protocol::MEMCACHED);
         assert_eq!(Talk::tcp(11_210).client(&get).protocol(), Protocol::COUCHBASE);
+        Talk::tcp(11_211).client(&get).survives();
         let mut other = get;
         other[11] = 4;
         assert_eq!(Talk::tcp(11_211).client(&other).protocol(), Protocol::UNKNOWN);

@@ -57,7 +57,8 @@ mod tests {
         let talk = Talk::tcp(9050).client(ask);
         assert_eq!(talk.protocol(), Protocol::MINING);
         talk.survives();
-        let login = b"{\"method\":\"login\",\"params\":{\"login\":\"4B\",\"pass\":\"x\",\"agent\":\"miner/2\"},\"id\":1}\n";
+        let login = b"{\"method\":\"login\",\"params\":{\"login\":\"4B\",\"pass\":\"x\",\
+            \"agent\":\"miner/2\"},\"id\":1}\n";
         let talk = Talk::tcp(9050).client(login);
         assert_eq!(talk.fact(Fact::UserAgent).as_deref(), Some("miner/2"));
         let other = b"{\"id\":1,\"method\":\"sum\",\"params\":[1]}\n";

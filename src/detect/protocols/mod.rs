@@ -5,6 +5,8 @@ use super::dissector::Dissector;
 
 /// All dissectors. The order is that in which they are asked where no port points at one.
 pub static ALL: &[Dissector] = &[
+    // What is marked in every part.
+    broadcast::MPEG_TS,
     // Web, names, mail, files.
     tls::DISSECTOR,
     quic::DISSECTOR,
@@ -68,8 +70,8 @@ pub static ALL: &[Dissector] = &[
     libp2p::DISSECTOR,
     rdp::DISSECTOR,
     h323::DISSECTOR,
-    gateways::MGCP,
-    gateways::MEGACO,
+    mgcp::DISSECTOR,
+    megaco::DISSECTOR,
     iax::DISSECTOR,
     skinny::DISSECTOR,
     discord::DISSECTOR,
@@ -77,83 +79,88 @@ pub static ALL: &[Dissector] = &[
     telegram::DISSECTOR,
     viber::DISSECTOR,
     kakaotalk::DISSECTOR,
-    tencent::OICQ,
-    tencent::WECHAT,
-    tencent::GAMES,
+    oicq::DISSECTOR,
+    wechat::DISSECTOR,
+    tencent_games::DISSECTOR,
     zoom::DISSECTOR,
-    messengers::THREEMA,
-    messengers::DINGTALK,
-    messengers::SD_RTN,
-    messengers::WEBEX,
+    threema::DISSECTOR,
+    dingtalk::DISSECTOR,
+    sd_rtn::DISSECTOR,
+    webex::DISSECTOR,
     valve::SOURCE,
     valve::RELAY,
     valve::TEEWORLDS,
     raknet::DISSECTOR,
-    battlenet::STARCRAFT,
-    battlenet::WARCRAFT,
-    battlenet::WARCRAFT3,
+    starcraft::DISSECTOR,
+    world_of_warcraft::DISSECTOR,
+    warcraft3::DISSECTOR,
     minecraft::DISSECTOR,
     photon::PHOTON,
     photon::GAIJIN,
-    games::NINTENDO,
-    games::RIOT,
-    games::WILD_RIFT,
-    games::EPIC,
-    games::AMONG_US,
-    games::ACTIVISION,
-    games::COD_MOBILE,
-    games::EXILE,
-    games::MAPLE,
-    games::KUNG_FU,
-    games::GENSHIN,
-    games::NETCODE,
-    games::NETEASE,
-    games::CROSSFIRE,
-    voice::TEAMSPEAK,
-    voice::MUMBLE,
-    tunnels::PPTP,
-    tunnels::L2TP,
-    tunnels::TINC,
-    tunnels::NEBULA,
-    tunnels::ZEROTIER,
-    tunnels::SOFTETHER,
-    tunnels::FRP,
-    tunnels::AYIYA,
+    nintendo::DISSECTOR,
+    guild_wars::DISSECTOR,
+    dofus::DISSECTOR,
+    armagetron::DISSECTOR,
+    riot::DISSECTOR,
+    wild_rift::DISSECTOR,
+    epic::DISSECTOR,
+    among_us::DISSECTOR,
+    activision::DISSECTOR,
+    cod_mobile::DISSECTOR,
+    path_of_exile::DISSECTOR,
+    maple_story::DISSECTOR,
+    kung_fu::DISSECTOR,
+    genshin::DISSECTOR,
+    netcode::DISSECTOR,
+    netease::DISSECTOR,
+    crossfire::DISSECTOR,
+    teamspeak::DISSECTOR,
+    mumble::DISSECTOR,
+    pptp::DISSECTOR,
+    l2tp::DISSECTOR,
+    tinc::DISSECTOR,
+    nebula::DISSECTOR,
+    zerotier::DISSECTOR,
+    softether::DISSECTOR,
+    frp::DISSECTOR,
+    cisco_vpn::DISSECTOR,
+    ayiya::DISSECTOR,
     n2n::DISSECTOR,
     kcp::DISSECTOR,
-    desktops::VNC,
-    desktops::X11,
-    desktops::XDMCP,
-    desktops::CITRIX,
-    desktops::NOMACHINE,
-    desktops::RADMIN,
-    desktops::TEAMVIEWER,
-    homes::XIAOMI,
-    homes::TP_LINK,
-    homes::TUYA,
-    homes::LIFX,
-    homes::NEST,
-    homes::SPOTIFY,
-    homes::DROPBOX,
-    homes::UBIQUITI,
-    homes::MIKROTIK,
-    homes::MERAKI,
-    homes::MATTER,
-    services::AVAST,
-    services::ALI_CLOUD,
-    services::IQIYI,
-    services::ATLAS,
-    services::KISMET,
-    services::UFTP,
-    services::RX,
-    services::VIRTGROUP,
-    services::OOKLA,
-    services::IPERF,
-    services::SOULSEEK,
-    services::NOE,
+    vnc::DISSECTOR,
+    x11::DISSECTOR,
+    xdmcp::DISSECTOR,
+    citrix::DISSECTOR,
+    nomachine::DISSECTOR,
+    radmin::DISSECTOR,
+    teamviewer::DISSECTOR,
+    xiaomi::DISSECTOR,
+    tp_link::DISSECTOR,
+    tuya::DISSECTOR,
+    lifx::DISSECTOR,
+    nest::DISSECTOR,
+    spotify::DISSECTOR,
+    dropbox::DISSECTOR,
+    ubiquiti::DISSECTOR,
+    mikrotik::DISSECTOR,
+    meraki::DISSECTOR,
+    matter::DISSECTOR,
+    avast::DISSECTOR,
+    ali_cloud::DISSECTOR,
+    iqiyi::DISSECTOR,
+    ripe_atlas::DISSECTOR,
+    kismet::DISSECTOR,
+    uftp::DISSECTOR,
+    rx::DISSECTOR,
+    virtgroup::DISSECTOR,
+    ookla::DISSECTOR,
+    iperf::DISSECTOR,
+    soulseek::DISSECTOR,
+    noe::DISSECTOR,
     rtp::DISSECTOR,
     bfcp::DISSECTOR,
-    messengers::IMO,
+    imo::DISSECTOR,
+    skype::DISSECTOR,
     // Infrastructure, industry, databases, routing.
     dhcp::DISSECTOR,
     dhcpv6::DISSECTOR,
@@ -224,6 +231,8 @@ pub static ALL: &[Dissector] = &[
     telecom::SMPP,
     telecom::HL7,
     telecom::DICOM,
+    telecom::FIX,
+    telecom::Z3950,
     modbus::DISSECTOR,
     tpkt::DISSECTOR,
     power::DNP3,
@@ -307,65 +316,88 @@ pub static ALL: &[Dissector] = &[
     neighbourhood::SERF,
     neighbourhood::CPHA,
     remote_shell::DISSECTOR,
-    broadcast::MPEG_TS,
     broadcast::FLUTE,
     by_port::TARGUS,
     by_port::LOTUS_NOTES,
     protobuf::DISSECTOR,
 ];
 
+mod activision;
 mod afp;
 mod ajp;
-mod battlenet;
+mod ali_cloud;
+mod among_us;
+mod armagetron;
+mod avast;
+mod ayiya;
 mod bfcp;
 mod bitcoin;
 mod bittorrent;
 mod broadcast;
 mod building;
 mod by_port;
+mod cisco_vpn;
+mod citrix;
 mod coap;
+mod cod_mobile;
+mod crossfire;
 mod databases;
 mod dcerpc;
-mod desktops;
 mod dhcp;
 mod dhcpv6;
 mod diameter;
+mod dingtalk;
 mod discord;
 mod dns;
 mod dnscrypt;
+mod dofus;
+mod dropbox;
 mod dtls;
 mod edonkey;
 mod encapsulation;
+mod epic;
 mod ethereum;
 mod factory;
 mod fastcgi;
 mod finger;
+mod frp;
 mod ftp;
-mod games;
-mod gateways;
+mod genshin;
 mod git;
 mod gnutella;
 mod gopher;
+mod guild_wars;
 mod h323;
 mod haproxy;
-mod homes;
-mod http;
 mod http2;
+mod http;
 mod iax;
 mod icap;
 mod icy;
 mod imap;
+mod imo;
+mod iperf;
 mod ipsec;
+mod iqiyi;
 mod irc;
 mod json_rpc;
 mod kakaotalk;
 mod kcp;
 mod kerberos;
+mod kismet;
+mod kung_fu;
+mod l2tp;
 mod ldap;
 mod libp2p;
+mod lifx;
+mod maple_story;
+mod matter;
+mod megaco;
 mod memcached;
+mod meraki;
 mod messaging;
-mod messengers;
+mod mgcp;
+mod mikrotik;
 mod minecraft;
 mod mining;
 mod modbus;
@@ -373,43 +405,64 @@ mod monero;
 mod mongodb;
 mod monitoring;
 mod mqtt;
+mod mumble;
 mod mysql;
 mod n2n;
+mod nebula;
 mod neighbourhood;
+mod nest;
 mod netbios;
+mod netcode;
+mod netease;
+mod nintendo;
 mod nntp;
+mod noe;
+mod nomachine;
 mod ntp;
+mod oicq;
+mod ookla;
 mod openvpn;
 mod oracle;
 mod oscar;
+mod path_of_exile;
 mod pgsql;
 mod photon;
 mod pop3;
 mod power;
+mod pptp;
 mod protobuf;
 mod quic;
 mod radius;
+mod radmin;
 mod raknet;
 mod rdp;
 mod redis;
 mod remote_calls;
 mod remote_shell;
 mod resilio;
+mod riot;
+mod ripe_atlas;
 mod routing;
 mod rpc;
 mod rsync;
 mod rtmp;
 mod rtp;
 mod rtsp;
-mod services;
+mod rx;
+mod sd_rtn;
 mod sip;
 mod skinny;
+mod skype;
 mod smb;
 mod smtp;
 mod snmp;
 mod socks;
+mod softether;
+mod soulseek;
+mod spotify;
 mod ssdp;
 mod ssh;
+mod starcraft;
 mod storage;
 mod stun;
 mod svn;
@@ -417,22 +470,39 @@ mod syncthing;
 mod syslog;
 mod tacacs;
 mod tds;
+mod teamspeak;
+mod teamviewer;
 mod telecom;
 mod telegram;
 mod telemetry;
 mod telnet;
-mod tencent;
+mod tencent_games;
 mod tftp;
+mod threema;
+mod tinc;
 mod tls;
+mod tp_link;
 mod tpkt;
-mod tunnels;
+mod tuya;
+mod ubiquiti;
+mod uftp;
 mod valve;
 mod viber;
-mod voice;
+mod virtgroup;
+mod vnc;
+mod warcraft3;
+mod webex;
 mod websocket;
+mod wechat;
 mod whatsapp;
 mod whois;
+mod wild_rift;
 mod wireguard;
+mod world_of_warcraft;
 mod wsd;
+mod x11;
+mod xdmcp;
+mod xiaomi;
 mod xmpp;
+mod zerotier;
 mod zoom;

@@ -37,7 +37,8 @@ fn fits(data: &[u8]) -> Option<bool> {
             let name = cursor.until(0);
             let is_name =
                 |name: &[u8]| name.len() >= 3 && name.contains(&b'.') && is_printable(name);
-            Some(flags <= 0xff && answers == 0 && body >= 8 && is_name(name?))
+            let is_first = matches!(answers, 0 | u32::MAX);
+            Some(flags <= 0xff && is_first && body >= 8 && is_name(name?))
         }
         // A message within, compressed by one of four ways.
         2012 => {

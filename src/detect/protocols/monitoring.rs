@@ -84,7 +84,8 @@ fn collectd(view: &View<'_>, facts: &mut Facts) -> Verdict {
             _ => false,
         };
         if !is_part {
-            return Verdict::No;
+            // What follows a host and a time may be cut or damaged.
+            return Verdict::when(parts > 1, Protocol::COLLECTD);
         }
         parts = parts.saturating_add(1);
     }
@@ -139,9 +140,12 @@ fn is_nrpe(data: &[u8]) -> Option<bool> {
 /// Name, value, type.
 fn is_statsd(data: &[u8]) -> Option<bool> {
     let is_name = |o: &u8| o.is_ascii_alphanumeric() || b"._-/{}=;,".contains(o);
+    if !data.first()?.is_ascii_alphabetic() {
+        return Some(false);
+    }
     let colon = data.iter().take(200).position(|octet| *octet == b':')?;
     let (name, rest) = data.split_at_checked(colon)?;
-    if name.is_empty() || !name.iter().all(is_name) || !name.first()?.is_ascii_alphabetic() {
+    if !name.iter().all(is_name) {
         return Some(false);
     }
     let value = rest.get(1..)?;
@@ -242,6 +246,7 @@ mod tests {
     fn hosts_name_themselves() {
         let values =
             b"\0\0\0\x09host\0\0\x08\0\x0c\x14\xb5\x8b\xa6\x6e\xa4\x46\x9d\0\x02\0\x08cpu\0";
+        Talk::udp(25_826).client(values).survives();
         let talk = Talk::udp(25_826).client(values);
         assert_eq!(talk.protocol(), Protocol::COLLECTD);
         assert_eq!(talk.fact(Fact::Host).as_deref(), Some("host"));

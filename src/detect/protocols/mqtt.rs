@@ -21,6 +21,12 @@ fn is_sensor(data: &[u8]) -> bool {
 
 fn read(view: &View<'_>, facts: &mut Facts) -> Option<bool> {
     let mut cursor = view.cursor();
+    // A probe and its answer say enough together.
+    match (view.data, view.other) {
+        ([0xc0, 0], []) | ([0xd0, 0], []) => return None,
+        ([0xd0, 0], [.., 0xc0, 0]) | ([0xc0, 0], [.., 0xd0, 0]) => return Some(true),
+        _ => {}
+    }
     let first = cursor.u8()?;
     if !matches!(first, 0x10 | 0x20 | 0xc0 | 0xd0 | 0x30..=0x3d | 0x40 | 0x82 | 0x90) {
         return Some(false);
@@ -28,7 +34,15 @@ fn read(view: &View<'_>, facts: &mut Facts) -> Option<bool> {
     let len = length(&mut cursor)?;
     match first {
         0x10 => read_connect(cursor, len, facts),
-        // What begins in the middle is told only where it is expected.
+        // What begins in the middle is told only where it is expected, or by the number of a
+        // message that is acknowledged.
+        0x32 | 0x3a if !view.has_port(1883) => {
+            let is_whole = len == cursor.rest().len() && published(view.data).is_some();
+            if is_whole && view.other.is_empty() { None } else { Some(false) }
+        }
+        0x40 if !view.has_port(1883) => {
+            Some(len == 2 && published(view.other).is_some_and(|id| Some(id) == cursor.u16()))
+        }
         _ if !view.has_port(1883) => Some(false),
         0x20 => Some(len >= 2 && cursor.u8()? <= 1),
         0xc0 | 0xd0 => Some(len == 0),
@@ -61,6 +75,17 @@ fn read_connect(mut cursor: Cursor<'_>, len: usize, facts: &mut Facts) -> Option
     Some(true)
 }
 
+/// The number of a message that wants to be acknowledged.
+fn published(data: &[u8]) -> Option<u16> {
+    let mut cursor = Cursor::new(data);
+    if !matches!(cursor.u8()?, 0x32 | 0x3a) {
+        return None;
+    }
+    let len = length(&mut cursor)?;
+    let topic = cursor.counted16().filter(|topic| !topic.is_empty() && topic.len() < len)?;
+    if topic.iter().all(|octet| *octet >= b' ') { cursor.u16() } else { None }
+}
+
 /// A number in groups of seven bits, at most four.
 fn length(cursor: &mut Cursor<'_>) -> Option<usize> {
     let mut len = 0_usize;
@@ -85,11 +110,24 @@ mod tests {
         let talk = Talk::tcp(9).client(connect);
         assert_eq!(talk.protocol(), Protocol::MQTT);
         assert_eq!(talk.fact(Fact::User).as_deref(), Some("u"));
+        Talk::tcp(1883).client(connect).survives();
         let old = b"\x10\x10\0\x06MQIsdp\x03\x02\0\x3c\0\x02id";
         assert_eq!(Talk::tcp(9).client(old).protocol(), Protocol::MQTT);
         let mut other = *old;
         other[10] = 4;
         assert_eq!(Talk::tcp(1883).client(&other).protocol(), Protocol::UNKNOWN);
+    }
+
+    #[test]
+    fn a_probe_is_answered() {
+        let talk = Talk::tcp(99).midway().client(&[0xc0, 0]);
+        assert_eq!(talk.protocol(), Protocol::UNKNOWN);
+        assert_eq!(talk.clone().server(&[0xd0, 0]).protocol(), Protocol::MQTT);
+        assert_eq!(talk.server(&[0xd0, 1]).protocol(), Protocol::UNKNOWN);
+        let talk = Talk::tcp(99).midway().client(b"\x32\x09\0\x03a/b\0\x07hi");
+        assert_eq!(talk.protocol(), Protocol::UNKNOWN);
+        assert_eq!(talk.clone().server(b"\x40\x02\0\x07").protocol(), Protocol::MQTT);
+        assert_eq!(talk.server(b"\x40\x02\0\x08").protocol(), Protocol::UNKNOWN);
     }
 
     #[test]

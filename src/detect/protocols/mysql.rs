@@ -87,6 +87,7 @@ mod tests {
         let talk = Talk::tcp(3307).server(&greeting);
         assert_eq!(talk.protocol(), Protocol::MYSQL);
         assert_eq!(talk.fact(Fact::Version).as_deref(), Some("8.0.36"));
+        Talk::tcp(3306).client(&greeting).survives();
         let split = Talk::tcp(3307).server(&greeting[..9]).server(&greeting[9..]);
         assert_eq!(split.protocol(), Protocol::MYSQL);
         let other = packet(0, b"\x0ax.0.36\0\x08\0\0\0abcdefgh\0\xff\xff");

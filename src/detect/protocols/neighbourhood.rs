@@ -161,7 +161,7 @@ fn is_vmware(view: &View<'_>) -> Option<bool> {
         };
     }
     let [_, _, _, _] = view.at(0)?;
-    Some(view.has_port(902) && view.len == 66 && view.from_client)
+    Some(view.has_port(902) && view.len == 66)
 }
 
 /// A kind of message, then a map with names that are known.

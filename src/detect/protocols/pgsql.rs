@@ -66,6 +66,7 @@ mod tests {
     fn a_session_is_started() {
         let mut start = hex("00 00 00 21 00 03 00 00");
         start.extend_from_slice(b"user\0frida\0database\0x\0\0");
+        Talk::tcp(5432).client(&start).survives();
         let talk = Talk::tcp(5432).client(&start);
         assert_eq!(talk.protocol(), Protocol::PGSQL);
         assert_eq!(talk.fact(Fact::User).as_deref(), Some("frida"));

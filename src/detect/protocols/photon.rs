@@ -4,7 +4,7 @@
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
 pub(super) const PHOTON: Dissector =
-    Dissector::udp(Protocol::TOCABOCA, &[5055, 5056, 5058], photon);
+    Dissector::udp(Protocol::TOCABOCA, &[5055, 5056, 5058], photon).bound();
 
 pub(super) const GAIJIN: Dissector = Dissector::udp(Protocol::GAIJIN, &[], gaijin);
 

@@ -196,6 +196,7 @@ mod tests {
         assert_eq!(Talk::tcp(4059).client(&wrapped).protocol(), Protocol::DLMS);
         let c1222 = hex("60 12 a2 05 06 03 60 7c 86 a8 03 02 01 05 be 04 28 02 81 00");
         assert_eq!(Talk::udp(1153).client(&c1222).protocol(), Protocol::C1222);
+        Talk::tcp(1153).client(&c1222).survives();
         assert_eq!(Talk::udp(1153).client(&c1222[..18]).protocol(), Protocol::UNKNOWN);
     }
 

@@ -1,56 +1,77 @@
-//! Protocol Buffers: their documentation, "Encoding". There is no mark of any kind: what is read
-//! as fields from end to end in several messages is taken for it, when nobody else knows the flow.
+//! Protocol Buffers: their documentation, "Encoding". There is no mark of any kind: a message that
+//! reads as fields from end to end with text among them is taken for it when nobody else knows the
+//! flow; if there are but numbers, several messages must agree.
 
 use crate::detect::cursor::Cursor;
+use crate::detect::text::is_printable;
+use crate::detect::view::GLIMPSE;
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
 pub(super) const DISSECTOR: Dissector = Dissector::both(Protocol::PROTOBUF, &[], dissect).weak();
 
 /// Fields looked at.
 const MAX_FIELDS: usize = 64;
-/// The highest number that hand-written messages have.
-const MAX_NUMBER: u64 = 200;
-/// Messages that must fit.
-const MESSAGES: u8 = 2;
+/// The highest number of a field (29 bits).
+const MAX_NUMBER: u64 = (1 << 29) - 1;
+/// Messages without text that must agree, this one among them.
+const MESSAGES: usize = 4;
+/// Letters of a text that is taken for one.
+const TEXT: usize = 3;
 
 fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
-    if view.len != view.data.len() || !is_message(view.data) {
+    // A stream shows all from its beginning: later messages of it are known by their glimpses.
+    if view.is_udp() || view.number == 1 {
+        if view.len != view.data.len() || !view.is_start {
+            return Verdict::No;
+        }
+        match read(view.data) {
+            None => return Verdict::No,
+            Some(true) => return Verdict::Is(Protocol::PROTOBUF),
+            Some(false) => {}
+        }
+    }
+    let agree = view.past.iter().all(|glimpse| {
+        let message = glimpse.head.get(..usize::from(glimpse.len));
+        glimpse.head.first() == view.data.first() && message.is_none_or(|m| read(m).is_some())
+    });
+    if !agree {
         return Verdict::No;
     }
-    if view.number >= MESSAGES { Verdict::Is(Protocol::PROTOBUF) } else { Verdict::Wait }
+    let is_short = view.past.iter().any(|glimpse| usize::from(glimpse.len) <= GLIMPSE);
+    let is_enough = view.past.len().saturating_add(1) >= MESSAGES && is_short;
+    if is_enough { Verdict::Is(Protocol::PROTOBUF) } else { Verdict::Wait }
 }
 
-/// Fields up to the end, of them a text or a message and numbers, none of the retired kinds.
-fn is_message(data: &[u8]) -> bool {
-    let mut cursor = Cursor::new(data);
-    let (mut counted, mut others, mut last) = (0_u8, 0_u8, 0);
-    for _ in 0..MAX_FIELDS {
+/// Reads fields up to the end, which may be in the middle of a tag; whether there is a text among
+/// them. `None` if these are none, or too few.
+fn read(message: &[u8]) -> Option<bool> {
+    let mut cursor = Cursor::new(message);
+    let (mut fields, mut last, mut has_text) = (0_usize, 0, false);
+    while !cursor.is_empty() && fields < MAX_FIELDS {
+        let tag = varint(&mut cursor)?;
+        // One octet too many: the end of a line, or of a message before the next.
         if cursor.is_empty() {
             break;
         }
-        let Some(tag) = varint(&mut cursor) else { return false };
         let number = tag >> 3;
         if number == 0 || number > MAX_NUMBER || number < last {
-            return false;
+            return None;
         }
         last = number;
-        let read = match tag & 7 {
-            0 => varint(&mut cursor).map(|_| ()),
-            1 => cursor.skip(8),
-            2 => varint(&mut cursor).and_then(|len| cursor.skip(usize::try_from(len).ok()?)),
-            5 => cursor.skip(4),
-            _ => None,
-        };
-        if read.is_none() {
-            return false;
+        match tag & 7 {
+            0 => _ = varint(&mut cursor)?,
+            1 => cursor.skip(8)?,
+            2 => {
+                let len = usize::try_from(varint(&mut cursor)?).ok()?;
+                let value = cursor.take(len)?;
+                has_text |= value.len() >= TEXT && is_printable(value);
+            }
+            5 => cursor.skip(4)?,
+            _ => return None,
         }
-        if tag & 7 == 2 {
-            counted = counted.saturating_add(1);
-        } else {
-            others = others.saturating_add(1);
-        }
+        fields = fields.saturating_add(1);
     }
-    cursor.is_empty() && counted > 0 && counted.saturating_add(others) >= 3
+    (fields >= 2 && message.len() >= 4).then_some(has_text)
 }
 
 /// A number in groups of seven bits, at most ten, as short as can be.
@@ -72,14 +93,22 @@ mod tests {
     use crate::detect::testing::{Talk, hex};
 
     #[test]
-    fn several_messages_fit() {
-        let message = hex("08 01 12 03 62 61 6c 1a 02 08 01 20 07");
-        let talk = Talk::udp(12_345).client(&message);
-        assert_eq!(talk.protocol(), Protocol::UNKNOWN);
-        assert_eq!(talk.client(&message).protocol(), Protocol::PROTOBUF);
+    fn a_text_among_fields_will_do() {
+        let message = hex("12 03 62 61 6c 1a 02 08 01 20 07 0a");
+        assert_eq!(Talk::tcp(12_345).client(&message).protocol(), Protocol::PROTOBUF);
         let mut other = message;
-        other[0] = 0x0f;
-        let talk = Talk::udp(12_345).client(&other).client(&other);
-        assert_eq!(talk.protocol(), Protocol::UNKNOWN);
+        other[0] = 0x13;
+        assert_eq!(Talk::tcp(12_345).client(&other).protocol(), Protocol::UNKNOWN);
+    }
+
+    #[test]
+    fn numbers_need_several_messages() {
+        let message = hex("48 01 50 07");
+        let mut talk = Talk::udp(12_345);
+        for _ in 0..3 {
+            talk = talk.client(&message);
+            assert_eq!(talk.protocol(), Protocol::UNKNOWN);
+        }
+        assert_eq!(talk.client(&message).protocol(), Protocol::PROTOBUF);
     }
 }

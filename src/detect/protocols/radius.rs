@@ -54,6 +54,7 @@ mod tests {
         let talk = Talk::udp(9999).client(&hex(REQUEST));
         assert_eq!(talk.protocol(), Protocol::RADIUS);
         assert_eq!(talk.fact(Fact::User).as_deref(), Some("nemo"));
+        Talk::udp(1812).client(&hex(REQUEST)).survives();
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! RakNet (its manual and sources, now open), under Minecraft Bedrock, Roblox and others: messages
 //! without connection have a magic number, those with one are counted.
 
+use crate::detect::cursor::Cursor;
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
 pub(super) const DISSECTOR: Dissector = Dissector::udp(Protocol::RAKNET, &[19132, 19133], dissect);
@@ -37,22 +38,28 @@ fn is_receipt(view: &View<'_>) -> bool {
         return false;
     }
     for _ in 0..count {
-        let octets = match cursor.u8() {
-            Some(0) => 6,
-            Some(1) => 3,
+        let is_single = match cursor.u8() {
+            Some(single @ 0..=1) => single == 1,
             _ => return false,
         };
-        if cursor.skip(octets).is_none() {
+        let (Some(from), to) = (number(&mut cursor), is_single.then_some(0)) else { return false };
+        let Some(to) = to.map(|_| from).or_else(|| number(&mut cursor)) else { return false };
+        if to.wrapping_sub(from) > 4_096 {
             return false;
         }
     }
     cursor.is_empty()
 }
 
+/// Three octets, least significant first.
+fn number(cursor: &mut Cursor<'_>) -> Option<u32> {
+    cursor.u24().map(|number| number.swap_bytes() >> 8)
+}
+
 /// Number, then frames whose lengths in bits fill the rest.
 fn is_frames(view: &View<'_>) -> bool {
     let mut cursor = view.cursor();
-    if cursor.skip(4).is_none() || view.data.len() < view.len {
+    if cursor.skip(4).is_none() || view.data.len() < view.len || view.len < 8 {
         return false;
     }
     for _ in 0..64 {

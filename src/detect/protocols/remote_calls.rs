@@ -98,14 +98,14 @@ fn is_epmd(data: &[u8], is_here: bool) -> Option<bool> {
     Some(is_here && is_whole && matches!(kind, b'x' | b'z' | b'n' | b'd' | b'k' | b's'))
 }
 
-/// A version of eight octets, the server's number, the length of its address.
+/// A version of eight octets, the server's number, the length of its address, that.
 fn is_raft(data: &[u8]) -> Option<bool> {
     let mut cursor = Cursor::new(data);
-    let (version, len, number) = (cursor.u64_le()?, cursor.u64_le()?, cursor.u64_le()?);
+    let (version, number, len) = (cursor.u64_le()?, cursor.u64_le()?, cursor.u64_le()?);
     if version != 1 || !(8..=512).contains(&len) || len % 8 != 0 {
         return Some(false);
     }
-    // Behind the number comes the address as padded text.
+    // Text, padded to whole words.
     let address = cursor.array::<8>()?;
     Some(
         number != 0
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(Talk::tcp(5701).client(b"CP2").protocol(), Protocol::HAZELCAST);
         assert_eq!(Talk::tcp(4369).client(b"\0\x04zabc").protocol(), Protocol::EPMD);
         assert_eq!(Talk::tcp(4369).client(b"\0\x05zabc").protocol(), Protocol::UNKNOWN);
-        let hello = hex("0100000000000000 1000000000000000 0200000000000000 3132372e302e302e");
+        let hello = hex("0100000000000000 0200000000000000 1000000000000000 3132372e302e302e");
         assert_eq!(tcp(&hello), Protocol::RAFT);
     }
 }

@@ -14,7 +14,8 @@ pub(super) const BGP: Dissector = Dissector {
 };
 
 pub(super) const LDP: Dissector =
-    Dissector::both(Protocol::LDP, &[646], |view, _| view.judge(Protocol::LDP, is_ldp(view)));
+    Dissector::both(Protocol::LDP, &[646], |view, _| view.judge(Protocol::LDP, is_ldp(view)))
+        .bound();
 
 pub(super) const MSDP: Dissector =
     Dissector::tcp(Protocol::MSDP, &[639], |view, _| view.judge(Protocol::MSDP, is_msdp(view)))
@@ -189,7 +190,7 @@ fn is_lisp(view: &View<'_>) -> Option<bool> {
         return Some(match kind {
             8 => matches!(view.at(4)?, [0x40..=0x4f | 0x60..=0x6f]),
             1 => view.len >= 24 && second & 0x3f == 0,
-            2..=5 => view.len >= 12,
+            2..=5 | 7 => view.len >= 12,
             _ => false,
         });
     }

@@ -68,7 +68,7 @@ fn read_call(mut cursor: Cursor<'_>) -> Option<Option<Protocol>> {
         NETWORK_FILES | MOUNT | LOCKS | STATUS => Protocol::NFS,
         INSTRUMENTS => Protocol::VXI11,
         // Whoever asks for the port of NFS is on the way to it.
-        PORTMAP if version == 2 && procedure == 3 => {
+        PORTMAP if (2..=4).contains(&version) && procedure == 3 => {
             cursor.skip(usize::try_from(len).ok()?)?;
             let wanted = cursor.u32()?;
             let is_nfs = matches!(wanted, NETWORK_FILES | MOUNT | LOCKS | STATUS);
@@ -120,6 +120,7 @@ mod tests {
         let mut ask = hex("2a2a2a2a 00000000 00000002 000186a0 00000002 00000003 \
              00000000 00000000 00000000 00000000 000186a5 00000003 00000011 00000000");
         assert_eq!(Talk::udp(111).client(&ask).protocol(), Protocol::NFS);
+        Talk::udp(111).client(&ask).survives();
         ask[43] = 0xa7;
         assert_eq!(Talk::udp(111).client(&ask).protocol(), Protocol::ONC_RPC);
     }

@@ -2,7 +2,8 @@
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
-pub(super) const DISSECTOR: Dissector = Dissector::tcp(Protocol::CISCO_SKINNY, &[2000], dissect);
+pub(super) const DISSECTOR: Dissector =
+    Dissector::tcp(Protocol::CISCO_SKINNY, &[2000], dissect).bound();
 
 fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     let Some([_, _, 0, 0, version, 0, 0, 0, _, kind, 0, 0]) = view.at(0) else {

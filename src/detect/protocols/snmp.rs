@@ -56,6 +56,7 @@ mod tests {
         assert_eq!(Talk::udp(161).client(&hex(GET)).protocol(), Protocol::SNMP);
         let v3 = hex("30 20 02 01 03 30 0e 02 01 05 02 03 00 ff e3 04 01 04 02 01 03 \
              04 04 00 00 00 00 30 05 04 00 04 00 a0");
+        Talk::tcp(161).client(&v3).survives();
         assert_eq!(Talk::udp(40_161).client(&v3).protocol(), Protocol::SNMP);
     }
 

@@ -86,7 +86,7 @@ fn is_lustre(data: &[u8]) -> Option<bool> {
     Some(
         [number, number.swap_bytes()]
             .iter()
-            .any(|magic| matches!(magic, 0xacce_7100 | 0x4523_0617)),
+            .any(|magic| matches!(magic, 0xacce_7100 | 0xeebc_0ded | 0x4572_6963)),
     )
 }
 

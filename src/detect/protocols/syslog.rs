@@ -31,11 +31,14 @@ fn fits(view: &View<'_>) -> Option<bool> {
     if priority > MAX_PRIORITY || places > 3 || (places > 1 && digits.first() == Some(&b'0')) {
         return Some(false);
     }
-    // A version, a month, a name or a blank.
-    let [first, second, third, ..] = message else { return None };
-    let is_blank = first.is_ascii_whitespace() || matches!(first, b'%' | b':' | b'[' | b'-');
+    // A version, a month, a name or a blank, and elsewhere than at home a little more text.
+    let wanted = if view.has_port(514) || view.has_port(601) { 3 } else { 8 };
+    let start = message.get(..wanted)?;
     let is_text = |octet: &u8| octet.is_ascii_graphic() || octet.is_ascii_whitespace();
-    Some((first.is_ascii_alphanumeric() || is_blank) && is_text(second) && is_text(third))
+    let is_begun = |octet: &u8| {
+        octet.is_ascii_alphanumeric() || octet.is_ascii_whitespace() || b"%:[-".contains(octet)
+    };
+    Some(start.first().is_some_and(is_begun) && start.iter().all(is_text))
 }
 
 #[cfg(test)]

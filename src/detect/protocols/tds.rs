@@ -79,6 +79,7 @@ mod tests {
             hex("12 01 002f 0000 01 00 00 001a 0006 01 0020 0001 02 0021 0001 03 0022 0004 \
              04 0026 0001 ff 09000000 0000 01 00 b80d0000 01");
         assert_eq!(Talk::tcp(1433).client(&before).protocol(), Protocol::TDS);
+        Talk::tcp(1433).client(&before).survives();
         let mut other = before;
         other[12] = 7;
         assert_eq!(Talk::tcp(1433).client(&other).protocol(), Protocol::UNKNOWN);

@@ -1,5 +1,5 @@
-//! What carries messages of operators and of hospitals: SMPP (version 3.4), HL7 (version 2 over
-//! MLLP), DICOM (PS3.8).
+//! Messages of operators, hospitals, exchanges and libraries: SMPP (version 3.4), HL7 (version 2
+//! over MLLP), DICOM (PS3.8), FIX (its session protocol), Z39.50 (ISO 23950).
 
 use crate::detect::cursor::Cursor;
 use crate::detect::text::is_printable;
@@ -15,6 +15,39 @@ pub(super) const HL7: Dissector =
 pub(super) const DICOM: Dissector = Dissector::tcp(Protocol::DICOM, &[104, 11_112], |view, _| {
     view.judge(Protocol::DICOM, is_dicom(view.data))
 });
+
+pub(super) const FIX: Dissector =
+    Dissector::tcp(Protocol::FIX, &[], |view, _| view.judge(Protocol::FIX, is_fix(view.data)));
+
+pub(super) const Z3950: Dissector = Dissector::tcp(Protocol::Z3950, &[210], |view, _| {
+    view.judge(Protocol::Z3950, is_z3950(view.data))
+});
+
+/// Fields of number and value; the first is the version, the second the length of the body.
+fn is_fix(data: &[u8]) -> Option<bool> {
+    let mut cursor = Cursor::new(data);
+    let start = cursor.array::<5>()?;
+    if start != *b"8=FIX" {
+        return Some(false);
+    }
+    let version = cursor.until(1)?;
+    Some(version.len() <= 8 && cursor.array()? == *b"9=")
+}
+
+/// An association is begun, or the answer: reference, versions and options as strings of bits.
+fn is_z3950(data: &[u8]) -> Option<bool> {
+    let mut cursor = Cursor::new(data);
+    if !matches!(data.first()?, 0xb4 | 0xb5) {
+        return Some(false);
+    }
+    let (_, len) = cursor.ber()?;
+    let (mut tag, mut value) = cursor.ber_value()?;
+    if tag == 0x82 {
+        (tag, value) = cursor.ber_value()?;
+    }
+    let (options, _) = cursor.ber()?;
+    Some(tag == 0x83 && (1..=4).contains(&value.len()) && options == 0x84 && len < 0x1000)
+}
 
 /// Length, command, status, sequence; requests have no status, sequences begin with 1.
 fn is_smpp(data: &[u8]) -> Option<bool> {
@@ -82,6 +115,20 @@ mod tests {
         );
         assert_eq!(
             tcp(&hex("0000001b 00000009 00000000 00000001 730173 00 7077 00")),
+            Protocol::UNKNOWN
+        );
+    }
+
+    #[test]
+    fn exchanges_and_libraries() {
+        assert_eq!(tcp(b"8=FIX.4.2\x019=65\x0135=A\x01"), Protocol::FIX);
+        assert_eq!(tcp(b"8=FIX.4.2\x018=65\x0135=A\x01"), Protocol::UNKNOWN);
+        assert_eq!(
+            tcp(&hex("b4 10 83 02 00 e0 84 03 00 e9 a2 85 04 04 00 00 00")),
+            Protocol::Z3950
+        );
+        assert_eq!(
+            tcp(&hex("b4 10 83 02 00 e0 85 03 00 e9 a2 85 04 04 00 00 00")),
             Protocol::UNKNOWN
         );
     }

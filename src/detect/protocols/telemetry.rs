@@ -137,6 +137,7 @@ mod tests {
         ask.extend_from_slice(b"NONCPAD\xff");
         ask.resize(1_024, 0);
         assert_eq!(Talk::udp(2002).client(&ask).protocol(), Protocol::ROUGHTIME);
+        Talk::udp(2002).client(&ask[..40]).survives();
         ask[4] = 0x41;
         assert_eq!(Talk::udp(2002).client(&ask).protocol(), Protocol::UNKNOWN);
     }

@@ -103,6 +103,7 @@ mod tests {
         assert_eq!(talk.clone().client(&mms).protocol(), Protocol::MMS);
         let read = hex("03 00 00 17 02 f0 80 01 00 01 00 61 0a 30 08 02 01 03 a0 03 a0 01 05");
         assert_eq!(Talk::tcp(102).midway().client(&read).protocol(), Protocol::MMS);
+        Talk::tcp(102).client(&mms).survives();
         let other = hex("03 00 00 0b 02 f0 80 64 00 00 00");
         assert_eq!(talk.client(&other).protocol(), Protocol::UNKNOWN);
     }

@@ -4,12 +4,12 @@
 //! called again before the next wait: readiness is edge-triggered.
 
 use std::collections::VecDeque;
-use std::fs;
 use std::io::{ErrorKind, Result};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fmt, fs};
 
 use mio::net::UnixListener;
 use mio::unix::SourceFd;
@@ -28,6 +28,7 @@ use crate::core::packets::Machine as Described;
 use crate::sys::capture::Method;
 use crate::sys::signals::{Signal, Signals};
 use crate::sys::{clock, netns, privileges, process, unix_socket};
+use crate::text::Quoted;
 use crate::time::{Clock, Tick};
 use crate::topology::links::Change as LinkChange;
 use crate::topology::machine;
@@ -81,6 +82,22 @@ pub enum StartError {
     Denied(String),
     /// The system refuses.
     System(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyRunning(path) => write!(
+                f,
+                "already running: somebody answers on {} (stop it, or choose another path with \
+                 --socket)",
+                path.display()
+            ),
+            Self::Configuration(text) | Self::Denied(text) | Self::System(text) => {
+                f.write_str(text)
+            }
+        }
+    }
 }
 
 struct Listener {
@@ -576,7 +593,7 @@ impl Loop {
             .collect();
         for path in unknown {
             if let Err(error) = self.listen(&path, settings.socket_group.as_deref()) {
-                log::error!("{error:?}");
+                log::error!("{error}");
             }
         }
     }
@@ -612,7 +629,7 @@ impl Loop {
         let gid = match group {
             None => None,
             Some(name) => Some(unix_socket::group_id(name).ok_or_else(|| {
-                StartError::Configuration(format!("api_group: there is no group {name:?}"))
+                StartError::Configuration(format!("api_group: there is no group {}", Quoted(name)))
             })?),
         };
         if let Some(folder) = path.parent() {

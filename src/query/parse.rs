@@ -4,6 +4,8 @@
 use std::fmt;
 use std::rc::Rc;
 
+use crate::text::Quoted;
+
 use super::lex::{Kind, Lexer, Token, unescape};
 use super::predicate::{Filter, Literal, Pattern, Term, Test, network};
 use super::step::{self, Shape, Step, What};
@@ -44,7 +46,7 @@ pub(super) fn query(text: &str) -> Result<Vec<Step>, Error> {
     let mut lexer = Lexer::new(text);
     let first = lexer.next();
     if first.kind != Kind::Name || !first.text.eq_ignore_ascii_case("G") {
-        let message = format!("found {:?}, expected `G`", first.text);
+        let message = format!("found {}, expected `G`", Quoted(first.text));
         return Err(Error::syntax(first.at, message));
     }
     let mut steps: Vec<Step> = Vec::new();
@@ -56,7 +58,7 @@ pub(super) fn query(text: &str) -> Result<Vec<Step>, Error> {
             Kind::End => break,
             Kind::Dot => {}
             _ => {
-                let message = format!("found {:?}, expected `.`", dot.text);
+                let message = format!("found {}, expected `.`", Quoted(dot.text));
                 return Err(Error::syntax(dot.at, message));
             }
         }

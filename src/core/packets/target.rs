@@ -4,6 +4,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::text::Quoted;
+
 use super::order::{Refused, Target};
 use super::parameters::{MAX_INTERFACES, bad};
 
@@ -77,7 +79,7 @@ pub(super) fn interfaces(names: Vec<String>) -> Result<Vec<String>, Refused> {
         }
         let usable = |c: char| !c.is_control() && !c.is_whitespace() && c != '/' && c != ':';
         if name.len() > MAX_NAME || !name.chars().all(usable) {
-            return Err(bad(format!("no interface can be called {name:?}")));
+            return Err(bad(format!("no interface can be called {}", Quoted(&name))));
         }
         if kept.len() >= MAX_INTERFACES {
             return Err(bad(format!("expected at most {MAX_INTERFACES} interfaces")));

@@ -4,7 +4,8 @@
 use std::fmt;
 use std::rc::Rc;
 
-use crate::text::Quoted;
+use crate::text::{Quoted, decimal};
+use crate::wire::json;
 
 use super::lex::{Kind, Lexer, Token, unescape};
 use super::predicate::{Filter, Literal, Pattern, Term, Test, network};
@@ -141,8 +142,7 @@ fn number(token: Token<'_>) -> Result<Value, Error> {
     if let Ok(number) = token.text.parse() {
         return Ok(Value::Literal(Literal::Int(number)));
     }
-    let number = token.text.parse().ok();
-    number.map(Value::Float).ok_or_else(|| {
+    decimal(token.text).map(Value::Float).ok_or_else(|| {
         Error::syntax(token.at, format!("Expected number token, got: {}", token.text))
     })
 }
@@ -330,7 +330,12 @@ impl fmt::Display for Value {
         match self {
             Self::Asc => f.write_str("ASC"),
             Self::Desc => f.write_str("DESC"),
-            Self::Float(number) => write!(f, "{number}"),
+            Self::Float(number) => {
+                let mut text = Vec::new();
+                json::float(&mut text, *number);
+                let text = text.strip_suffix(b".0").unwrap_or(&text);
+                f.write_str(std::str::from_utf8(text).unwrap_or_default())
+            }
             Self::Forever => f.write_str("FOREVER"),
             Self::Literal(Literal::Bool(value)) => write!(f, "{value}"),
             Self::Literal(Literal::Int(number)) => write!(f, "{number}"),

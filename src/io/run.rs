@@ -39,7 +39,7 @@ use super::clients::{Clients, Limits, Stream};
 use super::discovery::Discovery;
 use super::exporter::Sender;
 use super::host::{Configure, Machine};
-use super::http::{Doors, Guest, Purpose};
+use super::http::{Doors, Guest, Purpose, needs};
 use super::injector::Injector;
 use super::poster::Poster;
 use super::probes::Probes;
@@ -616,10 +616,11 @@ impl Loop {
                 }
             }
             Err(error) => log::error!(
-                "management port {}:{}: {error}; going on without it (--management-port takes \
+                "management port {}:{}: {error}{}; going on without it (--management-port takes \
                  another one, 0 turns it off)",
                 settings.management_address,
-                settings.management_port
+                settings.management_port,
+                needs(&error, settings.management_port)
             ),
         }
     }

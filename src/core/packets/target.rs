@@ -17,7 +17,8 @@ const MAX_NAME: usize = 15;
 /// # Errors
 /// `Why::Bad` with the reason.
 pub(super) fn parse(text: &str) -> Result<Target, Refused> {
-    let value: Value = serde_json::from_str(text).map_err(|error| invalid(&error.to_string()))?;
+    let value: Value =
+        serde_json::from_slice(text.as_bytes()).map_err(|error| invalid(&error.to_string()))?;
     let members = match value {
         Value::Object(members) => members,
         Value::Null => Map::new(),

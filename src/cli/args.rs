@@ -386,7 +386,7 @@ pub enum Sub {
 #[derive(Debug)]
 pub enum Parsed {
     /// Go on with this: the agent, or one of the sub-commands.
-    Run(Box<Arguments>, Option<Sub>),
+    Run(Box<Arguments>, Option<Box<Sub>>),
     /// Print this to standard output and succeed.
     Say(String),
     /// Print this to standard error and fail.
@@ -427,10 +427,10 @@ pub fn parse(words: &[String]) -> Parsed {
     sub.map_or_else(|stopped| stopped, |sub| Parsed::Run(Box::new(arguments), Some(sub)))
 }
 
-fn filled<C: Command>(words: &[&str], sub: fn(C) -> Sub) -> Result<Sub, Parsed> {
+fn filled<C: Command>(words: &[&str], sub: fn(C) -> Sub) -> Result<Box<Sub>, Parsed> {
     let mut command = C::default();
     match options::fill(&C::MANUAL, command.fields(), words) {
-        Ok(_) => Ok(sub(command)),
+        Ok(_) => Ok(Box::new(sub(command))),
         Err(stop) => Err(stopped(&C::MANUAL, stop)),
     }
 }
@@ -513,7 +513,7 @@ mod tests {
     fn sub(line: &str) -> Sub {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         match parse(&words) {
-            Parsed::Run(_, Some(sub)) => sub,
+            Parsed::Run(_, Some(sub)) => *sub,
             other => panic!("{line}: {other:?}"),
         }
     }

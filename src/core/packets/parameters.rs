@@ -170,7 +170,7 @@ impl<'a> Pairs<'a> {
         let netns = netns
             .map(|text| {
                 let number = text.parse::<i64>().ok().and_then(|number| u64::try_from(number).ok());
-                let invalid = || bad(format!("invalid netns {}", Quoted(&text)));
+                let invalid = || bad(format!("invalid netns {}", Quoted(text)));
                 number.filter(|number| *number > 0).ok_or_else(invalid)
             })
             .transpose()?;

@@ -11,17 +11,18 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source cross/lib.sh
 
-# For all targets and both ways. What they save of armv7's binary is beside them, in kB.
+# For all targets and both ways. Where it was measured alone, what a flag saves of armv7's binary is
+# beside it, in kB.
 COMMON_FLAGS=(
     -C force-unwind-tables=no # a panic aborts: nobody reads the tables
-    -Zfmt-debug=none          # 30, with the next: nothing for people is written by Debug
+    -Zfmt-debug=none          # 27, with the next: nothing for people is written by Debug
     -Zlocation-detail=none
     "--cfg=sha2_backend_soft=\"compact\"" # 7: loops instead of straight lines
 )
 # For all targets where the library is built from source.
 STD_FLAGS=(
     -C link-self-contained=no
-    -Zunstable-options -C panic=immediate-abort # 90: no message, as nothing can cause one
+    -Zunstable-options -C panic=immediate-abort # a panic ends the program without a message
     -C "link-arg=$PWD/cross/no-unwind.s"        # 24: see there
 )
 STD_FEATURES=optimize_for_size
@@ -32,8 +33,8 @@ target_flags() {
     # -machine-outliner-reruns=3 `portolan read` of armv7 ends in a segmentation fault.
     local alike="-C llvm-args=-enable-machine-outliner=always"
     case $1 in
-    # Half the width an instruction: a third of the text less. Programs of zig for ARM have a fixed
-    # place anyhow: 13 for code that need not be movable.
+    # Half the width an instruction: a third of the text less. What zig links for ARM is no
+    # position-independent program anyhow, so its code need not be either: no randomness is lost.
     armv7*) echo -C target-feature=+thumb-mode -C relocation-model=static "$alike" ;;
     armv6) echo -C relocation-model=static "$alike" ;;
     aarch64 | i686 | riscv64 | x86_64) echo "$alike" ;;

@@ -18,7 +18,7 @@ fn main() {
         words.insert(0, "rpcd".to_owned());
     }
     let code = match args::parse(&words) {
-        Parsed::Run(arguments, command) => match command.as_deref() {
+        Parsed::Run(arguments) => match &arguments.command {
             Some(Sub::Read(arguments)) => read::run(arguments),
             Some(Sub::Ctl(arguments)) => ctl::run(arguments),
             Some(Sub::Query(arguments)) => query::run(arguments),

@@ -1,373 +1,104 @@
-//! The command line as typed: the commands and their options.
+//! The command line as typed.
 
-use super::options::{self, Command, Field, Manual, Stop};
+use argh::FromArgs;
 
-command! {
-    /// Watches the interfaces of a router, keeps a table of flows and answers on a Unix socket and
-    /// on a UDP management port. Without a sub-command it is the agent, in the foreground.
-    Arguments = Manual {
-        examples: &[
-            "Watch what it finds, then ask:",
-            "  {} &",
-            "  echo '{\"command\":\"status\"}' | nc -NU /var/run/portolan/portolan.sock",
-            "  echo r 1 help | nc -w1 -u 127.0.0.1 5644",
-            "Watch two interfaces:",
-            "  {} -i br-lan -i wan",
-        ],
-        notes: &[
-            "Settings also come from the file, then from the environment: PORTOLAN_ and the",
-            "name of the setting in capitals, such as PORTOLAN_FLOWS_MAX=1000.",
-        ],
-        codes: &[
-            (0, "all went well"),
-            (1, "failed"),
-            (2, "wrong option or configuration"),
-            (3, "already running, or no agent to reach"),
-            (4, "a permission is missing"),
-        ],
-        commands: &[Read::MANUAL, Ctl::MANUAL, Query::MANUAL, Capture::MANUAL, Rpcd::MANUAL],
-        ..Manual::NONE
-    };
-
+/// Watches the interfaces of a router, keeps a table of flows and answers on a Unix socket and
+/// on a UDP management port. Without a sub-command it is the agent, in the foreground.
+#[derive(Debug, FromArgs)]
+#[argh(
+    example = "Watch what it finds, then ask:\n  {command_name} &\n  echo '{{\"command\":\"status\"}}' | nc -NU /var/run/portolan/portolan.sock\n  echo r 1 help | nc -w1 -u 127.0.0.1 5644",
+    example = "Watch two interfaces:\n  {command_name} -i br-lan -i wan",
+    note = "Settings also come from the file, then from the environment: PORTOLAN_ and the\nname of the setting in capitals, such as PORTOLAN_FLOWS_MAX=1000.",
+    error_code(0, "all went well"),
+    error_code(1, "failed"),
+    error_code(2, "wrong option or configuration"),
+    error_code(3, "already running, or no agent to reach"),
+    error_code(4, "a permission is missing")
+)]
+pub struct Arguments {
     /// interface to watch; repeat it, or give a pattern such as veth*. Without it the agent
     /// picks: bridges and uplinks that carry addresses, never lo
-    interface: Vec<String> = ["-i", "--interface"];
+    #[argh(option, short = 'i', arg_name = "name")]
+    pub interface: Vec<String>,
 
     /// configuration file (default: /etc/portolan/portolan.conf if there is one)
-    config: Option<String> = ["-c", "--config"];
+    #[argh(option, short = 'c', arg_name = "file")]
+    pub config: Option<String>,
 
     /// path of the Unix socket (default: /var/run/portolan/portolan.sock); may be repeated
-    socket: Vec<String> = ["--socket"];
+    #[argh(option, arg_name = "path")]
+    pub socket: Vec<String>,
 
     /// UDP port of the management protocol on 127.0.0.1 (default: 5644); 0 turns it off
-    management_port: Option<String> = ["--management-port"];
+    #[argh(option, arg_name = "port")]
+    pub management_port: Option<String>,
 
     /// address of the management port (default: 127.0.0.1)
-    management_address: Option<String> = ["--management-address"];
+    #[argh(option, arg_name = "ip")]
+    pub management_address: Option<String>,
 
     /// key for changes on the management port (default: n2n); seen in the process list for a
     /// moment, so rather use the file
-    management_password: Option<String> = ["--management-password"];
+    #[argh(option, arg_name = "key")]
+    pub management_password: Option<String>,
 
     /// file whose first line is that key
-    management_password_file: Option<String> = ["--management-password-file"];
+    #[argh(option, arg_name = "file")]
+    pub management_password_file: Option<String>,
 
     /// how subscriptions are confirmed: published (default), or n2n for n2n-ctl --sub
-    management_dialect: Option<String> = ["--management-dialect"];
+    #[argh(option, arg_name = "name")]
+    pub management_dialect: Option<String>,
 
     /// address and port where HTTP is answered (default: 127.0.0.1:8082 and 127.0.0.1:5001); may
     /// be repeated, off turns it off
-    http: Vec<String> = ["--http"];
+    #[argh(option, arg_name = "ip:port")]
+    pub http: Vec<String>,
 
     /// folder of state that survives a restart (default: /etc/portolan)
-    state_dir: Option<String> = ["--state-dir"];
+    #[argh(option, arg_name = "dir")]
+    pub state_dir: Option<String>,
 
     /// any other setting, as name=value; --list-settings shows them
-    set: Vec<String> = ["-s", "--set"];
+    #[argh(option, short = 's', arg_name = "name=value")]
+    pub set: Vec<String>,
 
     /// take frames that are not for this machine, too
-    promiscuous: bool = ["--promiscuous"];
+    #[argh(switch)]
+    pub promiscuous: bool,
 
     /// more log lines; repeat it for still more
-    verbose: u8 = ["-v", "--verbose"];
+    #[argh(switch, short = 'v')]
+    pub verbose: u8,
 
     /// fewer log lines
-    quiet: u8 = ["-q", "--quiet"];
+    #[argh(switch, short = 'q')]
+    pub quiet: u8,
 
     /// check the configuration, say what is wrong with it, and exit
-    check_config: bool = ["-t", "--check-config"];
+    #[argh(switch, short = 't')]
+    pub check_config: bool,
 
     /// print every setting with its value, and exit
-    list_settings: bool = ["--list-settings"];
+    #[argh(switch)]
+    pub list_settings: bool,
 
     /// read a password from standard input, print its hash for http_user, and exit
-    hash_password: bool = ["--hash-password"];
+    #[argh(switch)]
+    pub hash_password: bool,
 
     /// print the version and exit
-    version: bool = ["-V", "--version"];
-}
+    #[argh(switch, short = 'V')]
+    pub version: bool,
 
-command! {
-    /// The sub-commands.
-    Read = Manual {
-        word: "read",
-        examples: &[
-            "  {} evening.pcap",
-            "  {} -f 'port 53 and host 192.0.2.1' evening.pcap",
-            "  tcpdump -i eth0 -c 1000 -w - | {} --json - | jq .other_ip",
-        ],
-        notes: &[
-            "A damaged file yields what was readable, then an error and exit code 1.",
-        ],
-        ..Manual::NONE
-    };
-
-    /// one JSON object per flow and line
-    json: bool = ["-j", "--json"];
-
-    /// one line of comma-separated values per flow, after a header line
-    csv: bool = ["--csv"];
-
-    /// take only packets that match, in tcpdump's language: 'tcp port 80 or arp'
-    filter: Option<String> = ["-f", "--filter"];
-
-    /// lines per table of the summary (default: 10)
-    top: Option<usize> = ["-n", "--top"];
-
-    /// flows kept at once; older ones are reported and let go (default: 1000000)
-    max_flows: Option<u32> = ["--max-flows"];
-
-    /// capture files, or - for standard input
-    files: Vec<String> = ["file"];
-}
-
-command! {
-    /// Asks a running agent over its management port, like `echo … | nc -u` where there is no nc.
-    Ctl = Manual {
-        word: "ctl",
-        examples: &[
-            "  {} r status",
-            "  {} r flows dev=br-lan n=20",
-            "  {} -k n2n w verbose 3",
-            "  {} -k n2n s flow",
-            "  echo r 1 help | {}",
-        ],
-        notes: &[
-            "Prints the rows as JSON lines; of a request with a tag (r 1 help), and of",
-            "those on standard input, every datagram as nc -u shows it. s waits for events",
-            "until Ctrl-C, or for so many seconds of silence as -w says.",
-        ],
-        codes: &[
-            (0, "answered"),
-            (1, "the agent refused; its reason is on standard error"),
-            (2, "no request, or a wrong option"),
-            (3, "no answer"),
-        ],
-        is_greedy: true,
-        ..Manual::NONE
-    };
-
-    /// port of the agent (default: 5644)
-    port: Option<u16> = ["-p", "--port"];
-
-    /// address of the agent, IPv4 or IPv6 (default: 127.0.0.1)
-    address: Option<String> = ["-a", "--address"];
-
-    /// key; needed to write and to subscribe
-    key: Option<String> = ["-k", "--key"];
-
-    /// file whose first line is the key
-    key_file: Option<String> = ["--key-file"];
-
-    /// seconds of silence after which an answer is given up (default: 2)
-    wait: Option<u64> = ["-w", "--wait"];
-
-    /// print every datagram as it came
-    raw: bool = ["--raw"];
-
-    /// r, w or s; then the method and its arguments
-    request: Vec<String> = ["request"];
-}
-
-command! {
-    /// Asks a running agent about the map: nodes, edges, flows and what connects them. The language
-    /// is Skydive's Gremlin.
-    Query = Manual {
-        word: "query",
-        examples: &[
-            "  {} 'G.V()'",
-            "  {} \"G.V().Has('Type', 'bridge').Out()\"",
-            "  {} --json \"G.Flows().Has('Network', '192.0.2.1')\" | jq .",
-        ],
-        notes: &[
-            "On a terminal nodes, edges and flows are a table; else it is JSON.",
-        ],
-        ..Manual::NONE
-    };
-
-    /// path of the agent's Unix socket (default: /var/run/portolan/portolan.sock)
-    socket: Option<String> = ["--socket"];
-
-    /// JSON, also on a terminal
-    json: bool = ["-j", "--json"];
-
-    /// JSON spread over lines
-    pretty: bool = ["--pretty"];
-
-    /// the query
-    expression: Vec<String> = ["expression"];
-}
-
-command! {
-    /// Takes live packets of a running agent, from any network namespace, as pcapng.
-    Capture = Manual {
-        word: "capture",
-        examples: &[
-            "  {} -i br-lan -w evening.pcapng 'port 53'",
-            "  ssh root@router {} -i br-lan -w - | wireshark -k -i -",
-            "  {} --netns web-1 --duration 30s -w web.pcapng",
-        ],
-        notes: &[
-            "Without -i it is every interface that is not down. The filter is tcpdump's.",
-            "With -C or -G the files are called NAME_00001 and so on.",
-        ],
-        codes: &[
-            (0, "the stream ended, or its reader has seen enough"),
-            (3, "no agent to reach"),
-            (130, "ended by Ctrl-C; the file is whole"),
-        ],
-        ..Manual::NONE
-    };
-
-    /// interface; repeat it for more
-    interface: Vec<String> = ["-i", "--interface"];
-
-    /// namespace: the name of a container or of a file in /run/netns, a process, a number, a path
-    netns: Option<String> = ["--netns"];
-
-    /// where to write: a file, or - for standard output
-    write: Option<String> = ["-w", "--write"];
-
-    /// octets kept of each packet
-    snaplen: Option<String> = ["-s", "--snaplen"];
-
-    /// stop after so many packets
-    count: Option<String> = ["-c", "--count"];
-
-    /// stop after so many octets, such as 10M
-    bytes: Option<String> = ["--bytes"];
-
-    /// stop after a time, such as 30s, 500ms or 5m
-    duration: Option<String> = ["--duration"];
-
-    /// begin with packets of the past, such as 30s
-    since: Option<String> = ["--since"];
-
-    /// only this flow, by its id
-    flow: Option<String> = ["--flow"];
-
-    /// only this host: an address, a network or a name
-    host: Option<String> = ["--host"];
-
-    /// only this application
-    app: Option<String> = ["--app"];
-
-    /// only this device: a hardware address, an address or a name
-    device: Option<String> = ["--device"];
-
-    /// the interfaces that a Gremlin query gives
-    gremlin: Option<String> = ["--gremlin"];
-
-    /// one packet of so many
-    sample: Option<String> = ["--sample"];
-
-    /// at most so many packets a second
-    maxrate: Option<String> = ["--maxrate"];
-
-    /// nothing behind the transport header
-    headers: bool = ["--headers"];
-
-    /// no frames for other machines
-    no_promiscuous: bool = ["-p", "--no-promiscuous"];
-
-    /// pcapng (default) or pcap
-    format: Option<String> = ["--format"];
-
-    /// begin another file at this size, in millions of octets, or such as 512k
-    size: Option<String> = ["-C", "--size"];
-
-    /// begin another file after so many seconds
-    seconds: Option<String> = ["-G", "--seconds"];
-
-    /// keep so many of the files
-    files: Option<String> = ["-W", "--files"];
-
-    /// take the login that shows the packets, too
-    itself: bool = ["--self"];
-
-    /// no progress, no summary
-    quiet: bool = ["-q", "--quiet"];
-
-    /// path of the agent's Unix socket (default: /var/run/portolan/portolan.sock)
-    socket: Option<String> = ["--socket"];
-
-    /// which packets, in tcpdump's language
-    filter: Vec<String> = ["filter"];
-}
-
-command! {
-    /// The ubus object of OpenWrt. rpcd runs it by itself, under the name /usr/libexec/rpcd/portolan.
-    Rpcd = Manual {
-        word: "rpcd",
-        examples: &[
-            "  {} list",
-            "  echo '{\"n\": 5}' | {} call flows",
-            "  ubus call portolan flows '{\"n\": 5}'",
-        ],
-        notes: &[
-            "call takes the arguments as a JSON object on standard input. What goes wrong",
-            "is the member error of the answer.",
-        ],
-        ..Manual::NONE
-    };
-
-    /// path of the agent's Unix socket (default: $PORTOLAN_SOCKET, then
-    /// /var/run/portolan/portolan.sock)
-    socket: Option<String> = ["--socket"];
-
-    /// list, or call and the name of a method
-    words: Vec<String> = ["words"];
-}
-
-/// Where an agent's Unix socket is, unless it is told.
-pub(super) const SOCKET: &str = "/var/run/portolan/portolan.sock";
-
-impl Read {
-    /// Lines per table of the summary.
-    #[must_use]
-    pub fn top(&self) -> usize {
-        self.top.unwrap_or(10)
-    }
-
-    /// Flows kept at once.
-    #[must_use]
-    pub fn max_flows(&self) -> u32 {
-        self.max_flows.unwrap_or(1_000_000).max(1)
-    }
-}
-
-impl Ctl {
-    /// Where the agent's management port is.
-    #[must_use]
-    pub fn address(&self) -> &str {
-        self.address.as_deref().unwrap_or("127.0.0.1")
-    }
-
-    /// The number of that port.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port.unwrap_or(5_644)
-    }
-}
-
-impl Query {
-    /// The agent's Unix socket.
-    #[must_use]
-    pub fn socket(&self) -> &str {
-        self.socket.as_deref().unwrap_or(SOCKET)
-    }
-}
-
-impl Capture {
-    /// The agent's Unix socket.
-    #[must_use]
-    pub fn socket(&self) -> &str {
-        self.socket.as_deref().unwrap_or(SOCKET)
-    }
+    /// what to do instead of being the agent
+    #[argh(subcommand)]
+    pub command: Option<Sub>,
 }
 
 /// The sub-commands.
-#[derive(Debug)]
+#[derive(Debug, FromArgs)]
+#[argh(subcommand)]
 #[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 pub enum Sub {
     /// `portolan read`
@@ -382,16 +113,254 @@ pub enum Sub {
     Rpcd(Rpcd),
 }
 
+/// Reads capture files (pcap or pcapng, plain or gzip) and tells of their flows. Needs no root.
+#[derive(Debug, FromArgs)]
+#[argh(
+    subcommand,
+    name = "read",
+    example = "  {command_name} evening.pcap\n  {command_name} -f 'port 53 and host 192.0.2.1' evening.pcap\n  tcpdump -i eth0 -c 1000 -w - | {command_name} --json - | jq .other_ip",
+    note = "A damaged file yields what was readable, then an error and exit code 1."
+)]
+pub struct Read {
+    /// one JSON object per flow and line
+    #[argh(switch, short = 'j')]
+    pub json: bool,
+
+    /// one line of comma-separated values per flow, after a header line
+    #[argh(switch)]
+    pub csv: bool,
+
+    /// take only packets that match, in tcpdump's language: 'tcp port 80 or arp'
+    #[argh(option, short = 'f', arg_name = "expression")]
+    pub filter: Option<String>,
+
+    /// lines per table of the summary (default: 10)
+    #[argh(option, short = 'n', default = "10", arg_name = "lines")]
+    pub top: usize,
+
+    /// flows kept at once; older ones are reported and let go (default: 1000000)
+    #[argh(option, default = "1_000_000", arg_name = "flows")]
+    pub max_flows: u32,
+
+    /// capture files, or - for standard input
+    #[argh(positional, arg_name = "file")]
+    pub files: Vec<String>,
+}
+
+/// Asks a running agent over its management port, like `echo … | nc -u` where there is no nc.
+#[derive(Debug, FromArgs)]
+#[argh(
+    subcommand,
+    name = "ctl",
+    example = "  {command_name} r status\n  {command_name} r flows dev=br-lan n=20\n  {command_name} -k n2n w verbose 3\n  {command_name} -k n2n s flow\n  echo r 1 help | {command_name}",
+    note = "Prints the rows as JSON lines; of a request with a tag (r 1 help), and of\nthose on standard input, every datagram as nc -u shows it. s waits for events\nuntil Ctrl-C, or for so many seconds of silence as -w says.",
+    error_code(0, "answered"),
+    error_code(1, "the agent refused; its reason is on standard error"),
+    error_code(2, "no request, or a wrong option"),
+    error_code(3, "no answer")
+)]
+pub struct Ctl {
+    /// port of the agent (default: 5644)
+    #[argh(option, short = 'p', default = "5644", arg_name = "port")]
+    pub port: u16,
+
+    /// address of the agent, IPv4 or IPv6 (default: 127.0.0.1)
+    #[argh(option, short = 'a', default = "\"127.0.0.1\".to_owned()", arg_name = "ip")]
+    pub address: String,
+
+    /// key; needed to write and to subscribe
+    #[argh(option, short = 'k', arg_name = "key")]
+    pub key: Option<String>,
+
+    /// file whose first line is the key
+    #[argh(option, arg_name = "file")]
+    pub key_file: Option<String>,
+
+    /// seconds of silence after which an answer is given up (default: 2)
+    #[argh(option, short = 'w', arg_name = "seconds")]
+    pub wait: Option<u64>,
+
+    /// print every datagram as it came
+    #[argh(switch)]
+    pub raw: bool,
+
+    /// r, w or s; then the method and its arguments
+    #[argh(positional, arg_name = "request", greedy)]
+    pub request: Vec<String>,
+}
+
+/// Asks a running agent about the map: nodes, edges, flows and what connects them. The language
+/// is Skydive's Gremlin.
+#[derive(Debug, FromArgs)]
+#[argh(
+    subcommand,
+    name = "query",
+    example = "  {command_name} 'G.V()'\n  {command_name} \"G.V().Has('Type', 'bridge').Out()\"\n  {command_name} --json \"G.Flows().Has('Network', '192.0.2.1')\" | jq .",
+    note = "On a terminal nodes, edges and flows are a table; else it is JSON."
+)]
+pub struct Query {
+    /// path of the agent's Unix socket (default: /var/run/portolan/portolan.sock)
+    #[argh(option, default = "\"/var/run/portolan/portolan.sock\".to_owned()", arg_name = "path")]
+    pub socket: String,
+
+    /// JSON, also on a terminal
+    #[argh(switch, short = 'j')]
+    pub json: bool,
+
+    /// JSON spread over lines
+    #[argh(switch)]
+    pub pretty: bool,
+
+    /// the query
+    #[argh(positional, arg_name = "expression")]
+    pub expression: Vec<String>,
+}
+
+/// Takes live packets of a running agent, from any network namespace, as pcapng.
+#[derive(Debug, FromArgs)]
+#[argh(
+    subcommand,
+    name = "capture",
+    example = "  {command_name} -i br-lan -w evening.pcapng 'port 53'\n  ssh root@router {command_name} -i br-lan -w - | wireshark -k -i -\n  {command_name} --netns web-1 --duration 30s -w web.pcapng",
+    note = "Without -i it is every interface that is not down. The filter is tcpdump's.\nWith -C or -G the files are called NAME_00001 and so on.",
+    error_code(0, "the stream ended, or its reader has seen enough"),
+    error_code(3, "no agent to reach"),
+    error_code(130, "ended by Ctrl-C; the file is whole")
+)]
+pub struct Capture {
+    /// interface; repeat it for more
+    #[argh(option, short = 'i', arg_name = "name")]
+    pub interface: Vec<String>,
+
+    /// namespace: the name of a container or of a file in /run/netns, a process, a number, a path
+    #[argh(option, arg_name = "which")]
+    pub netns: Option<String>,
+
+    /// where to write: a file, or - for standard output
+    #[argh(option, short = 'w', arg_name = "file")]
+    pub write: Option<String>,
+
+    /// octets kept of each packet
+    #[argh(option, short = 's', arg_name = "octets")]
+    pub snaplen: Option<String>,
+
+    /// stop after so many packets
+    #[argh(option, short = 'c', arg_name = "packets")]
+    pub count: Option<String>,
+
+    /// stop after so many octets, such as 10M
+    #[argh(option, arg_name = "octets")]
+    pub bytes: Option<String>,
+
+    /// stop after a time, such as 30s, 500ms or 5m
+    #[argh(option, arg_name = "time")]
+    pub duration: Option<String>,
+
+    /// begin with packets of the past, such as 30s
+    #[argh(option, arg_name = "time")]
+    pub since: Option<String>,
+
+    /// only this flow, by its id
+    #[argh(option, arg_name = "id")]
+    pub flow: Option<String>,
+
+    /// only this host: an address, a network or a name
+    #[argh(option, arg_name = "host")]
+    pub host: Option<String>,
+
+    /// only this application
+    #[argh(option, arg_name = "name")]
+    pub app: Option<String>,
+
+    /// only this device: a hardware address, an address or a name
+    #[argh(option, arg_name = "device")]
+    pub device: Option<String>,
+
+    /// the interfaces that a Gremlin query gives
+    #[argh(option, arg_name = "query")]
+    pub gremlin: Option<String>,
+
+    /// one packet of so many
+    #[argh(option, arg_name = "n")]
+    pub sample: Option<String>,
+
+    /// at most so many packets a second
+    #[argh(option, arg_name = "packets")]
+    pub maxrate: Option<String>,
+
+    /// nothing behind the transport header
+    #[argh(switch)]
+    pub headers: bool,
+
+    /// no frames for other machines
+    #[argh(switch, short = 'p')]
+    pub no_promiscuous: bool,
+
+    /// pcapng (default) or pcap
+    #[argh(option, arg_name = "name")]
+    pub format: Option<String>,
+
+    /// begin another file at this size, in millions of octets, or such as 512k
+    #[argh(option, short = 'C', arg_name = "size")]
+    pub size: Option<String>,
+
+    /// begin another file after so many seconds
+    #[argh(option, short = 'G', arg_name = "seconds")]
+    pub seconds: Option<String>,
+
+    /// keep so many of the files
+    #[argh(option, short = 'W', arg_name = "files")]
+    pub files: Option<String>,
+
+    /// take the login that shows the packets, too
+    #[argh(switch, long = "self")]
+    pub itself: bool,
+
+    /// no progress, no summary
+    #[argh(switch, short = 'q')]
+    pub quiet: bool,
+
+    /// path of the agent's Unix socket (default: /var/run/portolan/portolan.sock)
+    #[argh(option, default = "\"/var/run/portolan/portolan.sock\".to_owned()", arg_name = "path")]
+    pub socket: String,
+
+    /// which packets, in tcpdump's language
+    #[argh(positional, arg_name = "filter")]
+    pub filter: Vec<String>,
+}
+
+/// The ubus object of OpenWrt. rpcd runs it by itself, under the name /usr/libexec/rpcd/portolan.
+#[derive(Debug, FromArgs)]
+#[argh(
+    subcommand,
+    name = "rpcd",
+    example = "  {command_name} list\n  echo '{{\"n\": 5}}' | {command_name} call flows\n  ubus call portolan flows '{{\"n\": 5}}'",
+    note = "call takes the arguments as a JSON object on standard input. What goes wrong\nis the member error of the answer."
+)]
+pub struct Rpcd {
+    /// path of the agent's Unix socket (default: $PORTOLAN_SOCKET, then
+    /// /var/run/portolan/portolan.sock)
+    #[argh(option, arg_name = "path")]
+    pub socket: Option<String>,
+
+    /// list, or call and the name of a method
+    #[argh(positional, arg_name = "words")]
+    pub words: Vec<String>,
+}
+
 /// What the command line comes to.
 #[derive(Debug)]
 pub enum Parsed {
-    /// Go on with this: the agent, or one of the sub-commands.
-    Run(Box<Arguments>, Option<Box<Sub>>),
+    /// Go on with this.
+    Run(Box<Arguments>),
     /// Print this to standard output and succeed.
     Say(String),
     /// Print this to standard error and fail.
     Refuse(String),
 }
+
+/// Stands for `-` in the option parser; no file has such a name.
+const DASH: &str = "\0";
 
 /// Reads the words after the program's name. `run` as the first word is the agent itself, and
 /// several names may follow one `-i`.
@@ -402,47 +371,75 @@ pub fn parse(words: &[String]) -> Parsed {
     let words: Vec<&str> = spread.iter().map(String::as_str).collect();
     // `portolan help read` is `portolan read --help`.
     let words = match words.as_slice() {
-        ["help" | "--help", sub] => vec![*sub, "--help"],
+        ["help"] => vec!["--help"],
+        ["help", sub] => vec![*sub, "--help"],
         _ => words,
     };
-    let mut arguments = Arguments::default();
-    let done = options::fill(&Arguments::MANUAL, arguments.fields(), &words);
-    let (at, sub) = match done {
-        Ok(None) => return Parsed::Run(Box::new(arguments), None),
-        Ok(Some(at)) => (at, words.get(at).copied().unwrap_or_default()),
-        Err(stop) => return stopped(&Arguments::MANUAL, stop),
-    };
-    let words = words.get(at.saturating_add(1)..).unwrap_or_default();
-    let sub = match sub {
-        "read" => filled(words, Sub::Read),
-        "ctl" => filled(words, Sub::Ctl),
-        "query" => filled(words, Sub::Query),
-        "capture" => filled(words, Sub::Capture),
-        "rpcd" => filled(words, Sub::Rpcd),
-        word => {
-            let wrong = Stop::Wrong(format!("Unrecognized argument: {word}"));
-            Err(stopped(&Arguments::MANUAL, wrong))
+    let words: Vec<&str> =
+        words.into_iter().map(|word| if word == "-h" { "--help" } else { word }).collect();
+    // The option parser takes a lone dash for an option.
+    let words: Vec<&str> =
+        words.into_iter().map(|word| if word == "-" { DASH } else { word }).collect();
+    match Arguments::from_args(&["portolan"], &words) {
+        Ok(mut arguments) => {
+            let words = match &mut arguments.command {
+                Some(Sub::Read(read)) => &mut read.files[..],
+                Some(Sub::Ctl(ctl)) => &mut ctl.request[..],
+                Some(Sub::Query(query)) => &mut query.expression[..],
+                Some(Sub::Rpcd(rpcd)) => &mut rpcd.words[..],
+                Some(Sub::Capture(capture)) => {
+                    if let Some(file) = capture.write.as_mut().filter(|file| *file == DASH) {
+                        "-".clone_into(file);
+                    }
+                    &mut capture.filter[..]
+                }
+                None => &mut [],
+            };
+            let dashes = words.iter_mut().filter(|word| *word == DASH);
+            dashes.for_each(|word| "-".clone_into(word));
+            Parsed::Run(Box::new(arguments))
         }
-    };
-    sub.map_or_else(|stopped| stopped, |sub| Parsed::Run(Box::new(arguments), Some(sub)))
-}
-
-fn filled<C: Command>(words: &[&str], sub: fn(C) -> Sub) -> Result<Box<Sub>, Parsed> {
-    let mut command = C::default();
-    match options::fill(&C::MANUAL, command.fields(), words) {
-        Ok(_) => Ok(Box::new(sub(command))),
-        Err(stop) => Err(stopped(&C::MANUAL, stop)),
-    }
-}
-
-fn stopped(manual: &Manual, stop: Stop) -> Parsed {
-    match stop {
-        Stop::Help => Parsed::Say(options::help(manual)),
-        Stop::Wrong(text) => {
-            let hint = suggestion(&text, manual);
-            Parsed::Refuse(format!("portolan: {text}{hint} (try portolan --help)"))
+        Err(exit) if exit.status.is_ok() => Parsed::Say(fit(&exit.output)),
+        Err(exit) => {
+            let first = exit.output.lines().next().unwrap_or_default();
+            let hint = suggestion(first, &words);
+            Parsed::Refuse(format!("portolan: {first}{hint} (try portolan --help)"))
         }
     }
+}
+
+/// Breaks lines at 80 columns, where the usage line is shortened and sentences go on below.
+fn fit(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let mut column = 0_usize;
+        let indent = line.len().saturating_sub(line.trim_start().len());
+        out.push_str(line.get(..indent).unwrap_or_default());
+        let words = match line.split_once(" [") {
+            Some((usage, _)) if line.starts_with("Usage:") && line.chars().count() > 80 => {
+                format!("{usage} [options] [<command>] [<args>]")
+            }
+            _ => line.trim_start().to_owned(),
+        };
+        if indent.saturating_add(words.chars().count()) <= 80 {
+            out.push_str(&words);
+            out.push('\n');
+            continue;
+        }
+        for word in words.split(' ') {
+            let width = word.chars().count();
+            if column > 0 && column.saturating_add(width) >= 80 {
+                out.push('\n');
+                column = 0;
+            } else if column > 0 {
+                out.push(' ');
+            }
+            out.push_str(word);
+            column = column.saturating_add(width).saturating_add(1);
+        }
+        out.push('\n');
+    }
+    out
 }
 
 /// `-i a b -c file` becomes `-i a -i b -c file`, and `-vv` becomes `-v -v`; sub-commands are left
@@ -489,11 +486,33 @@ fn repeated(word: &str) -> Option<&str> {
 }
 
 /// `: did you mean …?` for an option that is nearly one.
-fn suggestion(error: &str, manual: &Manual) -> String {
-    let Some(word) = error.strip_prefix("Unrecognized argument: ") else { return String::new() };
-    let names = manual.options.iter().flat_map(|(names, _)| *names);
-    let names = names.filter(|name| word.starts_with("--") && name.starts_with("--"));
-    let near = names.map(|name| (crate::config::settings::distance(word, name), name)).min();
+fn suggestion(error: &str, words: &[&str]) -> String {
+    const OPTIONS: [&str; 19] = [
+        "--interface",
+        "--config",
+        "--socket",
+        "--management-port",
+        "--management-address",
+        "--management-password",
+        "--management-password-file",
+        "--management-dialect",
+        "--http",
+        "--hash-password",
+        "--state-dir",
+        "--promiscuous",
+        "--verbose",
+        "--check-config",
+        "--list-settings",
+        "--version",
+        "--json",
+        "--csv",
+        "--filter",
+    ];
+    let Some(word) = words.iter().find(|word| word.starts_with("--") && error.contains(**word))
+    else {
+        return String::new();
+    };
+    let near = OPTIONS.iter().map(|o| (crate::config::settings::distance(word, o), o)).min();
     near.filter(|(distance, _)| (1..=3).contains(distance))
         .map_or_else(String::new, |(_, option)| format!(": did you mean {option}?"))
 }
@@ -505,15 +524,7 @@ mod tests {
     fn run(line: &str) -> Arguments {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         match parse(&words) {
-            Parsed::Run(arguments, _) => *arguments,
-            other => panic!("{line}: {other:?}"),
-        }
-    }
-
-    fn sub(line: &str) -> Sub {
-        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        match parse(&words) {
-            Parsed::Run(_, Some(sub)) => *sub,
+            Parsed::Run(arguments) => *arguments,
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -525,26 +536,26 @@ mod tests {
         assert_eq!(run("-c read").config.as_deref(), Some("read"));
         assert_eq!(run("-i read").interface, ["read"]);
         assert_eq!((run("-vvv").verbose, run("-i a -vv -q").verbose), (3, 2));
-        assert!(matches!(sub("read -j x"), Sub::Read(_)));
+        assert!(matches!(run("read -j x").command, Some(Sub::Read(_))));
     }
 
     #[test]
     fn a_dash_is_a_file() {
-        let Sub::Read(read) = sub("read --json a - --csv") else { panic!() };
+        let Some(Sub::Read(read)) = run("read --json a - --csv").command else { panic!() };
         assert_eq!(read.files, ["a", "-"]);
         assert!(read.json && read.csv);
     }
 
     #[test]
     fn ctl_takes_the_rest_as_it_is() {
-        let Sub::Ctl(ctl) = sub("ctl -k n2n w set -- -x 1000") else { panic!() };
-        assert_eq!(ctl.request, ["w", "set", "--", "-x", "1000"]);
+        let Some(Sub::Ctl(ctl)) = run("ctl -k n2n w set flows_max 1000").command else { panic!() };
+        assert_eq!(ctl.request, ["w", "set", "flows_max", "1000"]);
     }
 
     #[test]
     fn capture_takes_a_filter_and_a_dash() {
         let line = "capture -i a -i b -w - -C 10 -p tcp port 80 --self";
-        let Sub::Capture(capture) = sub(line) else { panic!() };
+        let Some(Sub::Capture(capture)) = run(line).command else { panic!() };
         assert_eq!((capture.write.as_deref(), capture.interface.len()), (Some("-"), 2));
         assert_eq!(capture.filter, ["tcp", "port", "80"]);
         assert!(capture.itself && capture.no_promiscuous);

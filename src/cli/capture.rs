@@ -189,10 +189,10 @@ fn login(connection: &str) -> Option<String> {
 
 /// Takes the stream until its end.
 fn stream(capture: &Capture, request: &Value, mut sink: Sink) -> Result<i32, Failed> {
-    let mut stream = connect(capture.socket())?;
+    let mut stream = connect(&capture.socket)?;
     let lost = |error: io::Error| Failed {
         code: exit::UNREACHABLE,
-        text: format!("no answer on {}: {error}", capture.socket()),
+        text: format!("no answer on {}: {error}", capture.socket),
     };
     signals::catch_interrupt();
     let (id, form, mut buffer, mut have) = ask(&mut stream, request).map_err(lost)??;
@@ -217,7 +217,7 @@ fn stream(capture: &Capture, request: &Value, mut sink: Sink) -> Result<i32, Fai
         if signals::interrupted() && leaving.is_none() {
             leaving = Some(Instant::now());
             // The last counters still come.
-            let _ = stop(capture.socket(), id);
+            let _ = stop(&capture.socket, id);
         }
         if leaving.is_some_and(|since| since.elapsed() > FAREWELL) {
             break;

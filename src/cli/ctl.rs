@@ -32,8 +32,8 @@ pub fn run(ctl: &Ctl) -> i32 {
         Err(error) => {
             complain!(
                 "portolan: no answer from {} port {}: {error}; is the agent running there?",
-                ctl.address(),
-                ctl.port()
+                ctl.address,
+                ctl.port
             );
             exit::UNREACHABLE
         }
@@ -60,8 +60,8 @@ fn ask(ctl: &Ctl, lines: Option<impl BufRead>, out: &mut impl Write) -> io::Resu
         },
         (None, None) => None,
     };
-    let Some(server) = address(ctl.address(), ctl.port()) else {
-        complain!("portolan: {} is no IP address", Quoted(ctl.address()));
+    let Some(server) = address(&ctl.address, ctl.port) else {
+        complain!("portolan: {} is no IP address", Quoted(&ctl.address));
         return Ok(exit::USAGE);
     };
     let seconds = ctl.wait.unwrap_or(PATIENCE);
@@ -235,9 +235,8 @@ impl<W: Write> Session<'_, W> {
                     self.socket.set_read_timeout(self.between_events)?;
                 }
                 "row" | "event" if !line.raw => {
-                    let mut row = serde_json::to_vec(&Value::Object(reply))?;
-                    row.push(b'\n');
-                    self.out.write_all(&row)?;
+                    serde_json::to_writer(&mut *self.out, &Value::Object(reply))?;
+                    writeln!(self.out)?;
                     self.out.flush()?;
                 }
                 "unsubscribed" if subscribed => {
@@ -292,9 +291,13 @@ mod tests {
 
     fn ctl(port: u16, request: &[&str]) -> Ctl {
         Ctl {
-            port: Some(port),
+            port,
+            address: "127.0.0.1".into(),
+            key: None,
+            key_file: None,
+            raw: false,
+            wait: None,
             request: request.iter().map(|w| (*w).to_owned()).collect(),
-            ..Ctl::default()
         }
     }
 

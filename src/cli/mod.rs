@@ -10,9 +10,6 @@ macro_rules! complain {
     }};
 }
 
-#[macro_use]
-mod options;
-
 pub mod agent;
 pub mod args;
 pub mod capture;

@@ -33,7 +33,7 @@ pub fn run(query: &Query) -> i32 {
         complain!("portolan: what to ask? Try portolan query 'G.V()'");
         return exit::USAGE;
     }
-    let answer = match ask(query.socket(), text) {
+    let answer = match ask(&query.socket, text) {
         Ok(answer) => answer,
         Err(error) => {
             let code = match error.kind() {
@@ -42,7 +42,7 @@ pub fn run(query: &Query) -> i32 {
             };
             complain!(
                 "portolan: no answer on {}: {error}; is the agent running there?",
-                query.socket()
+                query.socket
             );
             return code;
         }

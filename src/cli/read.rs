@@ -101,7 +101,7 @@ pub fn run(arguments: &Read) -> i32 {
 }
 
 fn limits(arguments: &Read) -> Limits {
-    Limits { max_flows: arguments.max_flows() }
+    Limits { max_flows: arguments.max_flows.max(1) }
 }
 
 /// First and last stamp of all files.
@@ -470,15 +470,15 @@ impl Summary {
         }
         let mut protocols: Vec<_> =
             self.protocols.iter().map(|(p, sum)| (proto::text(*p).into_owned(), *sum)).collect();
-        table(out, "protocol", &mut protocols, arguments.top())?;
+        table(out, "protocol", &mut protocols, arguments.top)?;
         let mut services: Vec<_> = self
             .services
             .iter()
             .map(|((p, port), sum)| (format!("{}/{port}", proto::text(*p)), *sum))
             .collect();
-        table(out, "service", &mut services, arguments.top())?;
+        table(out, "service", &mut services, arguments.top)?;
         let mut hosts: Vec<_> = self.hosts.iter().map(|(ip, sum)| (ip.to_string(), *sum)).collect();
-        table(out, "top talker", &mut hosts, arguments.top())?;
+        table(out, "top talker", &mut hosts, arguments.top)?;
         if self.hosts_left_out > 0 {
             let left_out = grouped(self.hosts_left_out);
             writeln!(out, "(flow ends beyond the first {MAX_HOSTS} hosts: {left_out})")?;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::text::Quoted;
 
-use super::args::{Rpcd, SOCKET};
+use super::args::Rpcd;
 use super::exit;
 
 mod answer;
@@ -24,6 +24,9 @@ use methods::{Method, What};
 
 /// The most octets of arguments.
 const MAX_ARGUMENTS: usize = 256 * 1024;
+
+/// Where the agent answers unless said otherwise.
+const SOCKET: &str = "/var/run/portolan/portolan.sock";
 
 /// Whether a program of this name is run by rpcd.
 #[must_use]

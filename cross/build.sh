@@ -15,8 +15,8 @@ source cross/lib.sh
 # beside it, in kB.
 COMMON_FLAGS=(
     -C force-unwind-tables=no # a panic aborts: nobody reads the tables
-    -Zfmt-debug=none          # 27, with the next: nothing for people is written by Debug
-    -Zlocation-detail=none
+    -Zfmt-debug=none          # 27: nothing for people is written by Debug. Places in the source
+                              # stay: the log counts its lines by them
     "--cfg=sha2_backend_soft=\"compact\"" # 7: loops instead of straight lines
 )
 # For all targets where the library is built from source.

@@ -24,6 +24,7 @@ pub mod netns;
 pub mod query;
 pub mod source;
 pub mod sys;
+pub mod text;
 pub mod time;
 pub mod topology;
 pub mod wire;

@@ -32,7 +32,10 @@ ARCHITECTURES = ["arm_cortex-a7_neon-vfpv4", "arm_cortex-a7_vfpv4", "arm_cortex-
                  "arm_cortex-a15_neon-vfpv4"]
 
 
-def elf(machine, wide=False, little=True, kinds=(1,), body=b"portolan " * 30000, tables=()):
+HARD, SOFT = 0x5000400, 0x5000200
+
+
+def elf(machine, wide=False, little=True, kinds=(1,), body=b"portolan " * 30000, tables=(), flags=HARD):
     """A program with these program headers and sections, which does nothing."""
     order = "<" if little else ">"
     size, entry, part = (64, 56, 64) if wide else (52, 32, 40)
@@ -40,10 +43,18 @@ def elf(machine, wide=False, little=True, kinds=(1,), body=b"portolan " * 30000,
     sections_at = size + entry * len(kinds)
     head = b"\x7fELF" + bytes([2 if wide else 1, 1 if little else 2, 1]) + bytes(9)
     head += struct.pack(order + "HHI" + word * 3, 2, machine, 1, 0x10000, size, sections_at)
-    head += struct.pack(order + "IHHHHHH", 0x5000400, size, entry, len(kinds), part, len(tables), 0)
+    head += struct.pack(order + "IHHHHHH", flags, size, entry, len(kinds), part, len(tables), 0)
     headers = b"".join(struct.pack(order + "I", kind).ljust(entry, b"\0") for kind in kinds)
     sections = b"".join(struct.pack(order + "II", 0, kind).ljust(part, b"\0") for kind in tables)
     return head + headers + sections + body
+
+
+def loaded(machine, length):
+    """A program with so many octets of code, right behind its headers."""
+    whole = bytearray(elf(machine, body=bytes(length)))
+    struct.pack_into("<I", whole, 52 + 4, 84)
+    struct.pack_into("<I", whole, 52 + 16, length)
+    return bytes(whole)
 
 
 def tree():
@@ -435,10 +446,17 @@ def what_is_wrong_is_refused():
         ("a script", b"#!/bin/sh\n" * 20, ("no ELF",)),
         ("empty", b"", ("no ELF",)),
         ("cut short", elf(40, kinds=(1,) * 60)[:100], ("cut short",)),
+        ("cut short amid its code", loaded(40, 5000)[:-1], ("cut short",)),
+        ("for soft float", elf(40, flags=SOFT), ("soft float", "make cross TARGET=armv7")),
+        ("for no kind of float", elf(40, flags=0x5000000), ("soft float",)),
     ):
         put(program, data)
         refused(what, place, words)
     os.unlink(program)
+    put(os.path.join(place, "bin/armv7-soft/portolan"), elf(40))
+    put(os.path.join(place, "bin/armv7-soft/portolan-mini"), elf(40, flags=SOFT))
+    refused("for hard float", place, ("hard float", "make cross TARGET=armv7-soft"),
+            "ipk", "--target", "armv7-soft")
     refused("no binary", place, ("missing", "make cross TARGET=armv7"))
     refused("nothing built at all", place, ("make cross",), "apk")
     refused("no such target", place, ("no target 'armv9'", "armv7"), "ipk", "--target", "armv9")
@@ -446,6 +464,8 @@ def what_is_wrong_is_refused():
     os.unlink(os.path.join(place, "bin/armv7/portolan-mini"))
     refused("no smaller binary", place, ("portolan-mini", "make cross TARGET=armv7"))
     refused("a time that is none", place, ("SOURCE_DATE_EPOCH",), "ipk", SOURCE_DATE_EPOCH="yesterday")
+    refused("a time that no stamp holds", place, ("SOURCE_DATE_EPOCH", "below 4294967296"), "ipk",
+            SOURCE_DATE_EPOCH=str(1 << 32))
     place = tree()
     cargo = os.path.join(place, "Cargo.toml")
     put(cargo, get(cargo).replace(b'version = "', b'version = "9', 1))
@@ -474,7 +494,8 @@ def each_target_has_a_machine():
         if not check(f"{name}: the test knows it", kind):
             continue
         for variant in ("portolan", "portolan-mini"):
-            put(os.path.join(place, "bin", name, variant), elf(*kind, body=variant.encode()))
+            flags = SOFT if name == "armv7-soft" else HARD
+            put(os.path.join(place, "bin", name, variant), elf(*kind, body=variant.encode(), flags=flags))
     done = pack(place, "ipk")
     same("all at once", (done.returncode, sorted(os.listdir(os.path.join(place, "out/opkg")))), (0, sorted(strings)))
 

@@ -170,8 +170,9 @@ class Job:
     def _time(self):
         given = os.environ.get("SOURCE_DATE_EPOCH", "")
         if given:
-            if not given.isdigit() or int(given) >= 1 << 33:
-                raise Refused(f"SOURCE_DATE_EPOCH is {given!r}: it must be seconds since 1970")
+            if not given.isdigit() or int(given) >= 1 << 32:
+                raise Refused(f"SOURCE_DATE_EPOCH is {given!r}: it must be seconds since 1970, "
+                              f"below 4294967296: stamps in packages have 32 bits")
             return int(given)
         said = subprocess.run(["git", "-C", self.top, "log", "-1", "--format=%ct"],
                               capture_output=True, text=True, check=False)

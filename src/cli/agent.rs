@@ -123,21 +123,13 @@ fn start(source: &Sources) -> Result<Ending, i32> {
         Ok(settings)
     });
     let mut running = Loop::open(settings, configure).map_err(|error| {
-        let (text, code) = match error {
-            StartError::AlreadyRunning(path) => (
-                format!(
-                    "already running: somebody answers on {} (stop it, or choose another path \
-                     with --socket)",
-                    path.display()
-                ),
-                exit::UNREACHABLE,
-            ),
-            StartError::Configuration(text) => (text, exit::USAGE),
-            StartError::Denied(text) => (text, exit::DENIED),
-            StartError::System(text) => (text, exit::FAILED),
-        };
-        tell(&text);
-        code
+        tell(&error.to_string());
+        match error {
+            StartError::AlreadyRunning(_) => exit::UNREACHABLE,
+            StartError::Configuration(_) => exit::USAGE,
+            StartError::Denied(_) => exit::DENIED,
+            StartError::System(_) => exit::FAILED,
+        }
     })?;
     running.drop_privileges();
     log::info!("portolan {VERSION} answers on {}", running.doors());

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::text::Quoted;
+
 use super::args::Ctl;
 use super::exit;
 
@@ -59,7 +61,7 @@ fn ask(ctl: &Ctl, lines: Option<impl BufRead>, out: &mut impl Write) -> io::Resu
         (None, None) => None,
     };
     let Some(server) = address(&ctl.address, ctl.port) else {
-        complain!("portolan: {:?} is no IP address", ctl.address);
+        complain!("portolan: {} is no IP address", Quoted(&ctl.address));
         return Ok(exit::USAGE);
     };
     let seconds = ctl.wait.unwrap_or(PATIENCE);

@@ -592,13 +592,14 @@ impl<'a> Progress<'a> {
             return;
         }
         self.shown = Some(now);
-        let seconds = now.duration_since(self.since).as_secs_f64();
+        let millis = u64::try_from(now.duration_since(self.since).as_millis()).unwrap_or(u64::MAX);
         // Only shown, so rounding is fine.
-        let rate = (packets as f64 / seconds) as u64;
+        let rate = packets.saturating_mul(1_000).checked_div(millis).unwrap_or(0);
         let part = self.size.filter(|size| *size > 0).map(|size| {
             let percent = consumed.saturating_mul(100).checked_div(size).unwrap_or(0);
-            let left = size.saturating_sub(consumed) as f64 / (consumed.max(1) as f64 / seconds);
-            format!(", {percent} %, {left:.0} s left")
+            let left = size.saturating_sub(consumed).saturating_mul(millis) / 1_000;
+            let left = left.checked_div(consumed).unwrap_or(0);
+            format!(", {percent} %, {left} s left")
         });
         eprint!(
             "\r\x1b[K{}: {} packets, {}packets/s{}",

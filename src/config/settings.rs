@@ -6,6 +6,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use crate::text::Quoted;
+
 use super::access::{self, MAX_ENTRIES, Token, User};
 use super::ini;
 
@@ -331,11 +333,11 @@ impl fmt::Display for Error {
         match self {
             Self::File(error) => error.fmt(f),
             Self::Value { name, expects } => write!(f, "{name} must be {expects}"),
-            Self::Unknown(name, None) => write!(f, "no setting is called {name:?}"),
+            Self::Unknown(name, None) => write!(f, "no setting is called {}", Quoted(name)),
             Self::Unknown(name, Some(near)) => {
-                write!(f, "no setting is called {name:?}: did you mean {near}?")
+                write!(f, "no setting is called {}: did you mean {near}?", Quoted(name))
             }
-            Self::Secret(path, why) => write!(f, "password file {path:?}: {why}"),
+            Self::Secret(path, why) => write!(f, "password file {}: {why}", Quoted(path)),
             Self::Conflict(text) => f.write_str(text),
         }
     }

@@ -5,7 +5,6 @@
 //! the interface goes away or is no longer chosen, and opened anew when one with a chosen name
 //! appears. What can't be opened is tried again after 1 s, doubled up to 30 s.
 
-use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd as _, RawFd};
 
 use crate::counters::Counters;
@@ -15,6 +14,7 @@ use crate::time::{Clock, Tick};
 use crate::topology::link::{CaptureAs, Link};
 use crate::topology::links::Links;
 use crate::topology::pick::{Selection, pick};
+use crate::topology::sorted::Sorted;
 
 use super::frames;
 
@@ -160,7 +160,7 @@ pub struct Batch<'a> {
 pub struct Captures {
     settings: Settings,
     ram: u64,
-    entries: BTreeMap<u16, Entry>,
+    entries: Sorted<u16, Entry>,
     changes: Vec<Change>,
     next_statistics: Tick,
 }
@@ -172,7 +172,7 @@ impl Captures {
         Self {
             settings,
             ram,
-            entries: BTreeMap::new(),
+            entries: Sorted::default(),
             changes: Vec::new(),
             next_statistics: Tick(0),
         }
@@ -182,7 +182,7 @@ impl Captures {
     /// [`Self::sync`].
     pub fn configure(&mut self, settings: Settings, counters: &mut Counters) {
         if !self.settings.is_same_shape(&settings) {
-            let slots: Vec<u16> = self.entries.keys().copied().collect();
+            let slots: Vec<u16> = self.entries.iter().map(|(slot, _)| *slot).collect();
             for slot in slots {
                 self.close(slot, counters);
             }
@@ -322,7 +322,10 @@ impl Captures {
     /// early to try again.
     fn keep_open(&mut self, slot: u16, link: &Link, now: Tick, counters: &mut Counters) {
         let budget = self.room();
-        let entry = self.entries.entry(slot).or_insert_with(|| Entry::new(link));
+        if !self.entries.contains_key(&slot) {
+            self.entries.insert(slot, Entry::new(link));
+        }
+        let Some(entry) = self.entries.get_mut(&slot) else { return };
         if entry.name != link.name {
             entry.name = link.name.clone();
         }

@@ -1,6 +1,6 @@
 //! The listening sockets for TCP: of the HTTP interface, and of streams of packets.
 
-use std::io::{ErrorKind, Result};
+use std::io::{Error, ErrorKind, Result};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd as _;
 
@@ -77,7 +77,8 @@ impl Doors {
                     Purpose::Http => ("http", " (--http takes another address, off turns it off)"),
                     Purpose::Packets => ("pcap_over_ip", ""),
                 };
-                log::warn!("{name} {address}: {error}; going on without it{hint}");
+                let needs = needs(&error, address.port());
+                log::warn!("{name} {address}: {error}{needs}; going on without it{hint}");
             }
         }
     }
@@ -145,6 +146,15 @@ impl Doors {
         registry.register(&mut socket, source, Interest::READABLE)?;
         self.doors.push(Door { socket, wanted: address, token, readable: true });
         Ok(())
+    }
+}
+
+/// What a port that is refused takes: the permission for low ones is given up after the start.
+pub(super) fn needs(error: &Error, port: u16) -> &'static str {
+    if error.kind() == ErrorKind::PermissionDenied && port < 1_024 {
+        ": a port below 1024 is only opened at the start, as root: restart the agent"
+    } else {
+        ""
     }
 }
 

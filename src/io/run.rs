@@ -4,12 +4,12 @@
 //! called again before the next wait: readiness is edge-triggered.
 
 use std::collections::VecDeque;
-use std::fs;
 use std::io::{ErrorKind, Result};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fmt, fs};
 
 use mio::net::UnixListener;
 use mio::unix::SourceFd;
@@ -28,6 +28,7 @@ use crate::core::packets::Machine as Described;
 use crate::sys::capture::Method;
 use crate::sys::signals::{Signal, Signals};
 use crate::sys::{clock, netns, privileges, process, unix_socket};
+use crate::text::Quoted;
 use crate::time::{Clock, Tick};
 use crate::topology::links::Change as LinkChange;
 use crate::topology::machine;
@@ -38,7 +39,7 @@ use super::clients::{Clients, Limits, Stream};
 use super::discovery::Discovery;
 use super::exporter::Sender;
 use super::host::{Configure, Machine};
-use super::http::{Doors, Guest, Purpose};
+use super::http::{Doors, Guest, Purpose, needs};
 use super::injector::Injector;
 use super::poster::Poster;
 use super::probes::Probes;
@@ -81,6 +82,22 @@ pub enum StartError {
     Denied(String),
     /// The system refuses.
     System(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyRunning(path) => write!(
+                f,
+                "already running: somebody answers on {} (stop it, or choose another path with \
+                 --socket)",
+                path.display()
+            ),
+            Self::Configuration(text) | Self::Denied(text) | Self::System(text) => {
+                f.write_str(text)
+            }
+        }
+    }
 }
 
 struct Listener {
@@ -579,7 +596,7 @@ impl Loop {
             .collect();
         for path in unknown {
             if let Err(error) = self.listen(&path, settings.socket_group.as_deref()) {
-                log::error!("{error:?}");
+                log::error!("{error}");
             }
         }
     }
@@ -602,10 +619,11 @@ impl Loop {
                 }
             }
             Err(error) => log::error!(
-                "management port {}:{}: {error}; going on without it (--management-port takes \
+                "management port {}:{}: {error}{}; going on without it (--management-port takes \
                  another one, 0 turns it off)",
                 settings.management_address,
-                settings.management_port
+                settings.management_port,
+                needs(&error, settings.management_port)
             ),
         }
     }
@@ -615,7 +633,7 @@ impl Loop {
         let gid = match group {
             None => None,
             Some(name) => Some(unix_socket::group_id(name).ok_or_else(|| {
-                StartError::Configuration(format!("api_group: there is no group {name:?}"))
+                StartError::Configuration(format!("api_group: there is no group {}", Quoted(name)))
             })?),
         };
         if let Some(folder) = path.parent() {

@@ -434,7 +434,7 @@ impl Spaces {
         let Some(slot) = self.entries.get_mut(usize::from(key.index)) else { return };
         if let Some(entry) = slot.take_if(|entry| entry.key == key) {
             log::info!(
-                "namespace gone: {:?}",
+                "namespace gone: {}",
                 entry.paths.first().map_or("", |p| p.to_str().unwrap_or(""))
             );
             if let Some(identity) = entry.identity {

@@ -4,6 +4,7 @@
 use super::Machine;
 use super::machine::Space;
 use super::targets::{self, Target};
+use crate::text::Quoted;
 
 /// What a client says of the namespace.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -153,7 +154,8 @@ fn unknown(wanted: &Wanted<'_>) -> Missing {
         (0, "") => format!("there is no process {pid} in any network namespace"),
         (0, name) => {
             format!(
-                "could not locate network namespace: there is no target named {name:?}; /mobyshark lists those there are"
+                "could not locate network namespace: there is no target named {}; /mobyshark lists those there are",
+                Quoted(name)
             )
         }
         (netns, _) => format!(

@@ -1,7 +1,7 @@
 //! Steps over any kind of element: dedup, sort, values, keys, sums.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::rc::Rc;
 use std::vec::IntoIter;
@@ -132,29 +132,74 @@ enum Place {
 pub(super) struct Sort<T, F> {
     input: IntoIter<T>,
     key: F,
-    descending: bool,
-    keyed: Vec<(Option<Value>, T)>,
-    /// Whether keys are numbers, as the first one that is there says.
-    numeric: Option<bool>,
-    waiting: Option<IntoIter<(Option<Value>, T)>>,
-    ordered: BTreeMap<(Place, usize), T>,
+    items: Vec<Option<T>>,
+    order: Order,
     output: Vec<T>,
     wrap: fn(Vec<T>) -> Answer,
 }
 
+/// The order of elements by their keys; they themselves are known by their numbers.
+struct Order {
+    descending: bool,
+    /// Whether keys are numbers, as the first one that is there says.
+    numeric: Option<bool>,
+    keys: Vec<Option<Value>>,
+    /// Those that have their place.
+    placed: usize,
+    places: BTreeSet<(Place, usize)>,
+}
+
 impl<T, F: Fn(&T, &Scope<'_>) -> Option<Value>> Sort<T, F> {
     pub(super) fn new(input: Vec<T>, descending: bool, wrap: fn(Vec<T>) -> Answer, key: F) -> Self {
-        Self {
-            input: input.into_iter(),
-            key,
-            descending,
-            keyed: Vec::new(),
-            numeric: None,
-            waiting: None,
-            ordered: BTreeMap::new(),
-            output: Vec::new(),
-            wrap,
+        let (numeric, keys, placed, places) = (None, Vec::new(), 0, BTreeSet::new());
+        let order = Order { descending, numeric, keys, placed, places };
+        let (items, output) = (Vec::new(), Vec::new());
+        Self { input: input.into_iter(), key, items, order, output, wrap }
+    }
+}
+
+impl<T, F: Fn(&T, &Scope<'_>) -> Option<Value>> Task for Sort<T, F> {
+    fn run(&mut self, scope: &mut Scope<'_>) -> Result<Option<Data>, Error> {
+        while scope.may() {
+            let Some(item) = self.input.next() else { break };
+            scope.spend(1)?;
+            self.order.add((self.key)(&item, scope));
+            self.items.push(Some(item));
         }
+        if self.input.len() > 0 || !self.order.arrange(scope)? {
+            return Ok(None);
+        }
+        while scope.may() {
+            let Some((_, at)) = self.order.places.pop_first() else {
+                return Ok(Some((self.wrap)(std::mem::take(&mut self.output)).into()));
+            };
+            scope.spend(1)?;
+            self.output.extend(self.items.get_mut(at).and_then(Option::take));
+        }
+        Ok(None)
+    }
+}
+
+impl Order {
+    fn add(&mut self, key: Option<Value>) {
+        if let Some(key) = key.as_ref().filter(|_| self.numeric.is_none()) {
+            let numeric = matches!(key, Value::Int(_) | Value::Float(_) | Value::Bool(_));
+            self.numeric = Some(numeric);
+        }
+        self.keys.push(key);
+    }
+
+    /// Goes on with putting them in order; whether all are.
+    fn arrange(&mut self, scope: &mut Scope<'_>) -> Result<bool, Error> {
+        while scope.may() {
+            let Some(key) = self.keys.get_mut(self.placed) else { return Ok(true) };
+            let key = key.take();
+            scope.spend(1)?;
+            let place = self.place(key);
+            self.places.insert((place, self.placed));
+            self.placed = self.placed.saturating_add(1);
+        }
+        Ok(false)
     }
 
     /// What is missing counts as 0 or as an empty text.
@@ -178,43 +223,6 @@ impl<T, F: Fn(&T, &Scope<'_>) -> Option<Value>> Sort<T, F> {
             })
         };
         if self.descending { Place::Descending(Reverse(rank)) } else { Place::Ascending(rank) }
-    }
-}
-
-impl<T, F: Fn(&T, &Scope<'_>) -> Option<Value>> Task for Sort<T, F> {
-    fn run(&mut self, scope: &mut Scope<'_>) -> Result<Option<Data>, Error> {
-        while self.waiting.is_none() {
-            if !scope.may() {
-                return Ok(None);
-            }
-            let Some(item) = self.input.next() else {
-                self.waiting = Some(std::mem::take(&mut self.keyed).into_iter());
-                break;
-            };
-            scope.spend(1)?;
-            let value = (self.key)(&item, scope);
-            if let Some(value) = value.as_ref().filter(|_| self.numeric.is_none()) {
-                let numeric = matches!(value, Value::Int(_) | Value::Float(_) | Value::Bool(_));
-                self.numeric = Some(numeric);
-            }
-            self.keyed.push((value, item));
-        }
-        while scope.may() {
-            let next = self.waiting.as_mut().and_then(Iterator::next);
-            let Some((value, item)) = next else { break };
-            scope.spend(1)?;
-            let place = self.place(value);
-            let at = self.ordered.len();
-            self.ordered.insert((place, at), item);
-        }
-        while scope.may() {
-            let Some((_, item)) = self.ordered.pop_first() else {
-                return Ok(Some((self.wrap)(std::mem::take(&mut self.output)).into()));
-            };
-            scope.spend(1)?;
-            self.output.push(item);
-        }
-        Ok(None)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The times that `At` and `Context` name: stamps as of RFC 1123, durations as Go writes them.
 
+use crate::text::decimal;
 use crate::time::Clock;
 use crate::topology::graph::Slice;
 
@@ -75,7 +76,7 @@ pub fn duration(text: &str) -> Option<i64> {
             "h" => 3_600e3,
             _ => return None,
         };
-        let number: f64 = number.parse().ok()?;
+        let number = decimal(number)?;
         sum += number * scale;
         rest = tail;
     }

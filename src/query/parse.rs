@@ -4,6 +4,9 @@
 use std::fmt;
 use std::rc::Rc;
 
+use crate::text::{Quoted, decimal};
+use crate::wire::json;
+
 use super::lex::{Kind, Lexer, Token, unescape};
 use super::predicate::{Filter, Literal, Pattern, Term, Test, network};
 use super::step::{self, Shape, Step, What};
@@ -44,7 +47,7 @@ pub(super) fn query(text: &str) -> Result<Vec<Step>, Error> {
     let mut lexer = Lexer::new(text);
     let first = lexer.next();
     if first.kind != Kind::Name || !first.text.eq_ignore_ascii_case("G") {
-        let message = format!("found {:?}, expected `G`", first.text);
+        let message = format!("found {}, expected `G`", Quoted(first.text));
         return Err(Error::syntax(first.at, message));
     }
     let mut steps: Vec<Step> = Vec::new();
@@ -56,7 +59,7 @@ pub(super) fn query(text: &str) -> Result<Vec<Step>, Error> {
             Kind::End => break,
             Kind::Dot => {}
             _ => {
-                let message = format!("found {:?}, expected `.`", dot.text);
+                let message = format!("found {}, expected `.`", Quoted(dot.text));
                 return Err(Error::syntax(dot.at, message));
             }
         }
@@ -139,8 +142,7 @@ fn number(token: Token<'_>) -> Result<Value, Error> {
     if let Ok(number) = token.text.parse() {
         return Ok(Value::Literal(Literal::Int(number)));
     }
-    let number = token.text.parse().ok();
-    number.map(Value::Float).ok_or_else(|| {
+    decimal(token.text).map(Value::Float).ok_or_else(|| {
         Error::syntax(token.at, format!("Expected number token, got: {}", token.text))
     })
 }
@@ -328,7 +330,12 @@ impl fmt::Display for Value {
         match self {
             Self::Asc => f.write_str("ASC"),
             Self::Desc => f.write_str("DESC"),
-            Self::Float(number) => write!(f, "{number}"),
+            Self::Float(number) => {
+                let mut text = Vec::new();
+                json::float(&mut text, *number);
+                let text = text.strip_suffix(b".0").unwrap_or(&text);
+                f.write_str(std::str::from_utf8(text).unwrap_or_default())
+            }
             Self::Forever => f.write_str("FOREVER"),
             Self::Literal(Literal::Bool(value)) => write!(f, "{value}"),
             Self::Literal(Literal::Int(number)) => write!(f, "{number}"),

@@ -222,15 +222,15 @@ impl Ring {
     fn frame(&self, cursor: &mut Cursor) -> Option<RawFrame<'_>> {
         cursor.left = cursor.left.checked_sub(1)?;
         let header: Option<FrameHeader> = self.map.field(cursor.at);
-        let next = header.and_then(|h| cursor.at.checked_add(usize::try_from(h.next).ok()?));
-        let Some((header, next)) = header.zip(next) else {
+        let Some(header) = header else {
             // Nonsense in the ring: the rest of the block can't be found.
             cursor.left = 0;
             return None;
         };
         let start = cursor.at.saturating_add(usize::from(header.mac));
         let len = usize::try_from(header.snaplen).unwrap_or(usize::MAX);
-        cursor.at = next;
+        // Beyond the mapping, on 32 bits beyond all memory: then the next frame is not found there.
+        cursor.at = cursor.at.saturating_add(usize::try_from(header.next).unwrap_or(usize::MAX));
         Some(RawFrame {
             wall: stamp(header.sec, header.nsec),
             nanos: header.nsec,

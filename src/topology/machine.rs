@@ -3,6 +3,7 @@
 //! is left out.
 
 use super::value::{Map, Value};
+use crate::text::decimal;
 
 /// Processors that are listed.
 const MAX_CPUS: usize = 512;
@@ -76,7 +77,7 @@ fn cpus(text: &str) -> impl Iterator<Item = Value> {
             }
             map.put("Stepping", number("stepping"));
             map.put("Cores", number("cpu cores"));
-            map.put("Mhz", text("cpu MHz").parse::<f64>().ok().map(number_of));
+            map.put("Mhz", decimal(&text("cpu MHz")).map(number_of));
             let cache = text("cache size");
             let cache = cache.split(' ').next().and_then(|size| size.parse::<i64>().ok());
             map.put("CacheSize", cache);

@@ -13,7 +13,7 @@ mod names;
 pub mod neighbours;
 pub mod pick;
 pub mod sockets;
-mod sorted;
+pub mod sorted;
 pub mod space;
 pub mod spaces;
 pub mod text;

@@ -1,9 +1,10 @@
 //! A map for the few entries that most interfaces have of a kind: in one piece of memory that is
-//! no larger than they are. A tree would take its smallest node for each.
+//! no larger than they are. A tree would take its smallest node for each, and two kilobytes of code
+//! for each kind; this one moves entries to make room, so it is not for thousands.
 
 /// Entries in the order of their keys.
 #[derive(Clone, Debug)]
-pub(super) struct Sorted<K, V> {
+pub struct Sorted<K, V> {
     entries: Vec<(K, V)>,
 }
 
@@ -12,7 +13,7 @@ const FEW: usize = 8;
 
 impl<K: Ord, V> Sorted<K, V> {
     /// Sets the value of a key; the one it had comes back.
-    pub(super) fn insert(&mut self, key: K, value: V) -> Option<V> {
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         match self.entries.binary_search_by(|(known, _)| known.cmp(&key)) {
             Ok(at) => self.entries.get_mut(at).map(|(_, old)| std::mem::replace(old, value)),
             Err(at) => {
@@ -26,28 +27,55 @@ impl<K: Ord, V> Sorted<K, V> {
     }
 
     /// Takes out a key with its value.
-    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
+    pub fn remove(&mut self, key: &K) -> Option<V> {
         let at = self.entries.binary_search_by(|(known, _)| known.cmp(key)).ok()?;
         Some(self.entries.remove(at).1)
     }
 
+    /// The value of a key.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        let at = self.entries.binary_search_by(|(known, _)| known.cmp(key)).ok()?;
+        self.entries.get(at).map(|(_, value)| value)
+    }
+
+    /// The value of a key, to change it.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        let at = self.entries.binary_search_by(|(known, _)| known.cmp(key)).ok()?;
+        self.entries.get_mut(at).map(|(_, value)| value)
+    }
+
     /// Keeps what `keep` wants.
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(&K, &V) -> bool) {
+    pub fn retain(&mut self, mut keep: impl FnMut(&K, &V) -> bool) {
         self.entries.retain(|(key, value)| keep(key, value));
     }
 
     /// Whether there is that key.
-    pub(super) fn contains_key(&self, key: &K) -> bool {
+    pub fn contains_key(&self, key: &K) -> bool {
         self.entries.binary_search_by(|(known, _)| known.cmp(key)).is_ok()
     }
 
     /// Keys and values in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.entries.iter().map(|(key, value)| (key, value))
     }
 
+    /// Values in the order of their keys.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.entries.iter().map(|(_, value)| value)
+    }
+
+    /// The same, to change them.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.entries.iter_mut().map(|(_, value)| value)
+    }
+
+    /// Whether there is no entry.
+    pub const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Entries.
-    pub(super) const fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.entries.len()
     }
 }
@@ -72,6 +100,7 @@ mod tests {
         assert_eq!(map.insert(3, 31), Some(30));
         let keys: Vec<i32> = map.iter().map(|(key, _)| *key).collect();
         assert_eq!(keys, [1, 3, 5]);
+        assert_eq!((map.get(&5), map.get(&4)), (Some(&50), None));
         assert!(map.contains_key(&5) && !map.contains_key(&4));
         assert_eq!((map.remove(&1), map.remove(&1)), (Some(10), None));
         map.retain(|_, value| *value == 31);

@@ -2,7 +2,7 @@
 //! it. After lost messages a round of full dumps brings it up to date; what no dump of the round
 //! mentions has gone.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 
@@ -13,6 +13,7 @@ use super::graph::Id;
 use super::interface::{
     Address, ForwardingKey, Interface, MAX_ENTRIES, Neighbour, Parts, Round, RouteFacts, RouteKey,
 };
+use super::sorted::Sorted;
 
 /// Names a namespace as long as it is known.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -71,9 +72,9 @@ pub(super) struct Space {
     pub(super) tid: Rc<str>,
     pub(super) interfaces: BTreeMap<u32, Box<Interface>>,
     /// Which namespace is meant by a number in its messages.
-    pub(super) ids: BTreeMap<i32, SpaceKey>,
+    pub(super) ids: Sorted<i32, SpaceKey>,
     /// Numbers whose namespaces have been looked for.
-    pub(super) sought: BTreeSet<i32>,
+    pub(super) sought: Sorted<i32, ()>,
     pub(super) round: Round,
     /// The same, of neighbours and forwarding databases alone.
     pub(super) neighbour_round: Round,

@@ -711,7 +711,7 @@ impl Spaces {
     /// Begins to look for the namespace behind a number.
     fn search(&mut self, asker: SpaceKey, ifindex: u32, id: i32) {
         let Some(space) = space_mut(&mut self.slots, asker) else { return };
-        if !space.sought.insert(id) {
+        if space.sought.insert(id, ()).is_some() {
             return;
         }
         let Some(one) = space.interfaces.get(&ifindex) else { return };
@@ -733,7 +733,8 @@ impl Spaces {
     /// A namespace was added: it may be the one that a number stands for.
     fn look_again(&mut self, new: SpaceKey) {
         for space in self.slots.iter().flatten().filter(|space| space.key != new) {
-            let open = space.sought.iter().filter(|id| !space.ids.contains_key(id));
+            let sought = space.sought.iter().map(|(id, ())| id);
+            let open = sought.filter(|id| !space.ids.contains_key(id));
             // One answer tells which number it is; all are tried.
             for id in open {
                 let candidates = VecDeque::from([new]);

@@ -58,16 +58,27 @@ pub fn signed(out: &mut Vec<u8>, value: i64) {
 
 /// Appends a number with at most six decimals; what JSON cannot say (infinities) becomes 0.
 pub fn float(out: &mut Vec<u8>, value: f64) {
-    let value = if value.is_finite() { value } else { 0.0 };
-    let start = out.len();
-    // Writing to a Vec cannot fail.
-    drop(write!(out, "{value:.6}"));
-    while out.len() > start && out.last() == Some(&b'0') {
-        out.pop();
+    if !value.is_finite() {
+        return out.extend_from_slice(b"0.0");
     }
-    if out.last() == Some(&b'.') {
-        out.push(b'0');
+    if value.abs() >= 1e12 {
+        // No decimals that matter, and perhaps more digits than fit: `1e300`. A Vec takes all.
+        return serde_json::to_writer(out, &value).unwrap_or_default();
     }
+    if value.is_sign_negative() {
+        out.push(b'-');
+    }
+    // Below 10^18, so it fits.
+    let mut rest = (value.abs() * 1e6).round_ties_even() as u64;
+    let mut decimals = [b'0'; 6];
+    for digit in decimals.iter_mut().rev() {
+        *digit = b'0'.wrapping_add((rest % 10) as u8);
+        rest /= 10;
+    }
+    unsigned(out, rest);
+    out.push(b'.');
+    let last = decimals.iter().rposition(|digit| *digit != b'0').unwrap_or(0);
+    out.extend_from_slice(decimals.get(..=last).unwrap_or_default());
 }
 
 #[cfg(test)]
@@ -99,5 +110,8 @@ mod tests {
         assert_eq!(text(|o| float(o, 3.0)), "3.0");
         assert_eq!(text(|o| float(o, f64::NAN)), "0.0");
         assert_eq!(text(|o| float(o, 12.3456789)), "12.345679");
+        assert_eq!(text(|o| float(o, -0.0000004)), "-0.0");
+        assert_eq!(text(|o| float(o, 999_999.999_999_9)), "1000000.0");
+        assert_eq!(text(|o| float(o, 1e300)), "1e300");
     }
 }

@@ -10,6 +10,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use crate::text::Quoted;
+
 use super::args::Rpcd;
 use super::exit;
 
@@ -77,7 +79,7 @@ fn socket(given: Option<&str>) -> String {
 fn call(name: &str, socket: &str) -> Result<Map<String, Value>, String> {
     let methods = methods::all();
     let Some(method) = methods.iter().find(|method| method.name == name) else {
-        return Err(format!("there is no method {name:?}: portolan rpcd list shows all"));
+        return Err(format!("there is no method {}: portolan rpcd list shows all", Quoted(name)));
     };
     let arguments = checked(method, arguments()?)?;
     let agent = client::Client::new(socket);
@@ -123,7 +125,7 @@ fn checked(method: &Method, mut given: Map<String, Value>) -> Result<Map<String,
     let Some(stranger) = given.keys().find(|name| !known(name)) else { return Ok(given) };
     let names: Vec<&str> = method.arguments.iter().map(|(name, _)| name.as_str()).collect();
     let takes = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
-    Err(format!("no argument is called {stranger:?}: {} takes {takes}", method.name))
+    Err(format!("no argument is called {}: {} takes {takes}", Quoted(stranger), method.name))
 }
 
 #[cfg(test)]

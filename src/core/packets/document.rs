@@ -72,12 +72,13 @@ fn is_plain(value: &str) -> bool {
         ["true", "false", "yes", "no", "on", "off", "y", "n", "null", "~", ".nan", ".inf", "-.inf"];
     let mut chars = value.chars();
     let Some(first) = chars.next() else { return false };
-    let is_letter = |c: char| c.is_alphabetic() || matches!(c, '/' | '_');
+    let is_letter = |c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '_');
     is_letter(first)
-        && chars
-            .all(|c| c.is_alphanumeric() || matches!(c, '/' | '_' | '-' | '.' | '(' | ')' | ' '))
+        && chars.all(|c| {
+            c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '.' | '(' | ')' | ' ')
+        })
         && !value.ends_with(' ')
-        && !WORDS.contains(&value.to_lowercase().as_str())
+        && !WORDS.contains(&value.to_ascii_lowercase().as_str())
 }
 
 #[cfg(test)]

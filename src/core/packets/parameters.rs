@@ -4,6 +4,7 @@
 
 use crate::filter::names::BuiltIn;
 use crate::filter::{Expression, MAX_TEXT};
+use crate::text::Quoted;
 
 use super::order::{
     Format, Limits, MAX_PORTS, MAX_TARGETS, Order, Recording, Refused, SNAPLEN, Selection, Target,
@@ -169,7 +170,7 @@ impl<'a> Pairs<'a> {
         let netns = netns
             .map(|text| {
                 let number = text.parse::<i64>().ok().and_then(|number| u64::try_from(number).ok());
-                let invalid = || bad(format!("invalid netns {text:?}"));
+                let invalid = || bad(format!("invalid netns {}", Quoted(text)));
                 number.filter(|number| *number > 0).ok_or_else(invalid)
             })
             .transpose()?;

@@ -11,6 +11,7 @@ use crate::filter::Expression;
 use crate::filter::names::{Names as _, Service};
 use crate::flow::{Flow, FlowId, Record, Side};
 use crate::query::Query;
+use crate::text::Quoted;
 use crate::topology::graph::Node;
 use crate::topology::spaces::HOME;
 use crate::wire::decode::Tunnel;
@@ -39,7 +40,10 @@ impl Agent {
         }
         if let Some(id) = &selection.capture {
             let capture = self.orders.resources.capture(id).ok_or_else(|| {
-                not_found(format!("there is no capture {id:?}: list them with GET /api/capture"))
+                not_found(format!(
+                    "there is no capture {}: list them with GET /api/capture",
+                    Quoted(id)
+                ))
             })?;
             self.aim(&capture.query, "capture", order)?;
             parts.push(capture.filter.trim().to_owned());
@@ -145,8 +149,9 @@ impl Agent {
         }
         any(self.addresses(text).map(|address| format!("host {address}"))).ok_or_else(|| {
             not_found(format!(
-                "host: no address of {text:?} is known: give an address, or wait until its name \
-                 has been looked up in sight of this machine"
+                "host: no address of {} is known: give an address, or wait until its name \
+                 has been looked up in sight of this machine",
+                Quoted(text)
             ))
         })
     }
@@ -167,7 +172,8 @@ impl Agent {
         };
         any(addresses.iter().map(one)).ok_or_else(|| {
             not_found(format!(
-                "device: nothing is known of {text:?}: give a hardware address or an IP address"
+                "device: nothing is known of {}: give a hardware address or an IP address",
+                Quoted(text)
             ))
         })
     }
@@ -196,8 +202,9 @@ impl Agent {
                 known => format!(" ({})", known.join(" ")),
             };
             not_found(format!(
-                "app: {name:?} is neither an application of flow_application_ports_tcp or \
-                 _udp{known} nor a service such as https, domain or ssh"
+                "app: {} is neither an application of flow_application_ports_tcp or \
+                 _udp{known} nor a service such as https, domain or ssh",
+                Quoted(name)
             ))
         })
     }

@@ -4,6 +4,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::text::Quoted;
+
 use super::order::{Refused, Target};
 use super::parameters::{MAX_INTERFACES, bad};
 
@@ -15,7 +17,8 @@ const MAX_NAME: usize = 15;
 /// # Errors
 /// `Why::Bad` with the reason.
 pub(super) fn parse(text: &str) -> Result<Target, Refused> {
-    let value: Value = serde_json::from_str(text).map_err(|error| invalid(&error.to_string()))?;
+    let value: Value =
+        serde_json::from_slice(text.as_bytes()).map_err(|error| invalid(&error.to_string()))?;
     let members = match value {
         Value::Object(members) => members,
         Value::Null => Map::new(),
@@ -77,7 +80,7 @@ pub(super) fn interfaces(names: Vec<String>) -> Result<Vec<String>, Refused> {
         }
         let usable = |c: char| !c.is_control() && !c.is_whitespace() && c != '/' && c != ':';
         if name.len() > MAX_NAME || !name.chars().all(usable) {
-            return Err(bad(format!("no interface can be called {name:?}")));
+            return Err(bad(format!("no interface can be called {}", Quoted(&name))));
         }
         if kept.len() >= MAX_INTERFACES {
             return Err(bad(format!("expected at most {MAX_INTERFACES} interfaces")));

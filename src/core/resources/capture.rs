@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use crate::filter::Expression;
 use crate::filter::names::Names;
 use crate::query::Query;
+use crate::text::Quoted;
 use crate::topology::value::{Map, Value};
 
 use super::members::Members;
@@ -193,11 +194,16 @@ fn check_kind(kind: &str) -> Result<(), String> {
     if SUPPORTED.contains(&kind) {
         return Ok(());
     }
-    let known: Vec<&str> = TYPES.into_iter().filter(|known| !known.is_empty()).collect();
     Err(if TYPES.contains(&kind) {
         format!("Type: {kind} is not supported by this agent: take afpacket or pcap")
     } else {
-        format!("Type: Not a valid capture type: {kind}, available types: {known:?}")
+        let known: Vec<String> = TYPES
+            .into_iter()
+            .filter(|known| !known.is_empty())
+            .map(|known| Quoted(known).to_string())
+            .collect();
+        let known = known.join(", ");
+        format!("Type: Not a valid capture type: {kind}, available types: [{known}]")
     })
 }
 

@@ -8,6 +8,7 @@ use crate::core::packets::{NewPort, Order, Refused, Why};
 use crate::filter::names::Tables;
 use crate::filter::{self, Program, dispatch};
 use crate::sys::capture::{Config, Error, MAX_SNAPLEN, Method, Socket};
+use crate::text::Quoted;
 use crate::topology::link::CaptureAs;
 use crate::wire::link::LinkType;
 
@@ -185,7 +186,7 @@ pub(super) fn choose(space: &Space, devices: &[Device]) -> Result<Vec<Device>, R
                 let mut there: Vec<&str> = known.keys().copied().take(40).collect();
                 there.sort_unstable();
                 let there = there.join(" ");
-                let text = format!("there is no interface {name:?}; there are: {there}");
+                let text = format!("there is no interface {}; there are: {there}", Quoted(name));
                 return Err(Refused::new(Why::NotFound, text));
             }
         }

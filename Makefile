@@ -30,6 +30,9 @@ test: ## install what the tests need and run them all
 	$(AS_ROOT) $(CARGO) test --locked
 	@$(MAKE) --no-print-directory build
 	tests/captures.py $(PORTOLAN)
+	tests/judge.sh $(PORTOLAN) --min-flows 99.5 --min-dpi 95 --min-pairs 92 --min-host 97 --worst 15
+	tests/rules.py
+	tests/vendors.py
 	$(MAKE) --no-print-directory packages
 	$(SUDO) tests/skydive_client.py $(PORTOLAN)
 	$(SUDO) tests/packets.py $(PORTOLAN)

@@ -62,7 +62,7 @@ pub fn float(out: &mut Vec<u8>, value: f64) {
         return out.extend_from_slice(b"0.0");
     }
     if value.abs() >= 1e12 {
-        // No decimals that matter, and perhaps more digits than fit: `1e300`. A Vec takes all.
+        // No decimals that matter, and perhaps more digits than fit: `1e+300`. A Vec takes all.
         return serde_json::to_writer(out, &value).unwrap_or_default();
     }
     if value.is_sign_negative() {
@@ -112,6 +112,6 @@ mod tests {
         assert_eq!(text(|o| float(o, 12.3456789)), "12.345679");
         assert_eq!(text(|o| float(o, -0.0000004)), "-0.0");
         assert_eq!(text(|o| float(o, 999_999.999_999_9)), "1000000.0");
-        assert_eq!(text(|o| float(o, 1e300)), "1e300");
+        assert_eq!(text(|o| float(o, 1e300)), "1e+300");
     }
 }

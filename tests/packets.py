@@ -1075,6 +1075,10 @@ def downloads():
         described = [option(one_, 3) or b"" for one_ in got.interfaces]
         check("each says whose it is", b"first" in described[0] and b"second" in described[1],
               described)
+    status, _, body = with_traffic(
+        lambda: fetch(f"/capture.pcapng?{both}&filter=udp+port+{PORT}&count=10"))
+    check("a count is that of both together", status == 200 and len(Stream(body).packets) == 10,
+          (status, body[:100]))
     check("nothing is left", wait(lambda: not agent_sessions()), agent_sessions())
 
 

@@ -50,17 +50,17 @@ impl Domains {
         self.entries.shrink_to_fit();
     }
 
-    /// The application of the longest suffix of a name, in any case; whole labels alone.
-    pub(super) fn find(&self, host: &str) -> Option<u16> {
-        let host = host.strip_suffix('.').unwrap_or(host).as_bytes();
-        let mut rest = host;
+    /// The application of the longest suffix of a name, and that suffix, in any case; whole labels
+    /// alone.
+    pub(super) fn find<'a>(&self, host: &'a str) -> Option<(u16, &'a str)> {
+        let mut rest = host.strip_suffix('.').unwrap_or(host);
         loop {
-            let found = self.entries.binary_search_by(|e| by_end(e.text(&self.pool), rest));
+            let suffix = rest.as_bytes();
+            let found = self.entries.binary_search_by(|e| by_end(e.text(&self.pool), suffix));
             if let Some(entry) = found.ok().and_then(|at| self.entries.get(at)) {
-                return Some(entry.application);
+                return Some((entry.application, rest));
             }
-            let dot = rest.iter().position(|octet| *octet == b'.')?;
-            rest = rest.get(dot.saturating_add(1)..)?;
+            (_, rest) = rest.split_once('.')?;
         }
     }
 }

@@ -81,15 +81,33 @@ impl Applications {
     /// The application of a host, by the longest suffix that is known.
     #[must_use]
     pub fn of_name(&self, host: &str) -> Option<u16> {
-        self.domains.find(host)
+        self.domains.find(host).map(|(id, _)| id)
+    }
+
+    /// The same, with the suffix that the rule names.
+    #[must_use]
+    pub fn rule_of_name<'a>(&self, host: &'a str) -> Option<(&Application, &'a str)> {
+        let (id, suffix) = self.domains.find(host)?;
+        Some((self.get(id)?, suffix))
     }
 
     /// The application of an address, by the longest prefix that is known.
     #[must_use]
     pub fn of_address(&self, address: IpAddr) -> Option<u16> {
+        self.network_of(address).map(|(id, ..)| id)
+    }
+
+    /// The same, with the network that the rule names.
+    #[must_use]
+    pub fn rule_of_address(&self, address: IpAddr) -> Option<(&Application, IpAddr, u8)> {
+        let (id, network, prefix) = self.network_of(address)?;
+        Some((self.get(id)?, network, prefix))
+    }
+
+    fn network_of(&self, address: IpAddr) -> Option<(u16, IpAddr, u8)> {
         let mut networks = self.networks.iter();
         let found = networks.find(|(prefix, network, _)| lies_in(address, *network, *prefix));
-        found.map(|(.., id)| *id)
+        found.map(|(prefix, network, id)| (*id, *network, *prefix))
     }
 
     /// The application of a server's port; `proto` is the IP protocol number.

@@ -7,7 +7,7 @@ use crate::capture;
 use crate::capture::store::Times;
 use crate::config::Settings;
 use crate::counters::Counters;
-use crate::detect::Outcome;
+use crate::detect::{Outcome, Progress};
 use crate::filter::names::Tables;
 use crate::flow::{
     EndReason, Flow, FlowId, Limits, Locality, Network, Query, Record, Role, Seed, Timeouts, Totals,
@@ -21,6 +21,7 @@ use crate::topology::links::{self, Change, Links};
 use crate::topology::pick::Selection as Patterns;
 use crate::topology::spaces::Spaces;
 use crate::topology::value::Value;
+use crate::wire::decode::Packet;
 use crate::wire::raw::RawFrame;
 
 use super::access::Access;
@@ -29,6 +30,7 @@ use super::attach::Attachments;
 use super::auth::{Caller, Right};
 use super::bus::{Bus, Event, Subscription, Topic, Topics};
 use super::command::{Command, Failure, Flush};
+use super::devices::Devices;
 use super::discovery::Discovery;
 use super::engine::{Engine, Listener, Lore};
 use super::exports::Exports;
@@ -94,6 +96,22 @@ pub trait Host {
     /// # Errors
     /// What the system says.
     fn list(&mut self, folder: &str) -> Result<Vec<String>, String>;
+    /// Writes a file that need not survive a restart of the machine.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn save_volatile(&mut self, name: &str, bytes: &[u8]) -> Result<(), String> {
+        let _ = (name, bytes);
+        Err("not possible here".to_owned())
+    }
+    /// Reads such a file; `None` if there is none.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn load_volatile(&mut self, name: &str) -> Result<Option<Vec<u8>>, String> {
+        let _ = name;
+        Ok(None)
+    }
     /// What the process uses.
     fn usage(&mut self) -> Usage;
     /// Puts the settings together again from file, environment and command line.
@@ -217,6 +235,8 @@ pub struct Agent {
     /// Where packets of capture files go.
     pub(super) imports: Option<capture::store::TableId>,
     pub(super) flow_news: FlowNews,
+    /// Who is here.
+    pub devices: Devices,
     /// What `io` found out.
     pub facts: Facts,
     pub(super) engine: Engine,
@@ -228,6 +248,8 @@ pub struct Agent {
     revision: u64,
     ending: Option<Ending>,
     period: Period,
+    /// When names were written down last.
+    pub(super) names_saved: Tick,
 }
 
 /// The interval of statistics under way.
@@ -288,6 +310,7 @@ impl Agent {
             applied: Applied::default(),
             imports: None,
             flow_news: FlowNews::default(),
+            devices: Devices::default(),
             facts,
             engine,
             host,
@@ -298,6 +321,7 @@ impl Agent {
             revision: 0,
             ending: None,
             period,
+            names_saved: clock.tick,
         }
     }
 
@@ -310,6 +334,9 @@ impl Agent {
             return Err(Failure::Denied);
         }
         match command {
+            Command::Apps { page } => Ok(Self::list_usage(page)),
+            Command::Devices { wanted, page } => Ok(Self::list_devices(wanted, page)),
+            Command::Lookup { what } => self.lookup(&what),
             Command::CaptureStart { dev, filter } => self.capture_start(&dev, &filter),
             Command::CaptureStop { id } => self.capture_stop(&id),
             Command::Captures { page } => Ok(self.list_captures(page)),
@@ -414,7 +441,7 @@ impl Agent {
     /// Takes frames, in their order.
     #[inline]
     pub fn frames(&mut self, frames: &[Frame<'_>]) {
-        let mut publisher = Publisher { bus: &mut self.bus };
+        let mut publisher = Publisher { bus: &mut self.bus, devices: &mut self.devices };
         self.engine.frames(frames, &mut self.counters, &mut publisher);
     }
 
@@ -423,7 +450,7 @@ impl Agent {
     pub fn turn(&mut self, clock: Clock) -> bool {
         self.watch_clock(clock);
         self.clock = clock;
-        let mut publisher = Publisher { bus: &mut self.bus };
+        let mut publisher = Publisher { bus: &mut self.bus, devices: &mut self.devices };
         let now = clock.tick;
         let mut more = self.engine.advance(now, EXPIRE_BUDGET, &mut self.counters, &mut publisher);
         more |= self.end_period(now);
@@ -442,6 +469,7 @@ impl Agent {
         self.exports.flush(self.clock.wall);
         self.captured.count_into(&mut self.counters);
         self.engine.lore.names.count_into(&mut self.counters);
+        self.tell_devices();
         self.lookback.count_into(&mut self.counters);
         self.tell_captures(now);
         more | self.tell_flows(now)
@@ -467,6 +495,9 @@ impl Agent {
     #[must_use]
     pub fn deadline(&self) -> Tick {
         let now = self.clock.tick;
+        if self.devices.has_news() {
+            return now;
+        }
         let flows = self.engine.flows.deadline();
         let wall = self.now();
         let in_millis = |millis: u64| now.plus(millis.saturating_mul(1_000));
@@ -484,6 +515,7 @@ impl Agent {
             self.orient();
         }
         for change in changes {
+            self.meet(&change);
             if let Change::LinkRemoved { slot } = change
                 && let Some(link) = self.links.get(slot)
             {
@@ -509,6 +541,7 @@ impl Agent {
         let roles: Vec<(u16, Role)> =
             self.links.iter().map(|(slot, _)| (slot, role(slot))).collect();
         self.engine.flows.set_locality(Locality::new(&networks, &roles));
+        self.orient_devices();
     }
 
     /// The settings in force.
@@ -586,6 +619,7 @@ impl Agent {
     /// Ends every flow and tells subscribers: the process is about to leave.
     pub fn finish(&mut self) {
         self.save_orders();
+        self.save_names();
         self.end_sessions();
         let captures: Vec<Rc<str>> =
             self.orders.resources.captures().map(|(id, _)| Rc::clone(id)).collect();
@@ -593,7 +627,7 @@ impl Agent {
             self.detach(&capture);
         }
         self.send_flows(usize::MAX);
-        let mut publisher = Publisher { bus: &mut self.bus };
+        let mut publisher = Publisher { bus: &mut self.bus, devices: &mut self.devices };
         self.engine.flush(EndReason::Shutdown, &mut self.counters, &mut publisher);
     }
 
@@ -636,6 +670,11 @@ impl Agent {
             ..Times::default()
         });
         self.engine.lore.names.set_enabled(settings.packet_names);
+        self.engine.lore.names.set_cap(settings.dns_hint_size);
+        self.engine.lore.hints = settings.dns_hints;
+        self.engine.lore.partial_hints = settings.dns_hint_partial;
+        let remembered = if settings.flow_hash_cache { settings.flow_hash_size } else { 0 };
+        self.engine.recall.set_cap(remembered);
         let lookback = usize::try_from(settings.lookback_kib).unwrap_or(0);
         self.lookback.resize(lookback.saturating_mul(1_024), self.facts.ram);
         self.captured.set_cap(settings.flow_max as usize);
@@ -679,7 +718,7 @@ impl Agent {
         let flushed = match what {
             Flush::Flows => {
                 let flushed = u64::from(self.engine.flows.len());
-                let mut publisher = Publisher { bus: &mut self.bus };
+                let mut publisher = Publisher { bus: &mut self.bus, devices: &mut self.devices };
                 self.engine.flush(EndReason::Flushed, &mut self.counters, &mut publisher);
                 flushed
             }
@@ -706,8 +745,14 @@ impl Agent {
             }
             left = left.saturating_sub(1);
             at = Some(id);
-            active = active.saturating_add(u64::from(flow.last_seen() >= since));
+            let is_active = flow.last_seen() >= since;
+            active = active.saturating_add(u64::from(is_active));
+            if is_active {
+                self.devices.alive(flow);
+            }
         }
+        self.look_for_devices(now);
+        self.save_names_in_time(now);
         let expired = self.engine.ended(EndReason::Idle);
         let purged = self.counters.flows_ended;
         self.interval = Interval {
@@ -758,10 +803,20 @@ impl Agent {
 /// Hands what becomes of flows to the bus, if anybody listens.
 struct Publisher<'a> {
     bus: &'a mut Bus,
+    devices: &'a mut Devices,
 }
 
 impl Listener for Publisher<'_> {
+    fn heard(&mut self, packet: &Packet, frame: &Frame<'_>) {
+        self.devices.heard(packet, packet.payload(frame.data), frame.iface, frame.ts);
+    }
+
+    fn detected(&mut self, flow: &Flow, _id: FlowId, what: &Outcome, progress: Progress) {
+        self.devices.detected(flow, what, progress);
+    }
+
     fn started(&mut self, flow: &Flow, id: FlowId) {
+        self.devices.started(flow);
         if self.bus.wants(Topic::Flow) && !flow.is_carrier() {
             let told = Labelled { record: Record::new(flow, id, None), what: Outcome::default() };
             self.bus.publish(&Event::FlowStarted(Rc::new(told)));
@@ -769,6 +824,7 @@ impl Listener for Publisher<'_> {
     }
 
     fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason, what: &Outcome, _lore: &Lore) {
+        self.devices.ended(flow, what);
         if self.bus.wants(Topic::Flow) && !flow.is_carrier() {
             let told = Labelled { record: Record::new(flow, id, Some(reason)), what: what.clone() };
             self.bus.publish(&Event::FlowEnded(Rc::new(told)));

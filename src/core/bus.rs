@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::labelled::Labelled;
+use super::row::Row;
 use crate::flow::Query;
 use crate::topology::links::Change;
 
@@ -19,6 +20,8 @@ pub const MAX_QUEUED: usize = 1_024;
 pub enum Topic {
     /// Trouble: drops, a full table, a clock step.
     Alert,
+    /// Devices that are new, come back or have gone.
+    Device,
     /// Flows that start and end.
     Flow,
     /// Interfaces that come, go, change their name or state.
@@ -31,10 +34,11 @@ pub enum Topic {
 
 impl Topic {
     /// All topics with their names and what they carry.
-    pub const ALL: [(Self, &'static str, &'static str); 5] = [
+    pub const ALL: [(Self, &'static str, &'static str); 6] = [
         (Self::Test, "test", "texts sent by post.test"),
         (Self::Peer, "peer", "neighbours new, gone or moved"),
         (Self::Flow, "flow", "flows that start and end"),
+        (Self::Device, "device", "devices new, online or offline"),
         (Self::Iface, "iface", "interfaces new, gone, up or down"),
         (Self::Alert, "alert", "drops, table full, clock steps"),
     ];
@@ -90,6 +94,8 @@ pub enum Event {
         /// By how much it grew.
         count: u64,
     },
+    /// What became of a device, as it is told.
+    Device(Rc<Row>),
     /// A flow was created.
     FlowStarted(Rc<Labelled>),
     /// A flow is gone; the record holds the reason.
@@ -106,6 +112,7 @@ impl Event {
     pub fn topic(&self) -> Topic {
         match self {
             Self::Alert { .. } => Topic::Alert,
+            Self::Device(_) => Topic::Device,
             Self::FlowStarted(_) | Self::FlowEnded(_) => Topic::Flow,
             Self::Link(change) if is_neighbour(change) => Topic::Peer,
             Self::Link(_) => Topic::Iface,

@@ -14,6 +14,7 @@ use crate::wire::decode::{Error, Fragment, Packet, Tcp, Transport, Tunnel};
 use super::names::{self, Names};
 use super::pace::Pace;
 use super::products;
+use super::recall::Recall;
 
 /// The packet path.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Engine {
     pub inspector: Inspector,
     /// Names of hosts and of products.
     pub lore: Lore,
+    /// What flows were.
+    pub recall: Recall,
     /// How many packets a second names are learnt from.
     pace: Pace,
     /// Flows that ended, by [`EndReason`] in the order of [`REASONS`].
@@ -38,12 +41,27 @@ pub struct Engine {
 }
 
 /// What is known besides packets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lore {
     /// How hosts are called.
     pub names: Names,
     /// Which products there are.
     pub applications: Applications,
+    /// Names of DNS lead to products.
+    pub hints: bool,
+    /// They do so only where a flow shows no name itself.
+    pub partial_hints: bool,
+}
+
+impl Default for Lore {
+    fn default() -> Self {
+        Self {
+            names: Names::default(),
+            applications: Applications::default(),
+            hints: true,
+            partial_hints: false,
+        }
+    }
 }
 
 /// Frames that go through the table together: enough for their cache misses to overlap, few
@@ -52,6 +70,9 @@ const BATCH: usize = 32;
 
 /// Told of flows and what they are.
 pub trait Listener {
+    /// A packet came whose message is for the whole network, or about names.
+    fn heard(&mut self, _packet: &Packet, _frame: &Frame<'_>) {}
+
     /// A flow was created and holds its first packet.
     fn started(&mut self, _flow: &Flow, _id: FlowId) {}
 
@@ -92,6 +113,7 @@ impl Engine {
             totals: Totals::default(),
             inspector: Inspector::new(detect::Limits::default()),
             lore: Lore::default(),
+            recall: Recall::default(),
             pace: Pace::new(names::MESSAGES),
             ended: [0; REASONS.len()],
             last_packet: Tick::default(),
@@ -125,7 +147,9 @@ impl Engine {
             decode(packet, frame, counters);
             if names::tells(packet) {
                 let nanos = frame.ts.0.saturating_mul(1_000);
-                self.lore.names.hear(packet, frame.data, nanos, &mut self.pace);
+                if self.lore.names.hear(packet, frame.data, nanos, &mut self.pace) {
+                    observer.heard(packet, frame);
+                }
             }
             self.totals.count(packet, &sight(frame));
             *place = self.flows.prepare(packet, frame.iface);
@@ -134,6 +158,7 @@ impl Engine {
         let mut tally = Tally {
             ended: &mut self.ended,
             inspector: &mut self.inspector,
+            recall: &mut self.recall,
             lore: &self.lore,
             listener: observer,
         };
@@ -169,6 +194,7 @@ impl Engine {
         let mut observer = Tally {
             ended: &mut self.ended,
             inspector: &mut self.inspector,
+            recall: &mut self.recall,
             lore: &self.lore,
             listener: observer,
         };
@@ -185,6 +211,7 @@ impl Engine {
         let mut observer = Tally {
             ended: &mut self.ended,
             inspector: &mut self.inspector,
+            recall: &mut self.recall,
             lore: &self.lore,
             listener: observer,
         };
@@ -256,10 +283,21 @@ fn inspect<O: Listener>(
         len: usize::try_from(datagram.payload_len).unwrap_or(usize::MAX),
         ..ends(flow, client)
     };
-    let progress = tally.inspector.inspect(&mut word, &segment);
+    let known = if word == 0 && ported { tally.recall.find(flow.key()) } else { None };
+    let progress = match known {
+        Some(known) => {
+            tally.listener.detected(flow, touched.id, &known, Progress::ALL);
+            word = tally.inspector.recalled(known);
+            Progress::default()
+        }
+        None => tally.inspector.inspect(&mut word, &segment),
+    };
     if progress != Progress::default() {
         tally.attribute(flow, &mut word);
         let what = tally.inspector.outcome(word);
+        if progress.complete {
+            tally.recall.remember(flow.key(), &what);
+        }
         tally.listener.detected(flow, touched.id, &what, progress);
     }
     if let Some(place) = flows.detector_mut(touched.id) {
@@ -319,6 +357,7 @@ const fn ends(flow: &Flow, client: Side) -> Segment<'_> {
 struct Tally<'a, O> {
     ended: &'a mut [u64; REASONS.len()],
     inspector: &'a mut Inspector,
+    recall: &'a mut Recall,
     lore: &'a Lore,
     listener: &'a mut O,
 }
@@ -353,11 +392,15 @@ impl<O: Listener> Observer for Tally<'_, O> {
             *count = count.wrapping_add(1);
         }
         let mut word = flow.detector;
-        if !Inspector::is_done(word) {
+        let is_done = Inspector::is_done(word);
+        if !is_done {
             self.inspector.conclude(&mut word, &ends(flow, flow.initiator()));
             self.attribute(flow, &mut word);
         }
         let what = self.inspector.outcome(word);
+        if !is_done {
+            self.recall.remember(flow.key(), &what);
+        }
         self.listener.ended(flow, id, reason, &what, self.lore);
         self.inspector.release(word);
     }

@@ -87,6 +87,7 @@ impl Agent {
     pub fn event_row(&self, event: &Event) -> Row {
         match event {
             Event::Alert { kind, count } => Row::new().with("kind", *kind).with("count", *count),
+            Event::Device(row) => Row::clone(row),
             Event::FlowStarted(told) => prefixed(1, self.flow_row(told)),
             Event::FlowEnded(told) => {
                 let mut row = prefixed(3, self.flow_row(told));

@@ -7,11 +7,11 @@ use super::engine::Lore;
 use super::names::Names;
 use crate::detect::{Fact, Found, Outcome};
 use crate::expression::{Attribute, Given, Subject};
-use crate::flow::Flow;
+use crate::flow::{Flow, OtherType};
 
 /// The application of a flow, 0 if none is known, and how it was found.
 pub(super) fn of(flow: &Flow, what: &Outcome, lore: &Lore) -> (u16, Found) {
-    let Lore { names, applications } = lore;
+    let Lore { names, applications, .. } = lore;
     if flow.is_carrier() {
         return (0, Found::Nothing);
     }
@@ -37,6 +37,14 @@ pub(super) fn of(flow: &Flow, what: &Outcome, lore: &Lore) -> (u16, Found) {
         .or_else(|| of_fact(Fact::Host).map(|id| (id, Found::Host)))
         .or_else(|| of_fact(Fact::CertName).map(|id| (id, Found::Host)))
         .or_else(|| {
+            // Names of DNS are for hosts elsewhere.
+            let orientation = flow.orientation();
+            let is_far = orientation.other() == OtherType::Remote
+                && orientation.local().is_none_or(|local| local == client);
+            let is_shown = lore.partial_hints && what.facts.get(Fact::Host).is_some();
+            if !lore.hints || !is_far || is_shown {
+                return None;
+            }
             let hint = candidate.hint(server).and_then(|name| applications.of_name(name))?;
             Some((hint, Found::Hint))
         })
@@ -55,7 +63,7 @@ struct Candidate<'a> {
 
 impl Candidate<'_> {
     fn hint(&self, address: IpAddr) -> Option<&str> {
-        self.names.name_of(address)
+        self.names.hint(address)
     }
 }
 

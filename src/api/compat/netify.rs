@@ -75,6 +75,7 @@ pub fn event(event: &Event, agent: &Agent) -> Row {
         Event::FlowEnded(told) => return flow(told, agent, Form::Ended),
         Event::FlowStarted(told) => return flow(told, agent, Form::Started),
         Event::Alert { .. } => "alert",
+        Event::Device(_) => "device",
         Event::Link(change) if is_neighbour(change) => "neighbour",
         Event::Link(_) => "link",
         Event::Test(_) => "test",
@@ -112,8 +113,11 @@ pub fn status(status: &Status) -> Row {
         .with("memrss_kb_prev", last.usage.rss_kib)
         .with("tcm_kb", now.heap_kib)
         .with("tcm_kb_prev", last.usage.heap_kib)
-        .with("dhc_status", false)
-        .with("fhc_status", false)
+        .with("dhc_status", status.dns_hints.is_some())
+        .with("fhc_status", status.flow_hashes.is_some())
+        .with("dhc_size", status.dns_hints.unwrap_or(0))
+        .with("fhc_size", status.flow_hashes.unwrap_or(0))
+        .with("devices", status.devices)
         .with("version", VERSION)
         .with("flows_max", status.max_flows)
         .with("emergency", status.emergency)

@@ -95,7 +95,7 @@ impl Agent {
     /// Fetches at most `most` further rows of an answer into `into`; `false` once it is
     /// complete. One call does a bounded amount of work, and may bring no row although there are
     /// more to come.
-    pub fn rows(&mut self, cursor: &mut Cursor, most: usize, into: &mut Vec<Item>) -> bool {
+    pub fn rows(&self, cursor: &mut Cursor, most: usize, into: &mut Vec<Item>) -> bool {
         let most = most.min(cursor.left);
         let before = into.len();
         let next = &mut cursor.next;

@@ -14,6 +14,7 @@ pub mod engine;
 pub mod events;
 pub mod exports;
 pub mod feed;
+mod flow_facts;
 pub mod flow_news;
 pub mod gremlin;
 pub mod groups;

@@ -41,6 +41,9 @@ pub fn flow(told: &Labelled, agent: &Agent, form: Form) -> Row {
     if form == Form::Listed {
         let mut row = Row::new().with("interface", agent.name_of(record.iface).to_owned());
         extend(&mut row, members);
+        let (local, other) = record.local_and_other();
+        row.push("local_name", agent.name_of_host(local.ip));
+        row.push("other_name", agent.name_of_host(other.ip));
         return row;
     }
     let kind = if form == Form::Ended { "flow_purge" } else { "flow" };

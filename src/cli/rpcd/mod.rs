@@ -17,7 +17,6 @@ use super::exit;
 
 mod answer;
 mod client;
-mod devices;
 pub mod methods;
 
 use methods::{Method, What};
@@ -85,7 +84,6 @@ fn call(name: &str, socket: &str) -> Result<Map<String, Value>, String> {
     let agent = client::Client::new(socket);
     match method.what {
         What::Command(unix, verb) => answer::of_command(&agent, unix, verb, method, arguments),
-        What::Devices => devices::answer(&agent, &arguments),
         What::PacketCapture => answer::packet_capture(&agent),
     }
 }

@@ -181,11 +181,12 @@ impl Device {
         self.traces.push((trace, text));
     }
 
-    /// Its addresses, the one seen last first.
+    /// Its addresses, those of IPv4 first, of each kind the one seen last.
     #[must_use]
     pub fn addresses(&self) -> Vec<IpAddr> {
         let mut addresses = self.addresses.clone();
-        addresses.sort_by_key(|(address, at)| (std::cmp::Reverse(*at), *address));
+        addresses
+            .sort_by_key(|(address, at)| (address.is_ipv6(), std::cmp::Reverse(*at), *address));
         addresses.into_iter().map(|(address, _)| address).collect()
     }
 

@@ -233,8 +233,8 @@ mod tests {
     use super::*;
 
     fn heard(sport: u16, dport: u16, payload: &[u8]) -> Vec<String> {
-        let mut packet =
-            Packet { macs: Some(([0xff; 6], [2, 0, 0, 0, 0, 9])), ..Packet::default() };
+        let mut packet = Packet::default();
+        packet.macs = Some(([0xff; 6], [2, 0, 0, 0, 0, 9]));
         let mut datagram = crate::wire::decode::Datagram::default();
         datagram.tuple.proto = UDP;
         datagram.tuple.sport = sport;

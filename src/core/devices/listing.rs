@@ -161,7 +161,8 @@ impl Usage {
 }
 
 impl Agent {
-    /// The places of devices that are wanted with their live traffic, the busiest first.
+    /// The places of devices that are wanted with their live traffic, the busiest first, this
+    /// machine last.
     fn found(
         &self,
         wanted: &Wanted,
@@ -170,7 +171,8 @@ impl Agent {
     ) -> VecDeque<(u16, Tally)> {
         let with_traffic = |(place, device): (u16, &Device)| {
             let live = sums.get(&Key::Device(device.mac)).copied().unwrap_or_default();
-            (place, device.mac, live, device.sent.saturating_add(device.received))
+            let ended = device.sent.saturating_add(device.received);
+            (place, (device.is_own, Reverse(live.bytes.saturating_add(ended)), device.mac), live)
         };
         let is_wanted = |(_, device): &(u16, &Device)| match wanted {
             Wanted::All => true,
@@ -179,12 +181,10 @@ impl Agent {
             Wanted::Name(name) => self.is_called(device, name),
         };
         let mut all: Vec<_> = self.devices.iter().filter(is_wanted).map(with_traffic).collect();
-        all.sort_unstable_by_key(|(_, mac, live, ended)| {
-            (Reverse(live.bytes.saturating_add(*ended)), *mac)
-        });
+        all.sort_unstable_by_key(|(_, rank, _)| *rank);
         let skip = usize::try_from(after).unwrap_or(usize::MAX);
         let rest = all.into_iter().skip(skip);
-        rest.take(MAX_DEVICES).map(|(place, _, live, _)| (place, live)).collect()
+        rest.take(MAX_DEVICES).map(|(place, _, live)| (place, live)).collect()
     }
 
     /// Whether a device has a name, with or without its domain.

@@ -18,11 +18,13 @@ impl Agent {
         let is_outside = |slot| has_lan && self.links.role(slot) == Role::Wan;
         let links = self.links.iter();
         let outside: Vec<u16> = links.map(|(slot, _)| slot).filter(|at| is_outside(*at)).collect();
+        let is_inside = |slot: &u16| self.links.role(*slot) == Role::Lan;
+        let inside = self.links.iter().map(|(slot, _)| slot).filter(is_inside).collect();
         let networks = self.links.local_networks();
         let networks = networks.filter(|(.., slot)| !outside.contains(slot));
         let networks = networks.map(|(address, prefix, ..)| (address, prefix)).collect();
         let own: HashSet<[u8; 6]> = self.links.iter().filter_map(|(_, link)| link.mac).collect();
-        self.devices.orient(networks, outside, own.into_iter().collect());
+        self.devices.orient(networks, (outside, inside), own.into_iter().collect());
     }
 
     /// Takes in a change of neighbours.

@@ -134,7 +134,7 @@ impl Usage {
             }
             left = left.saturating_sub(1);
             self.at = Some(id);
-            if flow.is_carrier() {
+            if flow.is_carrier() || !agent.devices.counts(flow.key().iface) {
                 continue;
             }
             // As many kinds as there are flows at most.

@@ -24,7 +24,7 @@ use crate::detect::{Fact, Outcome, Progress};
 use crate::expression::lies_in;
 use crate::flow::{Flow, OtherType, Side};
 use crate::time::Tick;
-use crate::wire::decode::Packet;
+use crate::wire::decode::{Packet, Tunnel};
 
 use self::device::{Device, Trace, text};
 use self::heard::Said;
@@ -81,6 +81,9 @@ pub struct Devices {
     /// Networks of interfaces here, and interfaces that lead elsewhere.
     networks: Vec<(IpAddr, u8)>,
     outside: Vec<u16>,
+    inside: Vec<u16>,
+    /// Flows were seen on interfaces to the local network.
+    has_inside: bool,
     own: Vec<[u8; 6]>,
     octets: usize,
     pace: Pace,
@@ -107,6 +110,8 @@ impl Default for Devices {
             devices: Vec::new(),
             networks: Vec::new(),
             outside: Vec::new(),
+            inside: Vec::new(),
+            has_inside: false,
             own: Vec::new(),
             octets: 0,
             pace: Pace::new(ADMISSIONS),
@@ -118,10 +123,16 @@ impl Default for Devices {
 }
 
 impl Devices {
-    /// Says what is near: networks of interfaces here, interfaces that lead elsewhere, and the
-    /// hardware addresses of this machine.
-    pub fn orient(&mut self, networks: Vec<(IpAddr, u8)>, outside: Vec<u16>, own: Vec<[u8; 6]>) {
-        (self.networks, self.outside, self.own) = (networks, outside, own);
+    /// Says what is near: networks of interfaces here, interfaces that lead elsewhere and those
+    /// to the local network, and the hardware addresses of this machine.
+    pub fn orient(
+        &mut self,
+        networks: Vec<(IpAddr, u8)>,
+        (outside, inside): (Vec<u16>, Vec<u16>),
+        own: Vec<[u8; 6]>,
+    ) {
+        (self.networks, self.own) = (networks, own);
+        (self.outside, self.inside) = (outside, inside);
         for device in &mut self.devices {
             device.is_own = self.own.contains(&device.mac);
         }
@@ -133,6 +144,7 @@ impl Devices {
         if flow.is_carrier() || self.outside.contains(&iface) {
             return;
         }
+        self.has_inside |= self.inside.contains(&iface);
         let now = flow.first_seen();
         for side in sides(flow) {
             let mac = *flow.macs().of(side);
@@ -214,7 +226,16 @@ impl Devices {
                 near = near.or(Some(place));
             }
         }
-        self.ledger.add(flow, (what.application, what.protocol.0), near);
+        if self.counts(iface) {
+            self.ledger.add(flow, (what.application, what.protocol.0), near);
+        }
+    }
+
+    /// Whether flows of an interface are added up: what the uplink shows was on the local network
+    /// before, where that is seen.
+    #[must_use]
+    pub fn counts(&self, iface: u16) -> bool {
+        !self.has_inside || !self.outside.contains(&iface)
     }
 
     /// A message to the whole network: for packets for which the names' `tells` holds.
@@ -484,8 +505,10 @@ impl Devices {
 
 /// The ends of a flow that are on the local side.
 fn sides(flow: &Flow) -> impl Iterator<Item = Side> + use<> {
+    // The hardware addresses of a tunnel are those of its ends, not of what is inside.
+    let is_plain = matches!(flow.tunnel(), Tunnel::None | Tunnel::Mpls | Tunnel::PppoE);
     let orientation = flow.orientation();
-    let local = orientation.local();
+    let local = orientation.local().filter(|_| is_plain);
     let other = local.filter(|_| orientation.other() == OtherType::Local).map(Side::other);
     local.into_iter().chain(other)
 }
@@ -534,7 +557,7 @@ mod tests {
     #[test]
     fn interfaces_that_lead_elsewhere_have_no_devices() {
         let mut devices = Devices::default();
-        devices.orient(Vec::new(), vec![3], vec![mac(9)]);
+        devices.orient(Vec::new(), (vec![3], Vec::new()), vec![mac(9)]);
         devices.neighbour(3, [192, 0, 2, 1].into(), mac(1), false, seconds(1));
         devices.neighbour(0, [10, 0, 0, 1].into(), [0xff; 6], false, seconds(1));
         devices.neighbour(0, [10, 0, 0, 1].into(), [0; 6], false, seconds(1));

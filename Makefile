@@ -31,6 +31,7 @@ test: ## install what the tests need and run them all
 	@$(MAKE) --no-print-directory build
 	tests/captures.py $(PORTOLAN)
 	tests/judge.sh $(PORTOLAN) --min-flows 99.5 --min-dpi 95 --min-pairs 92 --min-host 97 --worst 15
+	tests/fingerprints.py $(PORTOLAN)
 	tests/rules.py
 	tests/vendors.py
 	$(MAKE) --no-print-directory packages

@@ -47,9 +47,12 @@ impl Agent {
             Wanted::All => {}
             Wanted::Address(address) => {
                 self.networks_of(&mut rows, *address);
-                let neighbour = self.links.neighbours().lookup(*address);
+                let neighbour = || {
+                    let found = self.links.neighbours().lookup(*address);
+                    found.map(|(_, neighbour)| neighbour.mac)
+                };
                 let device = self.devices.of_address(*address).map(|device| device.mac);
-                if let Some(mac) = device.or(neighbour.map(|(_, neighbour)| neighbour.mac)) {
+                if let Some(mac) = device.or_else(neighbour) {
                     self.device_of(&mut rows, mac);
                 }
             }

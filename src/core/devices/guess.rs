@@ -273,7 +273,8 @@ mod tests {
         assert_eq!(rules().count(), lines);
         for Rule { on, has, kind, os, weight } in rules() {
             assert!((1..100).contains(&weight), "{has}");
-            assert!(!(kind.is_empty() && os.is_empty()) && !has.is_empty(), "{has}");
+            assert!(!has.is_empty(), "{kind} {os}");
+            assert!(!(kind.is_empty() && os.is_empty()), "{has}");
             if on == On::Vendor && cfg!(feature = "vendors") {
                 let table = include_str!("../../wire/vendors.txt");
                 let known = table.lines().any(|line| line.split('=').next() == Some(has));

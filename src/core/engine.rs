@@ -3,7 +3,7 @@
 
 use crate::applications::Applications;
 use crate::counters::Counters;
-use crate::detect::{self, Inspector, Outcome, Progress, Protocol, Segment};
+use crate::detect::{self, Found, Inspector, Outcome, Progress, Protocol, Segment};
 use crate::flow::{
     EndReason, Flow, FlowId, Limits, Observer, Seed, Side, Sight, Table, Timeouts, Totals, Touched,
 };
@@ -284,6 +284,7 @@ fn inspect<O: Listener>(
         ..ends(flow, client)
     };
     let known = if word == 0 && ported { tally.recall.find(flow.key()) } else { None };
+    let is_first = word == 0;
     let progress = match known {
         Some(known) => {
             tally.listener.detected(flow, touched.id, &known, Progress::ALL);
@@ -292,6 +293,9 @@ fn inspect<O: Listener>(
         }
         None => tally.inspector.inspect(&mut word, &segment),
     };
+    if is_first && progress == Progress::default() && !Inspector::is_done(word) {
+        tally.hint(flow, &mut word);
+    }
     if progress != Progress::default() {
         tally.attribute(flow, &mut word);
         let what = tally.inspector.outcome(word);
@@ -363,6 +367,14 @@ struct Tally<'a, O> {
 }
 
 impl<O> Tally<'_, O> {
+    /// Says which product a flow belongs to, by the name of its far end alone, until more is known.
+    fn hint(&mut self, flow: &Flow, word: &mut u32) {
+        let hinted = products::hinted(flow, self.lore);
+        if let Some(id) = hinted {
+            self.inspector.set_application(word, id, Found::Hint);
+        }
+    }
+
     /// Says which product a flow belongs to, by what is known of it now.
     fn attribute(&mut self, flow: &Flow, word: &mut u32) {
         let what = self.inspector.outcome_ref(*word);

@@ -37,21 +37,26 @@ pub(super) fn of(flow: &Flow, what: &Outcome, lore: &Lore) -> (u16, Found) {
         .or_else(|| of_fact(Fact::Host).map(|id| (id, Found::Host)))
         .or_else(|| of_fact(Fact::CertName).map(|id| (id, Found::Host)))
         .or_else(|| {
-            // Names of DNS are for hosts elsewhere.
-            let orientation = flow.orientation();
-            let is_far = orientation.other() == OtherType::Remote
-                && orientation.local().is_none_or(|local| local == client);
             let is_shown = lore.partial_hints && what.facts.get(Fact::Host).is_some();
-            if !lore.hints || !is_far || is_shown {
-                return None;
-            }
-            let hint = candidate.hint(server).and_then(|name| applications.of_name(name))?;
-            Some((hint, Found::Hint))
+            if is_shown { None } else { hinted(flow, lore).map(|id| (id, Found::Hint)) }
         })
         .or_else(|| of_protocol().map(|id| (id, Found::Protocol)))
         .or_else(|| of_address().map(|id| (id, Found::Address)))
         .or_else(|| applications.of_port(flow.key().proto, port).map(|id| (id, Found::Port)))
         .unwrap_or_default()
+}
+
+/// The application of the name that DNS gave the far end of a flow. Such names are for hosts
+/// elsewhere alone.
+pub(super) fn hinted(flow: &Flow, lore: &Lore) -> Option<u16> {
+    let (orientation, client) = (flow.orientation(), flow.initiator());
+    let is_far = orientation.other() == OtherType::Remote
+        && orientation.local().is_none_or(|local| local == client);
+    if !lore.hints || !is_far {
+        return None;
+    }
+    let name = lore.names.hint(flow.key().ip(client.other()))?;
+    lore.applications.of_name(name)
 }
 
 /// A flow whose application is sought: what expressions of rules may ask of it.

@@ -105,9 +105,7 @@ fn services(payload: &[u8], mut say: impl FnMut(Said<'_>)) {
                     say(Said::Name(Source::Mdns, label));
                 }
             }
-            Some(Data::A(_) | Data::Aaaa(_)) => {
-                say(Said::Name(Source::Mdns, owner.trim_end_matches(".local").as_bytes()));
-            }
+            // The names of addresses are learnt with all others.
             Some(Data::Srv { .. }) => {
                 let kind = owner.split_once('.').map_or("", |(_, kind)| kind);
                 if let Some(kind) = kind.strip_suffix(".local").filter(|kind| is_service(kind)) {
@@ -301,7 +299,7 @@ mod tests {
         message.extend(records.concat());
         assert_eq!(
             heard(5353, 5353, &message),
-            ["9 mdns_service=_ipp._tcp", "9 mdns:Office Printer", "9 model=HP", "9 mdns:printer"]
+            ["9 mdns_service=_ipp._tcp", "9 mdns:Office Printer", "9 model=HP"]
         );
         // What others answered stands in questions.
         message[2] = 0;

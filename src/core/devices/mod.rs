@@ -245,6 +245,10 @@ impl Devices {
         }
         heard::read(packet, payload, |mac, said| {
             let Some(place) = self.admit(mac, iface, now) else { return };
+            // What a server grants says nothing of where its client is now.
+            if packet.macs.is_some_and(|(_, from)| from == mac) {
+                self.touch(place, now);
+            }
             match said {
                 Said::Address(ip) if self.is_near(ip) => {
                     if let Some(device) = self.device_mut(place) {

@@ -387,6 +387,8 @@ def names():
     lab.agent = Agent(portolan, lab.run, "-i", "br0", "-s", f"volatile_dir={lab.file('volatile')}")
     rows = {row["key"]: row["value"] for row in lab.data("lookup", what="203.0.113.77")["rows"]}
     same("known again", rows.get("name"), "www.netflix.com")
+    row = lab.device(text(LAPTOP))
+    check("devices are known again, as offline", row.get("online") is False and row.get("first_seen", 0) > 0, row)
 
 
 @section

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::text::Quoted;
 
@@ -98,7 +98,8 @@ pub struct Settings {
     pub flow_hash_size: usize,
     /// Seconds of silence after which a device is offline.
     pub devices_offline: u32,
-    /// Folder of state that does not survive a restart of the machine.
+    /// Folder of state that does not survive a restart of the machine; empty for that of the
+    /// first Unix socket.
     pub volatile_dir: PathBuf,
     /// Folder of state that survives a restart of the machine.
     pub state_dir: PathBuf,
@@ -188,7 +189,7 @@ impl Default for Settings {
             flow_hash_cache: true,
             flow_hash_size: 4_096,
             devices_offline: 300,
-            volatile_dir: PathBuf::from("/var/run/portolan"),
+            volatile_dir: PathBuf::new(),
             state_dir: PathBuf::from("/etc/portolan"),
             max_flows: 0,
             idle: 30,
@@ -317,7 +318,7 @@ pub const KEYS: &[Key] = &[
     live("flow_hash_cache", SWITCH, "flows that come again are known at once"),
     live("flow_hash_cache_size", "a number from 64 to 65536", "flows remembered for that"),
     live("devices_offline", SECONDS, "silence after which a device is offline"),
-    key("volatile_dir", "an absolute path", "state that need not survive a restart"),
+    key("volatile_dir", "an absolute path, or auto", "state for a while; auto is by the socket"),
     key("state_dir", "an absolute path", "state that survives a restart"),
     live("flows_max", "0 or a number from 64 to 2000000", "flows at once; 0 fits the memory"),
     live("flows_idle", SECONDS, "silence that ends a flow"),
@@ -545,6 +546,7 @@ impl Settings {
                 self.flow_hash_size = number(value).filter(|n| *n >= 64)?.min(65_536) as usize;
             }
             "devices_offline" => self.devices_offline = seconds(value)?,
+            "volatile_dir" if value == "auto" => self.volatile_dir = PathBuf::new(),
             "volatile_dir" => self.volatile_dir = paths(value)?.into_iter().next()?,
             "state_dir" => self.state_dir = paths(value)?.into_iter().next()?,
             "flows_max" => {
@@ -646,6 +648,7 @@ impl Settings {
             "flow_hash_cache" => switch(self.flow_hash_cache),
             "flow_hash_cache_size" => self.flow_hash_size.to_string(),
             "devices_offline" => self.devices_offline.to_string(),
+            "volatile_dir" if self.volatile_dir.as_os_str().is_empty() => "auto".to_owned(),
             "volatile_dir" => self.volatile_dir.display().to_string(),
             "state_dir" => self.state_dir.display().to_string(),
             "flows_max" => self.max_flows.to_string(),
@@ -694,6 +697,15 @@ impl Settings {
             ));
         }
         Ok(())
+    }
+
+    /// Folder of state that does not survive a restart of the machine: where none is set, that of
+    /// the first Unix socket, so that agents beside each other have one each.
+    #[must_use]
+    pub fn volatile(&self) -> PathBuf {
+        let of_socket = || self.sockets.first().and_then(|path| path.parent());
+        let set = Some(self.volatile_dir.as_path()).filter(|path| !path.as_os_str().is_empty());
+        set.or_else(of_socket).unwrap_or_else(|| Path::new("/var/run/portolan")).to_owned()
     }
 
     /// Whether packets are streamed to whoever connects from there.

@@ -160,8 +160,7 @@ impl Loop {
         let now = clock::now();
         let poll = Poll::new().map_err(system("epoll"))?;
         let signals = Signals::open().map_err(system("signals"))?;
-        let machine =
-            Machine::new(settings.state_dir.clone(), settings.volatile_dir.clone(), configure);
+        let machine = Machine::new(settings.state_dir.clone(), settings.volatile(), configure);
         machine.tidy(crate::group::file::FOLDER);
         let mut agent = Agent::new(settings.clone(), facts(), Box::new(machine), now);
         agent.load_tables();

@@ -12,6 +12,7 @@ pub mod guess;
 mod heard;
 pub mod ledger;
 pub mod listing;
+pub mod saved;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -20,7 +21,7 @@ use super::names::files::Named;
 use super::names::{Names, Source};
 use super::pace::Pace;
 use crate::counters::Counters;
-use crate::detect::{Fact, Outcome, Progress};
+use crate::detect::{Fact, Outcome, Progress, Protocol};
 use crate::expression::lies_in;
 use crate::flow::{Flow, OtherType, Side};
 use crate::time::Tick;
@@ -182,6 +183,13 @@ impl Devices {
             let is_client = side == flow.initiator();
             let Some(&place) = self.places.get(flow.macs().of(side)) else { continue };
             for (fact, value) in what.facts.iter() {
+                // Clients of DHCPv6 say their names in messages that nobody else reads.
+                if fact == Fact::HostName && is_client && what.protocol == Protocol::DHCPV6 {
+                    if let Some(name) = text(value) {
+                        self.name(place, Source::Dhcp, &name);
+                    }
+                    continue;
+                }
                 let trace = match (fact, is_client) {
                     (Fact::Ja4, true) => Trace::Ja4,
                     (Fact::UserAgent, true) => Trace::UserAgent,
@@ -300,6 +308,18 @@ impl Devices {
                 && let Some(&place) = self.places.get(flow.macs().of(side))
             {
                 self.touch(place, flow.last_seen());
+            }
+        }
+    }
+
+    /// Takes in a device that was here before; there is no news of it.
+    fn remember(&mut self, device: Device) {
+        let [first, ..] = device.mac;
+        let is_one = first & 1 == 0 && device.mac != [0; 6];
+        if is_one && self.devices.len() < MAX_DEVICES && !self.places.contains_key(&device.mac) {
+            if let Ok(place) = u16::try_from(self.devices.len()) {
+                self.places.insert(device.mac, place);
+                self.devices.push(device);
             }
         }
     }

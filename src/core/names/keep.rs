@@ -1,10 +1,11 @@
-//! Names that are there from the start: those of files of this machine, and names of DNS between
-//! two runs: written when the agent ends and once an hour at most, read when
+//! What is there from the start: names of files of this machine, and between two runs names of DNS
+//! and who was here: written when the agent ends and once an hour at most, read when
 //! it starts. Flash is written only if somebody wishes so.
 
 use std::net::IpAddr;
 
 use super::super::Agent;
+use super::super::devices::saved as devices;
 use super::files::Named;
 use super::{MAX_NAMES, Source, saved};
 use crate::config::settings::Keep;
@@ -17,21 +18,30 @@ const FILE: &str = "dns-hints.csv";
 const EVERY: u64 = 3_600_000_000;
 
 impl Agent {
-    /// Reads the names of the last run.
+    /// Reads the names and the devices of the last run.
     pub fn load_names(&mut self) {
-        let loaded = match self.settings().dns_hint_save {
-            Keep::Disabled => return,
-            Keep::Persistent => self.host.load(FILE),
-            Keep::Volatile => self.host.load_volatile(FILE),
-        };
-        match loaded {
-            Ok(None) => {}
-            Ok(Some(bytes)) => {
-                let count = saved::read(&mut self.engine.lore.names, &bytes, is_elsewhere);
-                log::debug!("{FILE}: {count} names");
-            }
-            Err(problem) => log::warn!("{problem}; names of DNS are learnt anew"),
+        let keep = self.settings().dns_hint_save;
+        if let Some(bytes) = self.load_kept(FILE, keep) {
+            let count = saved::read(&mut self.engine.lore.names, &bytes, is_elsewhere);
+            log::debug!("{FILE}: {count} names");
         }
+        // Who is here is nothing that flash is for.
+        let keep = if keep == Keep::Disabled { keep } else { Keep::Volatile };
+        if let Some(bytes) = self.load_kept(devices::FILE, keep) {
+            devices::read(&mut self.devices, &bytes, &self.clock);
+        }
+    }
+
+    fn load_kept(&mut self, name: &str, keep: Keep) -> Option<Vec<u8>> {
+        let loaded = match keep {
+            Keep::Disabled => return None,
+            Keep::Persistent => self.host.load(name),
+            Keep::Volatile => self.host.load_volatile(name),
+        };
+        loaded.unwrap_or_else(|problem| {
+            log::warn!("{problem}; what it says is learnt anew");
+            None
+        })
     }
 
     /// Takes what files of this machine say, as a whole.
@@ -57,19 +67,30 @@ impl Agent {
     pub(in crate::core) fn save_names(&mut self) {
         self.names_saved = self.clock.tick;
         let keep = self.settings().dns_hint_save;
-        let names = &self.engine.lore.names;
-        if keep == Keep::Disabled || !self.engine.lore.hints || names.hints().next().is_none() {
+        if keep == Keep::Disabled {
             return;
         }
-        let locality = self.engine.flows.locality();
-        let bytes = saved::write(names, |ip| is_elsewhere(ip) && !locality.is_local(ip));
-        let saved = match keep {
-            Keep::Persistent => self.host.save(FILE, &bytes),
-            _ => self.host.save_volatile(FILE, &bytes),
-        };
+        let names = &self.engine.lore.names;
+        if self.engine.lore.hints && names.hints().next().is_some() {
+            let locality = self.engine.flows.locality();
+            let bytes = saved::write(names, |ip| is_elsewhere(ip) && !locality.is_local(ip));
+            let saved = match keep {
+                Keep::Persistent => self.host.save(FILE, &bytes),
+                _ => self.host.save_volatile(FILE, &bytes),
+            };
+            self.note_saved(saved);
+        }
+        if !self.devices.is_empty() {
+            let bytes = devices::write(&self.devices, &self.clock);
+            let saved = self.host.save_volatile(devices::FILE, &bytes);
+            self.note_saved(saved);
+        }
+    }
+
+    fn note_saved(&mut self, saved: Result<(), String>) {
         if let Err(problem) = saved {
             self.counters.persist_errors = self.counters.persist_errors.saturating_add(1);
-            log::warn!("{problem}; names of DNS are not kept");
+            log::warn!("{problem}; what was learnt is not kept");
         }
     }
 }

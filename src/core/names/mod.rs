@@ -207,8 +207,12 @@ impl Names {
                 return false;
             }
         }
-        // The oldest of many keeps its place in the order for its successor.
-        let full = self.chain(address).nth(MAX_OF_ONE.saturating_sub(1));
+        // The oldest of those that are believed least keeps its place in the order for its
+        // successor.
+        let full = self.dispensable(address);
+        if full.and_then(|place| self.entry(place)).is_some_and(|least| source < least.source) {
+            return false;
+        }
         if let Some(oldest) = full {
             self.forget(oldest);
         }
@@ -367,6 +371,17 @@ impl Names {
         std::iter::successors(first, next).take(MAX_OF_ONE)
     }
 
+    /// Which name of an address gives way to another; `None` if there is room for one more.
+    fn dispensable(&self, address: IpAddr) -> Option<u16> {
+        if self.chain(address).count() < MAX_OF_ONE {
+            return None;
+        }
+        let source = |place: u16| self.entry(place).map(|entry| entry.source);
+        // The oldest come last.
+        self.chain(address)
+            .reduce(|least, next| if source(next) <= source(least) { next } else { least })
+    }
+
     /// Makes a name that an address has its newest; `false` if it has not got it.
     fn refresh(&mut self, address: IpAddr, name: &str, source: Source) -> bool {
         let has = |place: &u16| self.entry(*place).is_some_and(|entry| &*entry.name == name);
@@ -397,10 +412,13 @@ impl Names {
 
     /// Forgets the name that was not heard for longest; `false` if there is none.
     fn forget_oldest(&mut self) -> bool {
-        // Each name is put back once at most, so that this ends.
+        // Each name is put back twice at most, so that this ends: once if it was heard again, once
+        // if a file says it, since that will not be read again for it.
+        let mut spared = self.order.len().saturating_mul(2);
         while let Some(place) = self.order.pop_front() {
+            spared = spared.saturating_sub(1);
             match self.entry_mut(place) {
-                Some(entry) if entry.again => {
+                Some(entry) if spared > 0 && (entry.again || entry.source >= Source::Lease) => {
                     entry.again = false;
                     self.order.push_back(place);
                 }
@@ -557,6 +575,29 @@ mod tests {
         names.learn_from(ip(1), "TV.local", Source::Hosts);
         assert_eq!(names.name_of(ip(1)), Some("tv.local"));
         assert_eq!(names.names_of(ip(1)).count(), 3);
+    }
+
+    #[test]
+    fn names_of_files_outlast_a_flood_of_answers() {
+        let mut names = Names::default();
+        names.learn_from(ip(1), "written-down", Source::Hosts);
+        for n in 0..20_000 {
+            names.learn(ip(1), &format!("n{n}.example"));
+            names.learn(ip(n), "other.example");
+        }
+        assert_eq!(names.name_of(ip(1)), Some("written-down"));
+        assert!(names.len() <= MAX_NAMES);
+        // A table of nothing else still has room for what comes.
+        let mut names = Names::default();
+        names.set_cap(8);
+        for n in 0..100 {
+            assert!(names.learn_from(ip(n), "x", Source::Hosts));
+        }
+        assert_eq!(names.len(), 8);
+        for n in 0..MAX_OF_ONE {
+            names.learn_from(ip(200), &format!("h{n}"), Source::Hosts);
+        }
+        assert!(!names.learn(ip(200), "dns.example"));
     }
 
     #[test]

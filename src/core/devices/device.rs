@@ -222,7 +222,7 @@ impl Device {
 pub(super) fn text(bytes: &[u8]) -> Option<Box<str>> {
     let bytes = bytes.get(..MAX_TEXT).unwrap_or(bytes);
     let text = String::from_utf8_lossy(bytes);
-    let text = text.trim_end_matches('\0').trim();
+    let text = text.trim_matches(|c: char| c == '\0' || c.is_whitespace());
     // Damage takes three octets where there was one.
     let end = (0..=text.len().min(MAX_TEXT)).rev().find(|end| text.is_char_boundary(*end))?;
     let text = text.get(..end)?;

@@ -297,12 +297,16 @@ fn inspect<O: Listener>(
         tally.hint(flow, &mut word);
     }
     if progress != Progress::default() {
-        tally.attribute(flow, &mut word);
-        let what = tally.inspector.outcome(word);
-        if progress.complete {
-            tally.recall.remember(flow.key(), &what);
+        // What an address or a port says is asked once nothing better will come.
+        if progress.named || progress.refined || tally.inspector.numbers(word).0 == 0 {
+            tally.attribute(flow, &mut word);
         }
-        tally.listener.detected(flow, touched.id, &what, progress);
+        let mut owned = Outcome::default();
+        let what = tally.inspector.seen(word, &mut owned);
+        if progress.complete {
+            tally.recall.remember(flow.key(), what);
+        }
+        tally.listener.detected(flow, touched.id, what, progress);
     }
     if let Some(place) = flows.detector_mut(touched.id) {
         *place = word;
@@ -377,15 +381,8 @@ impl<O> Tally<'_, O> {
 
     /// Says which product a flow belongs to, by what is known of it now.
     fn attribute(&mut self, flow: &Flow, word: &mut u32) {
-        let what = self.inspector.outcome_ref(*word);
-        let owned;
-        let what = match what {
-            Some(what) => what,
-            None => {
-                owned = self.inspector.outcome(*word);
-                &owned
-            }
-        };
+        let mut owned = Outcome::default();
+        let what = self.inspector.seen(*word, &mut owned);
         let (id, found) = products::of(flow, what, self.lore);
         if (id, found) != (what.application, what.found) {
             self.inspector.set_application(word, id, found);
@@ -409,11 +406,12 @@ impl<O: Listener> Observer for Tally<'_, O> {
             self.inspector.conclude(&mut word, &ends(flow, flow.initiator()));
             self.attribute(flow, &mut word);
         }
-        let what = self.inspector.outcome(word);
+        let mut owned = Outcome::default();
+        let what = self.inspector.seen(word, &mut owned);
         if !is_done {
-            self.recall.remember(flow.key(), &what);
+            self.recall.remember(flow.key(), what);
         }
-        self.listener.ended(flow, id, reason, &what, self.lore);
+        self.listener.ended(flow, id, reason, what, self.lore);
         self.inspector.release(word);
     }
 }

@@ -452,6 +452,16 @@ impl Inspector {
         self.entries.get(index(word & PLACE)).map(|entry| &entry.outcome)
     }
 
+    /// What is known of a flow, in place if there is more of it than a word, else put there.
+    #[must_use]
+    pub fn seen<'a>(&'a self, word: u32, owned: &'a mut Outcome) -> &'a Outcome {
+        if let Some(outcome) = self.outcome_ref(word) {
+            return outcome;
+        }
+        *owned = self.outcome(word);
+        owned
+    }
+
     /// The numbers of the application and the protocol of a flow, 0 if unknown.
     #[must_use]
     pub fn numbers(&self, word: u32) -> (u16, u16) {

@@ -113,6 +113,8 @@ pub enum Failure {
     Configuration(String),
     /// The same is there already.
     Duplicate,
+    /// An expression is wrong: what it is for, why and where.
+    Expression(String),
     /// A name that a group cannot have.
     GroupName,
     /// No group of that name.
@@ -138,9 +140,10 @@ impl fmt::Display for Failure {
         match self {
             Self::Denied => f.write_str("not allowed"),
             Self::BadArgument { name, expected } => write!(f, "{name}: expected {expected}"),
-            Self::Configuration(text) | Self::Invalid(text) | Self::Storage(text) => {
-                f.write_str(text)
-            }
+            Self::Configuration(text)
+            | Self::Expression(text)
+            | Self::Invalid(text)
+            | Self::Storage(text) => f.write_str(text),
             Self::Duplicate => f.write_str("duplicated resource"),
             Self::GroupName => f.write_str("not a name for a group"),
             Self::GroupNotFound => f.write_str("no such group"),
@@ -274,7 +277,7 @@ pub const TABLE: &[Entry] = &[
         Verb::Flows,
         &["list-flows"],
         &["flows"],
-        "[dev= proto= host= port= mac= state= n= after=]",
+        "[where= dev= proto= host= port= mac= state= n= after=]",
         "flows that match",
     ),
     entry(Verb::Flow, &["flow"], &["flow"], "ID", "all that is known of one flow"),
@@ -282,7 +285,7 @@ pub const TABLE: &[Entry] = &[
         Verb::Top,
         &["top"],
         &["top"],
-        "[by=bytes|pkts|flows of=host|port|dev|proto n=]",
+        "[by=bytes|pkts|flows of=host|port|dev|proto where= n=]",
         "who or what moves most",
     ),
     entry(
@@ -389,7 +392,7 @@ pub const TABLE: &[Entry] = &[
         Verb::Subscribe,
         &["subscribe"],
         &[],
-        "[data= dev= proto= host= port=]",
+        "[data= where= dev= proto= host= port=]",
         "events as they happen, flows first",
     ),
     entry(Verb::Verbose, &["verbose"], &["verbose"], "[0-4]", "log level").both(),
@@ -472,9 +475,7 @@ impl Arguments<'_> {
     fn query(&self) -> Result<Selection, Failure> {
         let mut query = Selection::default();
         for (name, value) in &self.named {
-            query
-                .set(name, value)
-                .map_err(|(name, expected)| Failure::BadArgument { name, expected })?;
+            query.set(name, value)?;
         }
         Ok(query)
     }

@@ -75,19 +75,21 @@ impl Agent {
             row.push("icmp_code", code);
         }
         push_tunnel(&mut row, record);
+        self.push_connection(&mut row, record);
         if let Some(end) = record.end {
             row.push("end", end.name());
         }
         row
     }
 
-    /// An event as one row. `action` of flows is 1 new, 3 ended; of neighbours it is n2n's 4
+    /// An event as one row. `action` of flows is 1 new, 2 named, 3 ended; of neighbours it is n2n's 4
     /// new, 3 gone, 1 moved.
     #[must_use]
     pub fn event_row(&self, event: &Event) -> Row {
         match event {
             Event::Alert { kind, count } => Row::new().with("kind", *kind).with("count", *count),
             Event::FlowStarted(told) => prefixed(1, self.flow_row(told)),
+            Event::FlowDetected(told) => prefixed(2, self.flow_row(told)),
             Event::FlowEnded(told) => {
                 let mut row = prefixed(3, self.flow_row(told));
                 if let Some(end) = told.record.end {

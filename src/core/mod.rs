@@ -23,6 +23,7 @@ pub mod listing;
 pub mod lookback;
 mod map;
 pub mod names;
+pub mod nat;
 pub mod orders;
 pub mod pace;
 pub mod packets;
@@ -36,5 +37,6 @@ pub mod rulebook;
 pub mod rules;
 pub mod select;
 pub mod status;
+pub mod subject;
 
 pub use agent::Agent;

@@ -36,6 +36,7 @@ use crate::topology::pick::Selection;
 
 use super::capture::{self, Captures};
 use super::clients::{Clients, Limits, Stream};
+use super::conntrack::Conntrack;
 use super::discovery::Discovery;
 use super::exporter::Sender;
 use super::host::{Configure, Machine};
@@ -111,6 +112,7 @@ pub struct Loop {
     poll: Poll,
     agent: Agent,
     captures: Captures,
+    conntrack: Conntrack,
     spaces: Spaces,
     signals: Signals,
     listeners: Vec<Listener>,
@@ -185,6 +187,7 @@ impl Loop {
         let spaces = Spaces::open(&settings, poll.registry(), &mut agent, now);
         let mut new = Self {
             captures: Captures::new(capturing(&settings), process::total_ram()),
+            conntrack: Conntrack::default(),
             revision: agent.revision(),
             agent,
             spaces,
@@ -216,6 +219,7 @@ impl Loop {
             new.listen(path, settings.socket_group.as_deref())?;
         }
         new.open_management(&settings, now.tick);
+        new.follow_connections(&settings, now.tick);
         new.doors.become_these(&settings.http, new.poll.registry());
         new.streams.become_these(&stream_doors(&settings), new.poll.registry());
         Ok(new)
@@ -306,6 +310,7 @@ impl Loop {
             Some(self.agent.deadline()),
             self.spaces.deadline(&self.agent),
             self.captures.deadline(),
+            self.conntrack.deadline(),
             self.injector.deadline(),
             self.poster.deadline(),
             self.relays.deadline(),
@@ -327,6 +332,7 @@ impl Loop {
                 }
             }
             Source::Client(slot) => self.clients.event(slot, readiness),
+            Source::Connections => self.conntrack.event(),
             Source::HttpListener(token) => self.doors.event(token),
             Source::StreamListener(token) => self.streams.event(token),
             Source::Management => {
@@ -373,6 +379,7 @@ impl Loop {
         }
         more |= self.take_frames(now);
         more |= self.follow_links(now);
+        more |= self.conntrack.turn(&mut self.agent, self.poll.registry(), tick);
         more |= self.carry_out(tick);
         more |= self.discovery.turn(&mut self.agent, now);
         let (agent, registry) = (&mut self.agent, self.poll.registry());
@@ -576,6 +583,7 @@ impl Loop {
         let settings = self.agent.settings().clone();
         self.spaces.configure(&settings, &mut self.agent);
         self.captures.configure(capturing(&settings), &mut self.agent.counters);
+        self.follow_connections(&settings, now);
         self.captures.sync(&self.agent.links, now, &mut self.agent.counters);
         self.register_captures(now);
         self.doors.become_these(&settings.http, self.poll.registry());
@@ -599,6 +607,11 @@ impl Loop {
                 log::error!("{error}");
             }
         }
+    }
+
+    fn follow_connections(&mut self, settings: &Settings, now: Tick) {
+        let (wanted, update) = (settings.conntrack, settings.update_interval);
+        self.conntrack.configure(wanted, update, &mut self.agent, self.poll.registry(), now);
     }
 
     fn open_management(&mut self, settings: &Settings, now: Tick) {

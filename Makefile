@@ -33,6 +33,7 @@ test: ## install what the tests need and run them all
 	tests/judge.sh $(PORTOLAN) --min-flows 99.5 --min-dpi 95 --min-pairs 92 --min-host 97 --worst 15
 	tests/rules.py
 	tests/vendors.py
+	$(SUDO) tests/nat.py $(PORTOLAN)
 	$(MAKE) --no-print-directory packages
 	$(SUDO) tests/skydive_client.py $(PORTOLAN)
 	$(SUDO) tests/packets.py $(PORTOLAN)

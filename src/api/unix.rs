@@ -734,7 +734,7 @@ fn named(request: &Request) -> Result<Vec<(&str, String)>, Refusal> {
 /// Arguments that some command knows and that are one value each; other members are ignored.
 const SINGLE: &[&str] = &[
     "after", "by", "dev", "filter", "host", "id", "ip", "key", "level", "limit", "mac", "n", "of",
-    "port", "proto", "state", "value", "what", "where",
+    "port", "process", "proto", "state", "value", "what", "where",
 ];
 
 fn arguments<'a>(

@@ -551,7 +551,7 @@ fn octets(ip: IpAddr) -> [u8; 16] {
 
 /// A link to an entry by one of its two keys; 0 is none.
 const fn link_of(slot: u32, by: usize) -> u32 {
-    (slot << 1 | by as u32).wrapping_add(1)
+    (slot << 1 | if by == 0 { 0 } else { 1 }).wrapping_add(1)
 }
 
 const fn place_of(link: u32) -> Option<(u32, usize)> {

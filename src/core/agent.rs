@@ -41,6 +41,7 @@ use super::nat::{Adrift, Connections};
 use super::orders::Orders;
 use super::packets::parameters::{Fallback, parse as parse_packets};
 use super::packets::{Order as PacketOrder, Packets, PortId, Refused, SessionId, Why, failure};
+use super::processes::Processes;
 use super::relay::Relay;
 use super::resources::Kind;
 use super::row::Row;
@@ -203,6 +204,8 @@ pub struct Agent {
     pub attachments: Attachments,
     /// How alerts stand.
     pub alerts: Alerts,
+    /// Processes that flows of this machine belong to, for who asks.
+    pub processes: Processes,
     /// Packets that wait to be sent.
     pub jobs: Jobs,
     /// What captures send to other machines.
@@ -298,6 +301,7 @@ impl Agent {
             orders: Orders::default(),
             attachments: Attachments::default(),
             alerts: Alerts::default(),
+            processes: Processes::default(),
             jobs: Jobs::default(),
             exports: Exports::default(),
             packets: Packets::default(),
@@ -335,6 +339,7 @@ impl Agent {
             Command::Captures { page } => Ok(self.list_captures(page)),
             Command::Communities => Ok(self.communities()),
             Command::Flow(id) => self.flow(id),
+            Command::FlowProcess(id) => self.flow_process(id),
             Command::Flows { query, page } => self.list_flows(query, page),
             Command::Flush(what) => Ok(Reply::Row(self.flush(what))),
             Command::Gremlin { query } => self.gremlin(&query, caller),
@@ -451,6 +456,7 @@ impl Agent {
         let mut more = self.engine.advance(now, EXPIRE_BUDGET, &mut self.counters, &mut publisher);
         more |= self.end_period(now);
         more |= self.tend_connections(now);
+        self.processes.expire(now);
         self.alert(now);
         more |= self.tend_captures(now);
         self.look_around();

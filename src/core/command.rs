@@ -30,6 +30,7 @@ pub enum Command {
     Captures { page: Page },
     Communities,
     Flow(u64),
+    FlowProcess(u64),
     Flows { query: Selection, page: Page },
     Flush(Flush),
     Gremlin { query: String },
@@ -277,10 +278,10 @@ pub const TABLE: &[Entry] = &[
         Verb::Flows,
         &["list-flows"],
         &["flows"],
-        "[where= dev= proto= host= port= mac= state= n= after=]",
+        "[where= dev= proto= host= port= mac= state= process= n= after=]",
         "flows that match",
     ),
-    entry(Verb::Flow, &["flow"], &["flow"], "ID", "all that is known of one flow"),
+    entry(Verb::Flow, &["flow"], &["flow"], "ID [process=]", "all that is known of one flow"),
     entry(
         Verb::Top,
         &["top"],
@@ -508,7 +509,8 @@ impl Command {
             Verb::Flow => {
                 let bad = Failure::BadArgument { name: "id", expected: "the id of a flow" };
                 let id = arguments.first("id").and_then(|id| id.parse().ok()).ok_or(bad)?;
-                Self::Flow(id)
+                let process = arguments.named("process").is_some_and(is_on);
+                if process { Self::FlowProcess(id) } else { Self::Flow(id) }
             }
             Verb::Flows => Self::Flows { query: arguments.query()?, page: arguments.page()? },
             Verb::Flush => match arguments.first("what").unwrap_or("flows") {
@@ -695,6 +697,11 @@ fn verbose(arguments: &Arguments<'_>) -> Result<Command, Failure> {
     let bad = Failure::BadArgument { name: "level", expected };
     let level = given.map(|text| whole_number(text).ok_or(bad)).transpose()?;
     Ok(Command::Verbose { level: level.and_then(|n| u8::try_from(n.clamp(0, 4)).ok()) })
+}
+
+/// Whether a switch among the arguments is on.
+pub(super) fn is_on(text: &str) -> bool {
+    matches!(text, "1" | "yes" | "true" | "on")
 }
 
 /// Reads a decimal or `0x` hexadecimal number with an optional sign.

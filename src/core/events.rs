@@ -76,6 +76,9 @@ impl Agent {
         }
         push_tunnel(&mut row, record);
         self.push_connection(&mut row, record);
+        for (name, value) in self.process_of(record).into_iter().flat_map(Row::into_fields) {
+            row.push(format!("process_{name}"), value);
+        }
         if let Some(end) = record.end {
             row.push("end", end.name());
         }

@@ -47,9 +47,13 @@ pub struct Cursor {
 
 #[derive(Debug)]
 enum Kind {
+    /// A flow, once it is known whose it is.
+    Flow(u64),
     Flows {
         filter: Filter,
         at: Option<FlowId>,
+        /// It is waited for what processes there are.
+        process: bool,
     },
     Interfaces {
         at: u64,
@@ -105,7 +109,19 @@ impl Agent {
                 into.extend(rows.drain(..most.min(rows.len())).map(Item::Row));
                 !rows.is_empty()
             }
-            Kind::Flows { filter, at } => self.next_flows(filter, at, next, most, into),
+            Kind::Flow(id) => {
+                if self.processes.is_ready(self.clock.tick) {
+                    let rows = self.flow_rows(*id).unwrap_or_default();
+                    cursor.left = rows.len();
+                    cursor.kind = Kind::Ready(rows);
+                }
+                return true;
+            }
+            Kind::Flows { process: waits, .. } if *waits => {
+                *waits = !self.processes.is_ready(self.clock.tick);
+                return true;
+            }
+            Kind::Flows { filter, at, .. } => self.next_flows(filter, at, next, most, into),
             Kind::Interfaces { at } => self.next_interfaces(at, next, most, into),
             Kind::Nodes { query, at } => self.next_nodes(query, at, next, most, into),
             Kind::Members(members) => members.rows(&self.groups, most, into, next),
@@ -137,11 +153,12 @@ impl Agent {
     }
 
     pub(super) fn list_flows(&self, query: Selection, page: Page) -> Result<Reply, Failure> {
+        let process = query.process;
         let Some(filter) = self.resolve(&query)? else {
             return Ok(Reply::Rows(Cursor::new(Kind::Nothing, page)));
         };
         let at = FlowId::new(page.after);
-        Ok(Reply::Rows(Cursor::new(Kind::Flows { filter, at }, page)))
+        Ok(Reply::Rows(Cursor::new(Kind::Flows { filter, at, process }, page)))
     }
 
     pub(super) fn list_interfaces(&self, page: Page) -> Reply {
@@ -175,13 +192,24 @@ impl Agent {
     }
 
     pub(super) fn flow(&self, id: u64) -> Result<Reply, Failure> {
-        let id = FlowId::new(id).ok_or(Failure::NotFound)?;
-        let flow = self.flows().get(id).ok_or(Failure::NotFound)?;
-        let row = self.flow_details(&self.tell(flow, id));
+        let rows = self.flow_rows(id).ok_or(Failure::NotFound)?;
+        Ok(Reply::Rows(Cursor::ready(rows, Row::default())))
+    }
+
+    /// A flow with its process, which is found out first.
+    pub(super) fn flow_process(&self, id: u64) -> Result<Reply, Failure> {
+        self.flow_rows(id).ok_or(Failure::NotFound)?;
+        let page = Page { after: 0, rows: usize::MAX };
+        Ok(Reply::Rows(Cursor::new(Kind::Flow(id), page)))
+    }
+
+    fn flow_rows(&self, id: u64) -> Option<VecDeque<Row>> {
+        let id = FlowId::new(id)?;
+        let row = self.flow_details(&self.tell(self.flows().get(id)?, id));
         let rows = row.iter().map(|(key, value)| {
             Row::new().with("key", key.to_owned()).with("value", value.clone())
         });
-        Ok(Reply::Rows(Cursor::ready(rows.collect(), Row::default())))
+        Some(rows.collect())
     }
 
     /// The conditions of a caller in the terms of the table; `None` if nothing can match, as

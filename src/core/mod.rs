@@ -27,6 +27,7 @@ pub mod nat;
 pub mod orders;
 pub mod pace;
 pub mod packets;
+pub mod processes;
 mod products;
 pub mod publish;
 pub mod relay;

@@ -20,7 +20,8 @@ const MAX_ADRIFT: usize = 1_024;
 /// Flows with a base of their own for what went by unseen; beyond, only what is seen is counted.
 const MAX_BASES: usize = 16_384;
 
-/// Places of the table and flows looked at in one turn.
+/// Places of the table, and flows, looked at in one turn.
+const PLACES: u32 = 2_048;
 const SLICE: usize = 1_024;
 
 /// Connections forgotten in one turn.
@@ -148,7 +149,7 @@ impl Agent {
         match self.connections.pass {
             None => return false,
             Some(Pass::Sweep(mut at)) => {
-                let more = table.sweep(&mut at, SLICE as u32, now);
+                let more = table.sweep(&mut at, PLACES, now);
                 self.connections.pass = if more { Some(Pass::Sweep(at)) } else { self.swept() };
             }
             Some(Pass::Flows(at)) => {

@@ -8,7 +8,7 @@ use crate::expression::Expression;
 use crate::flow::Query;
 use crate::wire::{mac, proto};
 
-use super::command::Failure;
+use super::command::{Failure, is_on};
 
 /// Conditions on a flow; all that are given must hold.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,6 +27,8 @@ pub struct Selection {
     pub state: Option<String>,
     /// This is true of it.
     pub expression: Option<Rc<Expression>>,
+    /// The processes of this machine that flows belong to are wanted with them.
+    pub process: bool,
 }
 
 /// The same in the terms of the flow table.
@@ -84,6 +86,7 @@ impl Selection {
             "mac" => {
                 self.mac = Some(mac::parse(value).ok_or(("mac", "a hardware address"))?);
             }
+            "process" => self.process = is_on(value),
             "state" => self.state = Some(value.to_owned()),
             _ => {}
         }

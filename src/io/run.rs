@@ -47,6 +47,7 @@ use super::probes::Probes;
 use super::recorder::Recorder;
 use super::relay::Relays;
 use super::sessions::Sessions;
+use super::sockets::Sockets;
 use super::spaces::Spaces;
 use super::token::{Readiness, Slot, Source, source_of};
 use super::{logger, management};
@@ -137,6 +138,8 @@ pub struct Loop {
     poster: Poster,
     sender: Sender,
     sessions: Sessions,
+    /// Finds processes for who asks.
+    sockets: Sockets,
     changes: Vec<LinkChange>,
     next_second: Tick,
     revision: u64,
@@ -209,6 +212,7 @@ impl Loop {
             poster: Poster::default(),
             sender: Sender::default(),
             sessions: Sessions::default(),
+            sockets: Sockets::default(),
             changes: Vec::new(),
             next_second: now.tick,
             seconds: 0,
@@ -447,6 +451,7 @@ impl Loop {
         self.poster.serve(agent, registry, now);
         let more = self.relays.serve(agent, registry, now) || more;
         let more = self.sender.serve(agent) || more;
+        let more = self.sockets.answer(agent, now) || more;
         // Changes of the graph are told in the next turn.
         more || agent.graph.has_events()
     }

@@ -42,6 +42,9 @@ pub fn flow(told: &Labelled, agent: &Agent, form: Form) -> Row {
     nat::extend(&mut members, record, agent.connections.table.of_record(record));
     members.push("tags", tags(record, &agent.groups));
     if form == Form::Listed {
+        if let Some(process) = agent.process_of(record) {
+            members.push("process", process);
+        }
         let mut row = Row::new().with("interface", agent.name_of(record.iface).to_owned());
         extend(&mut row, members);
         return row;

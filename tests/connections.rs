@@ -64,6 +64,7 @@ impl Bench {
     }
 
     fn dump(&mut self, told: &[Tracked]) {
+        self.agent.connections.is_counting = told.iter().any(|one| one.volumes.is_some());
         let table = &mut self.agent.connections.table;
         table.begin(self.now);
         told.iter().for_each(|tracked| table.learn(tracked, false, self.now));

@@ -189,7 +189,8 @@ def build():
         must("ip", "netns", "exec", router, "sh", "-c", f"echo {value} > /proc/sys/{path}")
     for rule in ("add table ip nat",
                  "add chain ip nat post { type nat hook postrouting priority 100; }",
-                 'add rule ip nat post oifname "wan0" masquerade to :61000-61999',
+                 'add rule ip nat post oifname "wan0" meta l4proto tcp masquerade to :61000-61999',
+                 'add rule ip nat post oifname "wan0" masquerade',
                  "add chain ip nat pre { type nat hook prerouting priority -100; }",
                  f'add rule ip nat pre iifname "wan0" tcp dport 8080 dnat to {LAN}:80',
                  "add chain ip nat on { type filter hook forward priority 0; }",
@@ -228,8 +229,8 @@ def both_sides(source, has_numbers):
             check("no number, no object", "conntrack" not in flow, flow)
     rows = {row["key"]: row["value"] for row in agent.told(f"r 1 flow {inside['id']}")
             if row["_type"] == "row"}
-    check("rows of one flow", (rows["nat_src"], int(rows["nat_sport"]), rows["nat_dst"],
-                               int(rows["ct_mark"])) == (WAN, port, SERVER, 7), rows)
+    check("rows of one flow", (rows.get("nat_src"), rows.get("nat_sport"), rows.get("nat_dst"),
+                               rows.get("ct_mark")) == (WAN, port, SERVER, 7), rows)
     sums = agent.data("status")["conntrack"]
     check("sums", sums["translated"] >= 1 and sums["accounting"], sums)
     client.close()
@@ -306,7 +307,7 @@ def filters():
     check("a regular expression", names, agent.flows("*"))
     rows = agent.told("r 1 flows where='protocol == DNS && port != 53' n=5")
     check("an expression with blanks over UDP", rows[-1]["_type"] == "end" and
-          len(rows) > 2 and all(row["dport"] == 99 for row in rows[1:-1]), rows)
+          len(rows) > 2 and all(row["dport"] in (9, 99) for row in rows[1:-1]), rows)
     top = agent.data("top", of="port", where="other_port == 9")["top"]
     check("the heaviest of what was asked for", [row["key"] for row in top] == ["udp/9"], top)
     agent.stop()

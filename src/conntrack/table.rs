@@ -53,8 +53,6 @@ pub struct Sums {
     pub offloaded: usize,
     /// Of these, offloaded to the network card.
     pub hardware: usize,
-    /// Of these, with counters.
-    pub counted: usize,
 }
 
 #[derive(Debug)]
@@ -396,7 +394,6 @@ impl Table {
             (&mut sums.translated, entry.is_translated()),
             (&mut sums.offloaded, entry.is_offloaded()),
             (&mut sums.hardware, entry.status & status::HW_OFFLOAD != 0),
-            (&mut sums.counted, entry.volumes.is_some()),
         ] {
             let one = usize::from(is);
             *sum = if is_added { sum.saturating_add(one) } else { sum.saturating_sub(one) };

@@ -55,6 +55,10 @@ impl Agent {
         }
         row.push("local", local_name(record));
         row.push("other_type", record.other_type.name());
+        self.push_connection(&mut row, record);
+        for (name, value) in self.process_of(record).into_iter().flat_map(Row::into_fields) {
+            row.push(format!("process_{name}"), value);
+        }
         if let Some(tcp) = &record.tcp {
             if let Some(rtt) = tcp.rtt_server {
                 row.push("rtt_us", rtt);
@@ -75,10 +79,6 @@ impl Agent {
             row.push("icmp_code", code);
         }
         push_tunnel(&mut row, record);
-        self.push_connection(&mut row, record);
-        for (name, value) in self.process_of(record).into_iter().flat_map(Row::into_fields) {
-            row.push(format!("process_{name}"), value);
-        }
         if let Some(end) = record.end {
             row.push("end", end.name());
         }

@@ -69,6 +69,8 @@ pub struct Connections {
     pub source: Source,
     /// In words: how that goes, or why not and what to do.
     pub state: String,
+    /// The kernel counts what connections carry.
+    pub is_counting: bool,
     pub(super) adrift: Adrift,
     /// What is done since the last dump.
     pass: Option<Pass>,
@@ -169,7 +171,10 @@ impl Agent {
     fn swept(&mut self) -> Option<Pass> {
         let offloaded = self.connections.table.sums().offloaded;
         if offloaded > 0 && !std::mem::replace(&mut self.connections.told, true) {
-            log::warn!("{}", offload_text(self.connections.table.sums()));
+            log::warn!(
+                "{}",
+                offload_text(self.connections.table.sums(), self.connections.is_counting)
+            );
             self.bus.publish(&Event::Alert { kind: "offload", count: offloaded as u64 });
         }
         let connections = &mut self.connections;
@@ -241,7 +246,7 @@ impl Agent {
     /// Where connections are known from, how many there are, and what that means.
     #[must_use]
     pub fn connection_row(&self) -> Row {
-        let Connections { table, source, state, .. } = &self.connections;
+        let Connections { table, source, state, is_counting, .. } = &self.connections;
         let sums = table.sums();
         let mut row = Row::new()
             .with("source", source.name())
@@ -250,9 +255,9 @@ impl Agent {
             .with("translated", sums.translated)
             .with("offloaded", sums.offloaded)
             .with("offloaded_hardware", sums.hardware)
-            .with("accounting", sums.counted > 0);
+            .with("accounting", *is_counting);
         if sums.offloaded > 0 {
-            row.push("warning", offload_text(sums));
+            row.push("warning", offload_text(sums, *is_counting));
         }
         row
     }
@@ -332,8 +337,8 @@ fn turned(flow: &Flow, found: Option<Found<'_>>) -> Option<Side> {
     found.map(|found| found.opener()).filter(|opener| *opener != flow.initiator())
 }
 
-fn offload_text(sums: Sums) -> String {
-    let counted = if sums.counted > 0 {
+fn offload_text(sums: Sums, is_counting: bool) -> String {
+    let counted = if is_counting {
         "what they carry is taken from the kernel's counters (of a flowtable with 'counter')"
     } else {
         "what they carry is not counted: let the kernel count with sysctl -w \

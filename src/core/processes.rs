@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use crate::conntrack::Place;
 use crate::flow::Record;
-use crate::flow::record::End;
 use crate::time::Tick;
 use crate::topology::sockets::{Process, Socket};
 
@@ -64,24 +64,28 @@ impl Processes {
         self.found.is_some_and(|found| now.since(found) < FRESH)
     }
 
-    /// The process at one of the ends; `is_own` says which addresses are this machine's.
-    fn of(&self, record: &Record, is_own: &dyn Fn(IpAddr) -> bool) -> Option<&Process> {
-        let protocol = match record.proto {
+    /// The process at one of two ends; `is_own` says which addresses are this machine's.
+    fn of(
+        &self,
+        proto: u8,
+        (a, b): (Place, Place),
+        is_own: &dyn Fn(IpAddr) -> bool,
+    ) -> Option<&Process> {
+        let protocol = match proto {
             6 => "TCP",
             17 => "UDP",
             _ => return None,
         };
-        let (a, b) = (&record.initiator, &record.responder);
         let all = || self.sockets.iter().filter(|socket| socket.protocol == protocol);
-        let exact = |near: &End, far: &End| {
+        let exact = |near: Place, far: Place| {
             all().find(|socket| is(socket.local, near) && is(socket.remote, far))
         };
         // One that takes datagrams from everybody.
-        let open = |near: &End| {
+        let open = |near: Place| {
             all().find(|socket| {
                 let (ip, port) = socket.local;
-                let fits = ip.is_unspecified() && is_own(near.ip) || ip.to_canonical() == near.ip;
-                socket.remote.1 == 0 && port == near.port && fits
+                let fits = ip.is_unspecified() && is_own(near.0) || ip.to_canonical() == near.0;
+                socket.remote.1 == 0 && port == near.1 && fits
             })
         };
         let found = exact(a, b).or_else(|| exact(b, a));
@@ -90,8 +94,8 @@ impl Processes {
     }
 }
 
-fn is(place: (IpAddr, u16), end: &End) -> bool {
-    (place.0.to_canonical(), place.1) == (end.ip, end.port)
+fn is(place: Place, end: Place) -> bool {
+    (place.0.to_canonical(), place.1) == end
 }
 
 impl Agent {
@@ -99,7 +103,14 @@ impl Agent {
     #[must_use]
     pub fn process_of(&self, record: &Record) -> Option<Row> {
         let is_own = |ip| self.links.local_networks().any(|(address, ..)| address == ip);
-        let process = self.processes.of(record, &is_own)?;
+        let (from, to) = (&record.initiator, &record.responder);
+        let ends = ((from.ip, from.port), (to.ip, to.port));
+        // Translated on their way out, its own connections have other ports behind.
+        let inside = || {
+            let found = self.connections.table.of_record(record)?;
+            self.processes.of(record.proto, found.other_side(), &is_own)
+        };
+        let process = self.processes.of(record.proto, ends, &is_own).or_else(inside)?;
         Some(
             Row::new()
                 .with("pid", process.pid)

@@ -57,6 +57,8 @@ const MAX_LINES: u32 = 1_000_000;
 const FILE: &str = "/proc/net/nf_conntrack";
 /// There as soon as connections are tracked at all.
 const SWITCHBOARD: &str = "/proc/sys/net/netfilter/nf_conntrack_count";
+/// 1 if the kernel counts what connections carry.
+const ACCOUNTING: &str = "/proc/sys/net/netfilter/nf_conntrack_acct";
 const MODULE: &str = "nf_conntrack_netlink";
 
 enum State {
@@ -81,7 +83,8 @@ struct Reading {
 
 /// Whoever asks.
 pub struct Conntrack {
-    wanted: Wanted,
+    /// None until it is configured.
+    wanted: Option<Wanted>,
     socket: Option<Socket>,
     buffer: Buffer,
     state: State,
@@ -98,7 +101,7 @@ impl Default for Conntrack {
     /// Asks nobody until it is configured.
     fn default() -> Self {
         Self {
-            wanted: Wanted::Off,
+            wanted: None,
             socket: None,
             buffer: Buffer::default(),
             state: State::Absent(Tick(u64::MAX)),
@@ -121,10 +124,10 @@ impl Conntrack {
         now: Tick,
     ) {
         self.interval = u64::from(update.clamp(SHORTEST, LONGEST)).saturating_mul(1_000_000);
-        if self.wanted == wanted {
+        if self.wanted == Some(wanted) {
             return;
         }
-        self.wanted = wanted;
+        self.wanted = Some(wanted);
         self.close(registry);
         agent.connections.lose("turned off by the setting conntrack".to_owned());
         self.state = State::Absent(if wanted == Wanted::Off { Tick(u64::MAX) } else { now });
@@ -166,7 +169,7 @@ impl Conntrack {
             "no connections are tracked here (nf_conntrack is not loaded)".to_owned()
         } else {
             let netlink = match self.wanted {
-                Wanted::Procfs => Err("turned off by the setting conntrack".to_owned()),
+                Some(Wanted::Procfs) => Err("turned off by the setting conntrack".to_owned()),
                 _ => self.listen(registry),
             };
             match netlink {
@@ -175,7 +178,7 @@ impl Conntrack {
                     agent.connections.state = "the kernel tells of connections".to_owned();
                     return self.begin(agent, registry, now);
                 }
-                Err(problem) if self.wanted == Wanted::Netlink => problem,
+                Err(problem) if self.wanted == Some(Wanted::Netlink) => problem,
                 Err(problem) => match File::open(FILE) {
                     Ok(file) => {
                         agent.connections.source = Known::Procfs;
@@ -230,6 +233,7 @@ impl Conntrack {
                 Err(error) => self.lose(&error.to_string(), agent, registry, now),
             };
         };
+        agent.connections.is_counting = is_counting();
         self.sequence = self.sequence.wrapping_add(1).max(1);
         self.lost = false;
         self.state = match socket.send(&dump(self.sequence)) {
@@ -243,6 +247,7 @@ impl Conntrack {
     }
 
     fn begin_reading(&mut self, file: File, agent: &mut Agent, now: Tick) {
+        agent.connections.is_counting = is_counting();
         agent.connections.table.begin(now);
         let bytes = Vec::with_capacity(CHUNK.saturating_add(MAX_LINE));
         let reading = Reading { begun: now, file, bytes, lines: 0, passing: false };
@@ -352,7 +357,7 @@ impl Conntrack {
     /// This way does not work: the next one, or none, is tried at once, this one later.
     fn lose(&mut self, problem: &str, agent: &mut Agent, registry: &Registry, now: Tick) {
         self.close(registry);
-        let usable = if self.wanted == Wanted::Auto { File::open(FILE).ok() } else { None };
+        let usable = if self.wanted == Some(Wanted::Auto) { File::open(FILE).ok() } else { None };
         if let Some(file) = usable {
             agent.connections.source = Known::Procfs;
             agent.connections.state = format!("reading {FILE} (netlink: {problem})");
@@ -397,6 +402,10 @@ impl Reading {
         }
         Ok(true)
     }
+}
+
+fn is_counting() -> bool {
+    fs::read(ACCOUNTING).is_ok_and(|value| value.first() == Some(&b'1'))
 }
 
 /// Whether the kernel can be asked without loading anything: it has the module, or could not load

@@ -27,6 +27,11 @@ fn over_seeds(target: &str, check: fn(&[u8])) {
 }
 
 #[test]
+fn dissector_seeds_pass() {
+    over_seeds("dissectors", checks::dissection::dissectors);
+}
+
+#[test]
 fn packet_seeds_pass() {
     over_seeds("packet", checks::packet);
 }

@@ -30,6 +30,7 @@ use portolan::wire::netlink::{Message, Messages};
 use portolan::wire::protobuf::Fields;
 use portolan::wire::{dhcp, dns};
 
+pub(crate) mod dissection;
 pub(crate) mod sessions;
 
 /// A link type in two bytes (little endian) and a frame: nothing is read beyond the frame.

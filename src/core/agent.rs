@@ -497,6 +497,9 @@ impl Agent {
     #[must_use]
     pub fn deadline(&self) -> Tick {
         let now = self.clock.tick;
+        if self.connections.is_busy() {
+            return now;
+        }
         let flows = self.engine.flows.deadline();
         let wall = self.now();
         let in_millis = |millis: u64| now.plus(millis.saturating_mul(1_000));

@@ -21,6 +21,7 @@ use crate::topology::links::{self, Change, Links};
 use crate::topology::pick::Selection as Patterns;
 use crate::topology::spaces::Spaces;
 use crate::topology::value::Value;
+use crate::wire::decode::Packet;
 use crate::wire::raw::RawFrame;
 
 use super::access::Access;
@@ -29,6 +30,7 @@ use super::attach::Attachments;
 use super::auth::{Caller, Right};
 use super::bus::{Bus, Event, Subscription, Topic, Topics};
 use super::command::{Command, Failure, Flush};
+use super::devices::Devices;
 use super::discovery::Discovery;
 use super::engine::{Engine, Listener, Lore};
 use super::exports::Exports;
@@ -97,6 +99,22 @@ pub trait Host {
     /// # Errors
     /// What the system says.
     fn list(&mut self, folder: &str) -> Result<Vec<String>, String>;
+    /// Writes a file that need not survive a restart of the machine.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn save_volatile(&mut self, name: &str, bytes: &[u8]) -> Result<(), String> {
+        let _ = (name, bytes);
+        Ok(())
+    }
+    /// Reads such a file; `None` if there is none.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn load_volatile(&mut self, name: &str) -> Result<Option<Vec<u8>>, String> {
+        let _ = name;
+        Ok(None)
+    }
     /// What the process uses.
     fn usage(&mut self) -> Usage;
     /// Puts the settings together again from file, environment and command line.
@@ -224,6 +242,8 @@ pub struct Agent {
     /// Where packets of capture files go.
     pub(super) imports: Option<capture::store::TableId>,
     pub(super) flow_news: FlowNews,
+    /// Who is here.
+    pub devices: Devices,
     /// What `io` found out.
     pub facts: Facts,
     pub(super) engine: Engine,
@@ -235,6 +255,8 @@ pub struct Agent {
     revision: u64,
     ending: Option<Ending>,
     period: Period,
+    /// When names were written down last.
+    pub(super) names_saved: Tick,
 }
 
 /// The interval of statistics under way.
@@ -270,6 +292,7 @@ macro_rules! publisher {
                 connections: Some(&$agent.connections.table),
             },
             adrift: &mut $agent.connections.adrift,
+            devices: &mut $agent.devices,
         }
     };
 }
@@ -312,6 +335,7 @@ impl Agent {
             applied: Applied::default(),
             imports: None,
             flow_news: FlowNews::default(),
+            devices: Devices::default(),
             facts,
             engine,
             host,
@@ -322,6 +346,7 @@ impl Agent {
             revision: 0,
             ending: None,
             period,
+            names_saved: clock.tick,
         }
     }
 
@@ -334,6 +359,9 @@ impl Agent {
             return Err(Failure::Denied);
         }
         match command {
+            Command::Apps { page } => Ok(Self::list_usage(page)),
+            Command::Devices { wanted, page } => Ok(Self::list_devices(wanted, page)),
+            Command::Lookup { what } => self.lookup(&what),
             Command::CaptureStart { dev, filter } => self.capture_start(&dev, &filter),
             Command::CaptureStop { id } => self.capture_stop(&id),
             Command::Captures { page } => Ok(self.list_captures(page)),
@@ -472,6 +500,7 @@ impl Agent {
         self.exports.flush(self.clock.wall);
         self.captured.count_into(&mut self.counters);
         self.engine.lore.names.count_into(&mut self.counters);
+        self.tell_devices();
         self.lookback.count_into(&mut self.counters);
         self.tell_captures(now);
         more | self.tell_flows(now)
@@ -497,7 +526,7 @@ impl Agent {
     #[must_use]
     pub fn deadline(&self) -> Tick {
         let now = self.clock.tick;
-        if self.connections.is_busy() {
+        if self.connections.is_busy() || self.devices.has_news() {
             return now;
         }
         let flows = self.engine.flows.deadline();
@@ -517,6 +546,7 @@ impl Agent {
             self.orient();
         }
         for change in changes {
+            self.meet(&change);
             if let Change::LinkRemoved { slot } = change
                 && let Some(link) = self.links.get(slot)
             {
@@ -542,6 +572,7 @@ impl Agent {
         let roles: Vec<(u16, Role)> =
             self.links.iter().map(|(slot, _)| (slot, role(slot))).collect();
         self.engine.flows.set_locality(Locality::new(&networks, &roles));
+        self.orient_devices();
     }
 
     /// The settings in force.
@@ -619,6 +650,7 @@ impl Agent {
     /// Ends every flow and tells subscribers: the process is about to leave.
     pub fn finish(&mut self) {
         self.save_orders();
+        self.save_names();
         self.end_sessions();
         let captures: Vec<Rc<str>> =
             self.orders.resources.captures().map(|(id, _)| Rc::clone(id)).collect();
@@ -671,6 +703,11 @@ impl Agent {
             ..Times::default()
         });
         self.engine.lore.names.set_enabled(settings.packet_names);
+        self.engine.lore.names.set_cap(settings.dns_hint_size);
+        self.engine.lore.hints = settings.dns_hints;
+        self.engine.lore.partial_hints = settings.dns_hint_partial;
+        let remembered = if settings.flow_hash_cache { settings.flow_hash_size } else { 0 };
+        self.engine.recall.set_cap(remembered);
         let lookback = usize::try_from(settings.lookback_kib).unwrap_or(0);
         self.lookback.resize(lookback.saturating_mul(1_024), self.facts.ram);
         self.captured.set_cap(settings.flow_max as usize);
@@ -741,8 +778,14 @@ impl Agent {
             }
             left = left.saturating_sub(1);
             at = Some(id);
-            active = active.saturating_add(u64::from(flow.last_seen() >= since));
+            let is_active = flow.last_seen() >= since;
+            active = active.saturating_add(u64::from(is_active));
+            if is_active {
+                self.devices.alive(flow);
+            }
         }
+        self.look_for_devices(now);
+        self.save_names_in_time(now);
         let expired = self.engine.ended(EndReason::Idle);
         let purged = self.counters.flows_ended;
         self.interval = Interval {
@@ -795,6 +838,7 @@ struct Publisher<'a> {
     bus: &'a mut Bus,
     around: Around<'a>,
     adrift: &'a mut Adrift,
+    devices: &'a mut Devices,
 }
 
 impl Publisher<'_> {
@@ -803,7 +847,7 @@ impl Publisher<'_> {
         self.bus.publish_where(event, &|expression| {
             event.flow().is_some_and(|told| {
                 let (record, what) = (&told.record, &told.what);
-                let Lore { names, applications } = lore;
+                let Lore { names, applications, .. } = lore;
                 let applications = Some(applications);
                 expression.matches(&Asked { record, what, names, applications, around })
             })
@@ -812,7 +856,12 @@ impl Publisher<'_> {
 }
 
 impl Listener for Publisher<'_> {
+    fn heard(&mut self, packet: &Packet, frame: &Frame<'_>) {
+        self.devices.heard(packet, packet.payload(frame.data), frame.iface, frame.ts);
+    }
+
     fn started(&mut self, flow: &Flow, id: FlowId, lore: &Lore) {
+        self.devices.started(flow);
         if let Some(connections) = self.around.connections {
             self.adrift.check(flow, id, connections);
         }
@@ -830,6 +879,7 @@ impl Listener for Publisher<'_> {
         progress: Progress,
         lore: &Lore,
     ) {
+        self.devices.detected(flow, what, progress);
         let is_news = progress.named || progress.refined;
         if is_news && self.bus.wants(Topic::Flow) && !flow.is_carrier() {
             let told = Labelled { record: Record::new(flow, id, None), what: what.clone() };
@@ -838,6 +888,7 @@ impl Listener for Publisher<'_> {
     }
 
     fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason, what: &Outcome, lore: &Lore) {
+        self.devices.ended(flow, what);
         if self.bus.wants(Topic::Flow) && !flow.is_carrier() {
             let told = Labelled { record: Record::new(flow, id, Some(reason)), what: what.clone() };
             self.publish(&Event::FlowEnded(Rc::new(told)), lore);

@@ -25,8 +25,6 @@ pub struct Method {
 pub enum What {
     /// By the command of that name on the Unix socket.
     Command(&'static str, Verb),
-    /// The neighbours, put together by hardware address.
-    Devices,
     /// Where and how packets can be had.
     PacketCapture,
 }
@@ -69,15 +67,12 @@ pub fn all() -> Vec<Method> {
             _ => add(&name(entry), arguments(entry)),
         }
     }
-    let ours = |name: &str, what, arguments| Method {
-        name: name.to_owned(),
-        what,
-        arguments,
+    methods.push(Method {
+        name: "packet_capture".to_owned(),
+        what: What::PacketCapture,
+        arguments: Vec::new(),
         is_write: false,
-    };
-    let page = vec![("n".to_owned(), NUMBER), ("after".to_owned(), LONG)];
-    methods.push(ours("devices", What::Devices, page));
-    methods.push(ours("packet_capture", What::PacketCapture, Vec::new()));
+    });
     methods
 }
 

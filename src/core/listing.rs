@@ -102,7 +102,12 @@ impl Agent {
     /// Fetches at most `most` further rows of an answer into `into`; `false` once it is
     /// complete. One call does a bounded amount of work, and may bring no row although there are
     /// more to come.
-    pub fn rows(&self, cursor: &mut Cursor, most: usize, into: &mut Vec<Item>) -> bool {
+    pub fn rows(&mut self, cursor: &mut Cursor, most: usize, into: &mut Vec<Item>) -> bool {
+        self.next_rows(cursor, most, into)
+    }
+
+    /// The same for those who may only look.
+    pub fn next_rows(&self, cursor: &mut Cursor, most: usize, into: &mut Vec<Item>) -> bool {
         let most = most.min(cursor.left);
         let before = into.len();
         let next = &mut cursor.next;

@@ -97,7 +97,7 @@ impl Text {
         }
         loop {
             let mut rows = Vec::with_capacity(SLICE);
-            let more = agent.rows(&mut self.cursor, SLICE, &mut rows);
+            let more = agent.next_rows(&mut self.cursor, SLICE, &mut rows);
             for item in &rows {
                 if std::mem::replace(&mut self.written, true) {
                     out.push(b',');

@@ -316,11 +316,14 @@ impl Devices {
     fn remember(&mut self, device: Device) {
         let [first, ..] = device.mac;
         let is_one = first & 1 == 0 && device.mac != [0; 6];
-        if is_one && self.devices.len() < MAX_DEVICES && !self.places.contains_key(&device.mac) {
-            if let Ok(place) = u16::try_from(self.devices.len()) {
-                self.places.insert(device.mac, place);
-                self.devices.push(device);
-            }
+        let has_room = self.devices.len() < MAX_DEVICES;
+        if is_one
+            && has_room
+            && !self.places.contains_key(&device.mac)
+            && let Ok(place) = u16::try_from(self.devices.len())
+        {
+            self.places.insert(device.mac, place);
+            self.devices.push(device);
         }
     }
 

@@ -45,7 +45,9 @@ pub fn read(devices: &mut Devices, bytes: &[u8], clock: &Clock) -> usize {
     };
     let before = devices.len();
     for (address, first, last) in lines.take(MAX_DEVICES).filter_map(seen) {
-        devices.remember(Device { is_online: false, last, ..Device::new(address, 0, first) });
+        let mut device = Device::new(address, 0, first);
+        (device.is_online, device.last) = (false, last);
+        devices.remember(device);
     }
     devices.len().saturating_sub(before)
 }

@@ -12,8 +12,8 @@ use super::guess;
 use super::ledger::{Account, Kind};
 use super::{MAX_DEVICES, What};
 use crate::detect::Protocol;
-use crate::flow::top::{By, Item as Key, Tally, Top};
 use crate::flow::FlowId;
+use crate::flow::top::{By, Item as Key, Tally, Top};
 use crate::wire::{mac, vendor};
 
 /// Rows of devices made in one call: each is a guess by all rules.

@@ -34,6 +34,7 @@ test: ## install what the tests need and run them all
 	tests/fingerprints.py $(PORTOLAN)
 	tests/rules.py
 	tests/vendors.py
+	$(SUDO) tests/nat.py $(PORTOLAN)
 	$(MAKE) --no-print-directory packages
 	$(SUDO) tests/skydive_client.py $(PORTOLAN)
 	$(SUDO) tests/packets.py $(PORTOLAN)

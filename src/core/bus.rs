@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use super::labelled::Labelled;
 use super::row::Row;
-use crate::flow::Query;
+use super::select::Filter;
+use crate::expression::Expression;
 use crate::topology::links::Change;
 
 /// Subscribers at once.
@@ -22,7 +23,7 @@ pub enum Topic {
     Alert,
     /// Devices that are new, come back or have gone.
     Device,
-    /// Flows that start and end.
+    /// Flows that start, become known for what they are, and end.
     Flow,
     /// Interfaces that come, go, change their name or state.
     Iface,
@@ -37,7 +38,7 @@ impl Topic {
     pub const ALL: [(Self, &'static str, &'static str); 6] = [
         (Self::Test, "test", "texts sent by post.test"),
         (Self::Peer, "peer", "neighbours new, gone or moved"),
-        (Self::Flow, "flow", "flows that start and end"),
+        (Self::Flow, "flow", "flows that start, are named and end"),
         (Self::Device, "device", "devices new, online or offline"),
         (Self::Iface, "iface", "interfaces new, gone, up or down"),
         (Self::Alert, "alert", "drops, table full, clock steps"),
@@ -96,6 +97,8 @@ pub enum Event {
     },
     /// What became of a device, as it is told.
     Device(Rc<Row>),
+    /// It became known what a flow is, or more of it.
+    FlowDetected(Rc<Labelled>),
     /// A flow was created.
     FlowStarted(Rc<Labelled>),
     /// A flow is gone; the record holds the reason.
@@ -113,18 +116,30 @@ impl Event {
         match self {
             Self::Alert { .. } => Topic::Alert,
             Self::Device(_) => Topic::Device,
-            Self::FlowStarted(_) | Self::FlowEnded(_) => Topic::Flow,
+            Self::FlowDetected(_) | Self::FlowEnded(_) | Self::FlowStarted(_) => Topic::Flow,
             Self::Link(change) if is_neighbour(change) => Topic::Peer,
             Self::Link(_) => Topic::Iface,
             Self::Test(_) => Topic::Test,
         }
     }
 
-    fn matches(&self, filter: &Query) -> bool {
+    /// The flow that it is about.
+    #[must_use]
+    pub const fn flow(&self) -> Option<&Rc<Labelled>> {
         match self {
-            Self::FlowStarted(told) | Self::FlowEnded(told) => filter.matches_record(&told.record),
-            _ => true,
+            Self::FlowDetected(told) | Self::FlowEnded(told) | Self::FlowStarted(told) => {
+                Some(told)
+            }
+            Self::Alert { .. } | Self::Device(_) | Self::Link(_) | Self::Test(_) => None,
         }
+    }
+
+    /// Whether a filter lets it through; `holds` says whether an expression is true of its flow.
+    pub fn passes(&self, filter: &Filter, holds: &dyn Fn(&Expression) -> bool) -> bool {
+        self.flow().is_none_or(|told| {
+            filter.query.matches_record(&told.record)
+                && filter.expression.as_ref().is_none_or(|expression| holds(expression))
+        })
     }
 }
 
@@ -148,7 +163,7 @@ pub struct Subscription {
 struct Subscriber {
     generation: u32,
     topics: Topics,
-    filter: Option<Query>,
+    filter: Option<Filter>,
     queue: VecDeque<Event>,
     dropped: u64,
     taken: bool,
@@ -165,7 +180,7 @@ pub struct Bus {
 
 impl Bus {
     /// Adds a subscriber; `None` at [`MAX_SUBSCRIBERS`]. `filter` holds back flow events.
-    pub fn subscribe(&mut self, topics: Topics, filter: Option<Query>) -> Option<Subscription> {
+    pub fn subscribe(&mut self, topics: Topics, filter: Option<Filter>) -> Option<Subscription> {
         let free = self.subscribers.iter().position(|s| !s.taken);
         let slot = match free {
             Some(slot) => slot,
@@ -213,12 +228,17 @@ impl Bus {
 
     /// Hands an event to everybody who wants it.
     pub fn publish(&mut self, event: &Event) {
+        self.publish_where(event, &|_| false);
+    }
+
+    /// The same; `holds` says whether an expression is true of the flow that it is about.
+    pub fn publish_where(&mut self, event: &Event, holds: &dyn Fn(&Expression) -> bool) {
         let topic = event.topic();
         if !self.wants(topic) {
             return;
         }
         for subscriber in self.subscribers.iter_mut().filter(|s| s.topics.contains(topic)) {
-            if subscriber.filter.as_ref().is_some_and(|filter| !event.matches(filter)) {
+            if subscriber.filter.as_ref().is_some_and(|filter| !event.passes(filter, holds)) {
                 continue;
             }
             if subscriber.queue.len() >= MAX_QUEUED {

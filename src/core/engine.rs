@@ -74,10 +74,18 @@ pub trait Listener {
     fn heard(&mut self, _packet: &Packet, _frame: &Frame<'_>) {}
 
     /// A flow was created and holds its first packet.
-    fn started(&mut self, _flow: &Flow, _id: FlowId) {}
+    fn started(&mut self, _flow: &Flow, _id: FlowId, _lore: &Lore) {}
 
     /// Something became known of a flow by its payload.
-    fn detected(&mut self, _flow: &Flow, _id: FlowId, _what: &Outcome, _progress: Progress) {}
+    fn detected(
+        &mut self,
+        _flow: &Flow,
+        _id: FlowId,
+        _what: &Outcome,
+        _progress: Progress,
+        _lore: &Lore,
+    ) {
+    }
 
     /// A flow is about to leave the table. What it was is known by now, if at all.
     fn ended(
@@ -287,7 +295,7 @@ fn inspect<O: Listener>(
     let is_first = word == 0;
     let progress = match known {
         Some(known) => {
-            tally.listener.detected(flow, touched.id, &known, Progress::ALL);
+            tally.listener.detected(flow, touched.id, &known, Progress::ALL, tally.lore);
             word = tally.inspector.recalled(known);
             Progress::default()
         }
@@ -306,7 +314,7 @@ fn inspect<O: Listener>(
         if progress.complete {
             tally.recall.remember(flow.key(), what);
         }
-        tally.listener.detected(flow, touched.id, what, progress);
+        tally.listener.detected(flow, touched.id, what, progress, tally.lore);
     }
     if let Some(place) = flows.detector_mut(touched.id) {
         *place = word;
@@ -392,7 +400,7 @@ impl<O> Tally<'_, O> {
 
 impl<O: Listener> Observer for Tally<'_, O> {
     fn started(&mut self, flow: &Flow, id: FlowId) {
-        self.listener.started(flow, id);
+        self.listener.started(flow, id, self.lore);
     }
 
     fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason) {

@@ -26,9 +26,11 @@ pub mod lookback;
 pub mod lookup;
 mod map;
 pub mod names;
+pub mod nat;
 pub mod orders;
 pub mod pace;
 pub mod packets;
+pub mod processes;
 mod products;
 pub mod publish;
 pub mod recall;
@@ -40,5 +42,6 @@ pub mod rulebook;
 pub mod rules;
 pub mod select;
 pub mod status;
+pub mod subject;
 
 pub use agent::Agent;

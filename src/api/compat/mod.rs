@@ -2,4 +2,5 @@
 //! spellings, misspellings included, live here and nowhere else.
 
 pub mod detected;
+pub mod nat;
 pub mod netify;

@@ -7,7 +7,7 @@ use crate::capture;
 use crate::capture::store::Times;
 use crate::config::Settings;
 use crate::counters::Counters;
-use crate::detect::Outcome;
+use crate::detect::{Outcome, Progress};
 use crate::filter::names::Tables;
 use crate::flow::{
     EndReason, Flow, FlowId, Limits, Locality, Network, Query, Record, Role, Seed, Timeouts, Totals,
@@ -46,6 +46,7 @@ use super::row::Row;
 use super::rules::Applied;
 use super::select::Selection;
 use super::status::{Interval, Status};
+use super::telemetry::Telemetry;
 
 pub use super::listing::{Cursor, Item};
 pub use super::status::Usage;
@@ -160,6 +161,8 @@ pub struct Port {
     pub is_open: bool,
     /// In words: `capturing`, or why not and what to do.
     pub state: String,
+    /// Frames come by a ring.
+    pub has_ring: bool,
     /// Frames lost by the kernel.
     pub drops: u64,
 }
@@ -211,6 +214,8 @@ pub struct Agent {
     pub discovery: Discovery,
     /// Requests on their way to the discovery service.
     pub relay: Relay,
+    /// What consumers of telemetry were told.
+    pub telemetry: Telemetry,
     /// The system's names, for filters.
     pub tables: Rc<Tables>,
     pub(super) applied: Applied,
@@ -284,6 +289,7 @@ impl Agent {
             lookback: Lookback::default(),
             discovery: Discovery::default(),
             relay: Relay::default(),
+            telemetry: Telemetry::default(),
             tables: Rc::default(),
             applied: Applied::default(),
             imports: None,
@@ -414,8 +420,9 @@ impl Agent {
     /// Takes frames, in their order.
     #[inline]
     pub fn frames(&mut self, frames: &[Frame<'_>]) {
-        let mut publisher = Publisher { bus: &mut self.bus };
+        let mut publisher = Publisher { bus: &mut self.bus, telemetry: &mut self.telemetry };
         self.engine.frames(frames, &mut self.counters, &mut publisher);
+        self.tell_telemetry();
     }
 
     /// Moves time on: flows expire, intervals end. Call it once a turn; `true` if there is more
@@ -423,9 +430,12 @@ impl Agent {
     pub fn turn(&mut self, clock: Clock) -> bool {
         self.watch_clock(clock);
         self.clock = clock;
-        let mut publisher = Publisher { bus: &mut self.bus };
+        let budget = self.telemetry.slice(EXPIRE_BUDGET);
+        let mut publisher = Publisher { bus: &mut self.bus, telemetry: &mut self.telemetry };
         let now = clock.tick;
-        let mut more = self.engine.advance(now, EXPIRE_BUDGET, &mut self.counters, &mut publisher);
+        let mut more = self.engine.advance(now, budget, &mut self.counters, &mut publisher);
+        self.want_telemetry(now);
+        self.tell_telemetry();
         more |= self.end_period(now);
         self.alert(now);
         more |= self.tend_captures(now);
@@ -509,6 +519,7 @@ impl Agent {
         let roles: Vec<(u16, Role)> =
             self.links.iter().map(|(slot, _)| (slot, role(slot))).collect();
         self.engine.flows.set_locality(Locality::new(&networks, &roles));
+        self.name_places();
     }
 
     /// The settings in force.
@@ -593,8 +604,9 @@ impl Agent {
             self.detach(&capture);
         }
         self.send_flows(usize::MAX);
-        let mut publisher = Publisher { bus: &mut self.bus };
+        let mut publisher = Publisher { bus: &mut self.bus, telemetry: &mut self.telemetry };
         self.engine.flush(EndReason::Shutdown, &mut self.counters, &mut publisher);
+        self.tell_telemetry();
     }
 
     /// Reads the configuration again; on an error the old one stays.
@@ -648,6 +660,7 @@ impl Agent {
         );
         self.host.set_log_level(settings.log_level);
         self.links.set_roles(Patterns::of(&settings.wan), Patterns::of(&settings.lan));
+        self.set_privacy();
         self.orient();
     }
 
@@ -679,8 +692,10 @@ impl Agent {
         let flushed = match what {
             Flush::Flows => {
                 let flushed = u64::from(self.engine.flows.len());
-                let mut publisher = Publisher { bus: &mut self.bus };
+                let mut publisher =
+                    Publisher { bus: &mut self.bus, telemetry: &mut self.telemetry };
                 self.engine.flush(EndReason::Flushed, &mut self.counters, &mut publisher);
+                self.tell_telemetry();
                 flushed
             }
             Flush::Stats => {
@@ -698,15 +713,25 @@ impl Agent {
         }
         let Some((mut active, mut at)) = self.period.scan else { return false };
         let since = self.period.since;
-        let mut left = SLICE;
+        let mut left = self.telemetry.slice(SLICE);
+        let mut more = false;
         for (id, flow) in self.engine.flows.after(at) {
             if left == 0 {
-                self.period.scan = Some((active, at));
-                return true;
+                more = true;
+                break;
             }
             left = left.saturating_sub(1);
             at = Some(id);
             active = active.saturating_add(u64::from(flow.last_seen() >= since));
+            if self.telemetry.is_wanted() {
+                let inspector = &self.engine.inspector;
+                self.telemetry.look(flow, id, since, || inspector.outcome(flow.detector));
+            }
+        }
+        self.tell_telemetry();
+        if more {
+            self.period.scan = Some((active, at));
+            return true;
         }
         let expired = self.engine.ended(EndReason::Idle);
         let purged = self.counters.flows_ended;
@@ -720,6 +745,9 @@ impl Agent {
         let told = std::mem::take(&mut self.period.told);
         let until = now.plus(seconds(self.settings.update_interval));
         self.period = Period { until, since: now, scan: None, expired, purged, told };
+        if self.telemetry.is_wanted() {
+            self.tell_interval();
+        }
         false
     }
 
@@ -758,6 +786,7 @@ impl Agent {
 /// Hands what becomes of flows to the bus, if anybody listens.
 struct Publisher<'a> {
     bus: &'a mut Bus,
+    telemetry: &'a mut Telemetry,
 }
 
 impl Listener for Publisher<'_> {
@@ -768,7 +797,12 @@ impl Listener for Publisher<'_> {
         }
     }
 
+    fn detected(&mut self, flow: &Flow, id: FlowId, what: &Outcome, progress: Progress) {
+        self.telemetry.detected(flow, id, what, progress);
+    }
+
     fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason, what: &Outcome, _lore: &Lore) {
+        self.telemetry.ended(flow, id, reason, what);
         if self.bus.wants(Topic::Flow) && !flow.is_carrier() {
             let told = Labelled { record: Record::new(flow, id, Some(reason)), what: what.clone() };
             self.bus.publish(&Event::FlowEnded(Rc::new(told)));

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::labelled::Labelled;
+use super::telemetry::Report;
 use crate::flow::Query;
 use crate::topology::links::Change;
 
@@ -25,18 +26,21 @@ pub enum Topic {
     Iface,
     /// Neighbours that come, go or move to another hardware address.
     Peer,
+    /// Records of telemetry: flows with all that is known of them, and figures.
+    Telemetry,
     /// What `post.test` sends.
     Test,
 }
 
 impl Topic {
     /// All topics with their names and what they carry.
-    pub const ALL: [(Self, &'static str, &'static str); 5] = [
+    pub const ALL: [(Self, &'static str, &'static str); 6] = [
         (Self::Test, "test", "texts sent by post.test"),
         (Self::Peer, "peer", "neighbours new, gone or moved"),
         (Self::Flow, "flow", "flows that start and end"),
         (Self::Iface, "iface", "interfaces new, gone, up or down"),
         (Self::Alert, "alert", "drops, table full, clock steps"),
+        (Self::Telemetry, "telemetry", "records of telemetry"),
     ];
 
     /// The name used by all interfaces.
@@ -61,10 +65,11 @@ impl Topic {
 pub struct Topics(u8);
 
 impl Topics {
-    /// Every topic.
+    /// Every topic but that of telemetry, which tells of flows once more.
     #[must_use]
     pub fn all() -> Self {
-        Topic::ALL.iter().fold(Self::default(), |set, (topic, ..)| set.with(*topic))
+        let topics = Topic::ALL.iter().filter(|(topic, ..)| *topic != Topic::Telemetry);
+        topics.fold(Self::default(), |set, (topic, ..)| set.with(*topic))
     }
 
     /// The set with `topic` in it.
@@ -96,6 +101,8 @@ pub enum Event {
     FlowEnded(Rc<Labelled>),
     /// An interface or neighbour changed.
     Link(Rc<Change>),
+    /// Telemetry.
+    Telemetry(Rc<Report>),
     /// The text of `post.test`.
     Test(Rc<str>),
 }
@@ -109,6 +116,7 @@ impl Event {
             Self::FlowStarted(_) | Self::FlowEnded(_) => Topic::Flow,
             Self::Link(change) if is_neighbour(change) => Topic::Peer,
             Self::Link(_) => Topic::Iface,
+            Self::Telemetry(_) => Topic::Telemetry,
             Self::Test(_) => Topic::Test,
         }
     }
@@ -116,6 +124,9 @@ impl Event {
     fn matches(&self, filter: &Query) -> bool {
         match self {
             Self::FlowStarted(told) | Self::FlowEnded(told) => filter.matches_record(&told.record),
+            Self::Telemetry(report) => {
+                report.flow().is_none_or(|told| filter.matches_record(&told.record))
+            }
             _ => true,
         }
     }

@@ -36,5 +36,6 @@ pub mod rulebook;
 pub mod rules;
 pub mod select;
 pub mod status;
+pub mod telemetry;
 
 pub use agent::Agent;

@@ -483,6 +483,7 @@ impl Loop {
         let port = |status: capture::Status<'_>| Port {
             slot: status.slot,
             is_open: status.open,
+            has_ring: status.has_ring,
             state: match (status.open, status.problem) {
                 (true, _) if status.has_ring => "capturing".to_owned(),
                 (true, _) => "capturing without a ring".to_owned(),

@@ -3,3 +3,4 @@
 
 pub mod detected;
 pub mod netify;
+pub mod telemetry;

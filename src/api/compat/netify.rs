@@ -2,7 +2,8 @@
 //! told apart by `type`. Members that Netify's telemetry has carry its names and meaning; our own
 //! stand beside them.
 
-use super::detected;
+use super::{detected, telemetry};
+use crate::config::telemetry::Format;
 use crate::core::Agent;
 use crate::core::bus::{Event, is_neighbour};
 use crate::core::engine::Lore;
@@ -74,6 +75,9 @@ pub fn event(event: &Event, agent: &Agent) -> Row {
     let kind = match event {
         Event::FlowEnded(told) => return flow(told, agent, Form::Ended),
         Event::FlowStarted(told) => return flow(told, agent, Form::Started),
+        Event::Telemetry(report) => {
+            return telemetry::row(report, &telemetry::Scene::of(agent, Format::Lines));
+        }
         Event::Alert { .. } => "alert",
         Event::Link(change) if is_neighbour(change) => "neighbour",
         Event::Link(_) => "link",
@@ -132,7 +136,7 @@ pub fn status(status: &Status) -> Row {
     row
 }
 
-fn members(record: &Record, clock: &Clock) -> Row {
+pub(super) fn members(record: &Record, clock: &Clock) -> Row {
     let (local, other) = record.local_and_other();
     let opened_local = record.is_initiator_local != Some(false);
     let mut row = Row::new()
@@ -184,7 +188,7 @@ fn members(record: &Record, clock: &Clock) -> Row {
 }
 
 /// `local:GROUP` and `other:GROUP` for each address group that holds an address of that end.
-fn tags(record: &Record, groups: &Store) -> Vec<String> {
+pub(super) fn tags(record: &Record, groups: &Store) -> Vec<String> {
     let (local, other) = record.local_and_other();
     let mut tags = Vec::new();
     for (side, end) in

@@ -434,7 +434,7 @@ impl Agent {
         let mut publisher = Publisher { bus: &mut self.bus, telemetry: &mut self.telemetry };
         let now = clock.tick;
         let mut more = self.engine.advance(now, budget, &mut self.counters, &mut publisher);
-        self.want_telemetry(now);
+        self.want_telemetry();
         self.tell_telemetry();
         more |= self.end_period(now);
         self.alert(now);

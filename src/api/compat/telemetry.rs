@@ -5,6 +5,7 @@ use super::{detected, netify};
 use crate::config::telemetry::Format;
 use crate::core::Agent;
 use crate::core::engine::Lore;
+use crate::core::labelled::Labelled;
 use crate::core::report::VERSION;
 use crate::core::row::{Row, Value};
 use crate::core::status::Status;
@@ -75,6 +76,13 @@ pub fn row(report: &Report, scene: &Scene<'_>) -> Row {
         }
         Report::Status(status) => agent_status(status),
     }
+}
+
+/// A flow that is there already, for somebody who has just come; nothing if it has gone since, or
+/// is still to be told.
+pub fn established(flow: &Labelled, agent: &mut Agent, format: Format) -> Option<Row> {
+    let report = agent.established(flow)?;
+    Some(row(&report, &Scene::of(agent, format)))
 }
 
 /// What a client of the old stream is told first: who speaks.

@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use crate::time::Tick;
 use crate::topology::links::Role;
 
 use super::super::agent::Agent;
 use super::super::bus::{Event, Topic};
+use super::super::labelled::Labelled;
 use super::privacy::Privacy;
 use super::{Place, Report, Telemetry};
 
@@ -24,12 +24,12 @@ impl Telemetry {
 
 impl Agent {
     /// Begins with telemetry, or ends it, as subscribers come and go.
-    pub fn want_telemetry(&mut self, now: Tick) {
+    pub fn want_telemetry(&mut self) {
         let wanted = self.bus.wants(Topic::Telemetry);
         if wanted == self.telemetry.is_wanted() {
             return;
         }
-        self.telemetry.set_wanted(wanted, now);
+        self.telemetry.set_wanted(wanted, self.clock.tick);
         if wanted {
             // Figures of an interval begin here.
             self.interface_reports();
@@ -48,6 +48,13 @@ impl Agent {
         for report in reports {
             self.bus.publish(&Event::Telemetry(Rc::new(report)));
         }
+    }
+
+    /// A flow that is there already, for somebody who has just come.
+    pub fn established(&mut self, told: &Labelled) -> Option<Report> {
+        let id = told.record.id;
+        let flow = self.engine.flows.get(id)?;
+        self.telemetry.established(flow, id, &told.what)
     }
 
     /// Takes in how interfaces are called and which of their addresses are masked.

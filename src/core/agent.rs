@@ -46,7 +46,7 @@ use super::row::Row;
 use super::rules::Applied;
 use super::select::Selection;
 use super::status::{Interval, Status};
-use super::telemetry::Telemetry;
+use super::telemetry::{Outlet, Telemetry};
 
 pub use super::listing::{Cursor, Item};
 pub use super::status::Usage;
@@ -150,6 +150,8 @@ pub struct Facts {
     pub ports: Vec<Port>,
     /// Names and patterns of interfaces that should be captured and are not there.
     pub missing: Vec<String>,
+    /// Where telemetry goes besides subscribers.
+    pub sinks: Vec<Outlet>,
 }
 
 /// The capture of one interface.
@@ -363,6 +365,7 @@ impl Agent {
             }
             Command::SessionStop { id } => self.stop_session(id),
             Command::Sessions { page } => Ok(self.list_sessions(page)),
+            Command::Sinks => Ok(self.list_sinks()),
             Command::Set { key, value } => self.set(&key, &value),
             Command::Settings { page } => Ok(self.list_settings(page)),
             Command::Status => Ok(Reply::Status(Box::new(self.status()))),
@@ -592,6 +595,19 @@ impl Agent {
     #[must_use]
     pub const fn flows(&self) -> &crate::flow::Table {
         &self.engine.flows
+    }
+
+    /// Ends some flows while telemetry is wanted, so that it can be handed on between them: the
+    /// process is about to leave. `true` if there are more.
+    pub fn end_some(&mut self) -> bool {
+        if !self.telemetry.is_wanted() {
+            return false;
+        }
+        let most = self.telemetry.slice(EXPIRE_BUDGET);
+        let mut publisher = Publisher { bus: &mut self.bus, telemetry: &mut self.telemetry };
+        let more = self.engine.end_some(most, &mut self.counters, &mut publisher);
+        self.tell_telemetry();
+        more
     }
 
     /// Ends every flow and tells subscribers: the process is about to leave.

@@ -39,6 +39,8 @@ pub enum Source {
     StreamListener(u16),
     /// Signals.
     Signals,
+    /// A consumer of telemetry, or a listener for them.
+    Sink(Slot),
     /// The netlink socket of a namespace.
     Space(Slot),
     /// A Unix listener, by position.
@@ -92,6 +94,7 @@ impl From<Source> for Token {
             Source::SessionSpace(slot) => (11, slot),
             Source::StreamListener(index) => (12, Slot { index, generation: 0 }),
             Source::Relay(slot) => (13, slot),
+            Source::Sink(slot) => (14, slot),
         };
         let generation = usize::from(slot.generation & GENERATION_MASK);
         // 4 + 12 + 16 bits: fits the usize of a 32-bit machine.
@@ -124,6 +127,7 @@ pub fn source_of(token: Token) -> Option<Source> {
         11 => Source::SessionSpace(slot),
         12 => Source::StreamListener(index),
         13 => Source::Relay(slot),
+        14 => Source::Sink(slot),
         _ => return None,
     })
 }
@@ -145,6 +149,7 @@ mod tests {
             Source::Relay(slot),
             Source::Session(slot),
             Source::SessionSpace(slot),
+            Source::Sink(slot),
             Source::Space(slot),
             Source::Signals,
             Source::UnixListener(7),

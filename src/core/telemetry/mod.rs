@@ -20,6 +20,10 @@ pub mod period;
 pub mod privacy;
 mod publish;
 
+/// Reports that wait to be handed on, which they are after each batch of packets and each turn;
+/// when all flows end at once, the last of them are not told.
+const MAX_REPORTS: usize = 4_096;
+
 /// What a record of a flow is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Stage {
@@ -147,6 +151,23 @@ impl Report {
     }
 }
 
+/// A way by which telemetry leaves, as `sinks` shows it.
+#[derive(Clone, Debug, Default)]
+pub struct Outlet {
+    /// Where it leads.
+    pub target: String,
+    /// How records are written.
+    pub format: &'static str,
+    /// How it stands, in words.
+    pub state: String,
+    /// Records handed on.
+    pub records: u64,
+    /// Records lost.
+    pub dropped: u64,
+    /// Octets that wait.
+    pub waiting: usize,
+}
+
 /// What was told of a flow. There is at most one for each flow of the table, whose cap holds.
 #[derive(Debug, Default)]
 struct Shadow {
@@ -180,6 +201,8 @@ pub struct Telemetry {
     /// By the slot of the interface.
     places: Vec<Option<Place>>,
     reports: Vec<Report>,
+    /// Reports dropped because too many were made at once.
+    pub dropped: u64,
     /// The interval under way.
     pub(super) period: period::Period,
     /// What is not told.
@@ -322,7 +345,11 @@ impl Telemetry {
         end: Option<EndReason>,
     ) {
         let told = self.told(flow, id, what, stage, end);
-        self.reports.push(Report::Flow(Box::new(told)));
+        if self.reports.len() < MAX_REPORTS {
+            self.reports.push(Report::Flow(Box::new(told)));
+        } else {
+            self.dropped = self.dropped.saturating_add(1);
+        }
     }
 
     fn told(

@@ -11,7 +11,7 @@ PORTOLAN := target/release/portolan
 # Live tests make network namespaces: their binaries run as root.
 AS_ROOT := $(if $(SUDO),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER=$(SUDO))
 
-.PHONY: help run build test check lint unit doc captures robust quickstart bench fuzz setup clean \
+.PHONY: help run build test check lint unit doc captures robust quickstart bench fuzz fuzz-dissectors setup clean \
 	cross size ipk apk packages test-arm
 
 help: ## this list
@@ -31,8 +31,10 @@ test: ## install what the tests need and run them all
 	@$(MAKE) --no-print-directory build
 	tests/captures.py $(PORTOLAN)
 	tests/judge.sh $(PORTOLAN) --min-flows 99.5 --min-dpi 95 --min-pairs 92 --min-host 97 --worst 15
+	tests/fingerprints.py $(PORTOLAN)
 	tests/rules.py
 	tests/vendors.py
+	$(SUDO) tests/nat.py $(PORTOLAN)
 	$(MAKE) --no-print-directory packages
 	$(SUDO) tests/skydive_client.py $(PORTOLAN)
 	$(SUDO) tests/packets.py $(PORTOLAN)
@@ -71,6 +73,9 @@ bench: ## speed, memory and size beside peers, as ratios
 
 fuzz: ## thirty seconds of each fuzz target (needs a nightly toolchain and cargo-fuzz)
 	for t in $$($(CARGO) fuzz list --fuzz-dir tests/fuzz); do $(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$t tests/fuzz/corpus/$$t tests/fuzz/seeds/$$t -- -max_total_time=30 || exit 1; done
+
+fuzz-dissectors: ## ten seconds of each dissector alone: over an hour
+	tests/fuzz/dissectors.sh
 
 setup: ## install what building, tests and benchmarks need
 	@tests/setup.sh bench

@@ -27,6 +27,11 @@ fn over_seeds(target: &str, check: fn(&[u8])) {
 }
 
 #[test]
+fn dissector_seeds_pass() {
+    over_seeds("dissectors", checks::dissection::dissectors);
+}
+
+#[test]
 fn packet_seeds_pass() {
     over_seeds("packet", checks::packet);
 }
@@ -59,6 +64,11 @@ fn management_seeds_pass() {
 #[test]
 fn netlink_message_seeds_pass() {
     over_seeds("netlink_message", checks::netlink_message);
+}
+
+#[test]
+fn conntrack_seeds_pass() {
+    over_seeds("conntrack", checks::conntrack);
 }
 
 #[test]

@@ -351,9 +351,7 @@ impl Unix {
         }
         let mut selection = Selection::default();
         for (name, value) in named(request)? {
-            selection
-                .set(name, &value)
-                .map_err(|(name, expected)| refuse(Failure::BadArgument { name, expected }))?;
+            selection.set(name, &value).map_err(refuse)?;
         }
         let subscription = agent.subscribe(topics, &selection).map_err(refuse)?;
         self.unsubscribe(agent);
@@ -755,8 +753,8 @@ fn named(request: &Request) -> Result<Vec<(&str, String)>, Refusal> {
 
 /// Arguments that some command knows and that are one value each; other members are ignored.
 const SINGLE: &[&str] = &[
-    "after", "by", "dev", "host", "id", "ip", "key", "level", "limit", "mac", "n", "of", "port",
-    "proto", "state", "value", "what",
+    "after", "by", "dev", "filter", "host", "id", "ip", "key", "level", "limit", "mac", "n", "of",
+    "port", "process", "proto", "state", "value", "what", "where",
 ];
 
 fn arguments<'a>(

@@ -138,6 +138,10 @@ pub struct Read {
     #[argh(option, short = 'f', arg_name = "expression")]
     pub filter: Option<String>,
 
+    /// tell only of flows of which this is true: 'app == netflix && local_ip == 192.0.2.0/24'
+    #[argh(option, short = 'w', long = "where", arg_name = "expression")]
+    pub wanted: Option<String>,
+
     /// lines per table of the summary (default: 10)
     #[argh(option, short = 'n', default = "10", arg_name = "lines")]
     pub top: usize,

@@ -12,8 +12,10 @@ use crate::api::json;
 use crate::core::engine::{Engine, Listener, Lore};
 use crate::core::labelled::Labelled;
 use crate::core::rulebook;
+use crate::core::subject::{Around, Asked};
 use crate::counters::Counters;
 use crate::detect::{Outcome, Progress as Found};
+use crate::expression::Expression as Wanted;
 use crate::filter::names::Tables;
 use crate::filter::vm::Meta;
 use crate::filter::{self, Expression, Options, Program};
@@ -54,6 +56,13 @@ pub fn run(arguments: &Read) -> i32 {
             return exit::USAGE;
         }
     };
+    let wanted = match arguments.wanted.as_deref().map(Wanted::parse).transpose() {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            complain!("portolan: where: {error}");
+            return exit::USAGE;
+        }
+    };
     // Ctrl-C also ends whoever writes into our standard input: what has come is still told.
     signals::catch_interrupt();
     // SIGPIPE stays ignored: a reader that has seen enough shows as an error of the write.
@@ -64,7 +73,7 @@ pub fn run(arguments: &Read) -> i32 {
         [.., true] => Format::Telemetry(Box::default()),
         _ => Format::Summary(Summary::default()),
     };
-    let mut report = Report { out: stdout, format, failed: None, file: String::new() };
+    let mut report = Report { out: stdout, format, failed: None, file: String::new(), wanted };
     report.header();
     let mut code = exit::OK;
     let mut totals = Engine::new(limits(arguments), Timeouts::default(), Seed::random());
@@ -298,6 +307,8 @@ struct Report<W> {
     format: Format,
     failed: Option<io::Error>,
     file: String,
+    /// What must be true of a flow that is told.
+    wanted: Option<Wanted>,
 }
 
 const CSV_HEADER: &str = "file,proto,initiator_ip,initiator_port,responder_ip,responder_port,\
@@ -376,7 +387,7 @@ impl<W: Write> Report<W> {
 }
 
 impl<W: Write> Listener for Report<W> {
-    fn detected(&mut self, flow: &Flow, id: FlowId, what: &Outcome, progress: Found) {
+    fn detected(&mut self, flow: &Flow, id: FlowId, what: &Outcome, progress: Found, _: &Lore) {
         if let Format::Telemetry(teller) = &mut self.format {
             teller.telemetry.detected(flow, id, what, progress);
         }
@@ -388,6 +399,14 @@ impl<W: Write> Listener for Report<W> {
         }
         let told = Labelled { record: Record::new(flow, id, Some(reason)), what: what.clone() };
         let record = &told.record;
+        if let Some(wanted) = &self.wanted {
+            let Lore { names, applications } = lore;
+            let around = Around::default();
+            let applications = Some(applications);
+            if !wanted.matches(&Asked { record, what, names, applications, around }) {
+                return;
+            }
+        }
         match &mut self.format {
             Format::Telemetry(_) => {}
             Format::Json => {

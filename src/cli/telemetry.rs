@@ -8,6 +8,7 @@ use crate::api::json;
 use crate::config::telemetry::Format;
 use crate::core::engine::{Engine, Lore};
 use crate::core::report::VERSION;
+use crate::core::row::Row;
 use crate::core::status::{Interval, Status, Usage};
 use crate::core::telemetry::{Monitored, Place, Report, Telemetry};
 use crate::counters::Counters;
@@ -71,8 +72,14 @@ impl Teller {
 
     fn put(&self, reports: &[Report], lore: &Lore, out: &mut Vec<u8>) {
         let privacy = &self.telemetry.privacy;
-        let scene =
-            Scene { clock: Clock::FILE, lore, groups: None, privacy, format: Format::Lines };
+        let scene = Scene {
+            clock: Clock::FILE,
+            lore,
+            groups: None,
+            connections: None,
+            privacy,
+            format: Format::Lines,
+        };
         for report in reports {
             json::row(out, &row(report, &scene));
             out.push(b'\n');
@@ -167,6 +174,8 @@ impl Teller {
             groups: (0, 0),
             capabilities: Vec::new(),
             capture: Vec::new(),
+            connections: Row::default(),
+            detecting: engine.inspector.open(),
             counters: counters.clone(),
         }
     }

@@ -146,9 +146,39 @@ pub struct Settings {
     pub privacy_texts: Vec<(u16, String, String)>,
     /// Our own addresses towards the Internet are masked.
     pub privacy_external: bool,
+    /// Where connections and their translations are known from.
+    pub conntrack: Conntrack,
+    /// Packets with payload of a flow that are looked at to see what it is; 0 looks at none.
+    pub detection_packets: u32,
+    /// Flows that are looked at at once.
+    pub detection_flows: u32,
+    /// KiB of streams that are put together for it at once.
+    pub detection_kib: u32,
     /// 0 errors, 1 warnings, 2 normal, 3 info, 4 debug.
     pub log_level: u8,
 }
+
+/// Where connections are known from.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Conntrack {
+    /// Netlink, else procfs, else nowhere.
+    #[default]
+    Auto,
+    /// Netlink or nowhere.
+    Netlink,
+    /// Nowhere.
+    Off,
+    /// The file in `/proc` or nowhere.
+    Procfs,
+}
+
+/// Names of [`Conntrack`].
+const SOURCES: [(&str, Conntrack); 4] = [
+    ("auto", Conntrack::Auto),
+    ("netlink", Conntrack::Netlink),
+    ("off", Conntrack::Off),
+    ("procfs", Conntrack::Procfs),
+];
 
 impl Default for Settings {
     fn default() -> Self {
@@ -219,6 +249,10 @@ impl Default for Settings {
             privacy_hosts: Vec::new(),
             privacy_texts: Vec::new(),
             privacy_external: false,
+            conntrack: Conntrack::Auto,
+            detection_packets: 24,
+            detection_flows: 2_048,
+            detection_kib: 1_024,
             log_level: 2,
         }
     }
@@ -350,6 +384,10 @@ pub const KEYS: &[Key] = &[
         "what it replaces them by ([N] for more)",
     ),
     live("privacy_filter_private_external_addresses", SWITCH, "masks our addresses on uplinks"),
+    live("conntrack", "auto, netlink, procfs or off", "where address translation is known from"),
+    live("detection_packets", "a number from 0 to 255", "packets looked at per flow; 0 is none"),
+    live("detection_flows", "a number from 16 to 65536", "flows that are looked at at once"),
+    live("detection_kib", "KiB from 16 to 65536", "memory of streams put together for that"),
     live("log_level", "a level from 0 to 4", "0 errors, 2 normal, 4 debug"),
 ];
 
@@ -359,6 +397,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("path_state_persistent", "state_dir"),
     ("group", "api_group"),
     ("max_flows", "flows_max"),
+    ("max_detection_pkts", "detection_packets"),
     ("ttl_idle_flow", "flows_idle"),
     ("ttl_idle_tcp_flow", "flows_idle_tcp"),
     ("mgmt_read_key", "management_read_key"),
@@ -671,6 +710,17 @@ impl Settings {
             "privacy_filter_regex_search" => self.set_pattern(0, value)?,
             "privacy_filter_regex_replace" => self.set_replacement(0, value)?,
             "privacy_filter_private_external_addresses" => self.privacy_external = switch(value)?,
+            "conntrack" => {
+                let known = SOURCES.iter().find(|(name, _)| *name == value);
+                self.conntrack = known.map(|(_, source)| *source)?;
+            }
+            "detection_packets" => self.detection_packets = number(value).filter(|n| *n <= 255)?,
+            "detection_flows" => {
+                self.detection_flows = number(value).filter(|n| (16..=65_536).contains(n))?;
+            }
+            "detection_kib" => {
+                self.detection_kib = number(value).filter(|n| (16..=65_536).contains(n))?;
+            }
             "log_level" => self.log_level = value.parse().ok().filter(|level| *level <= 4)?,
             _ => return None,
         }
@@ -778,6 +828,13 @@ impl Settings {
                 })
             }
             "privacy_filter_private_external_addresses" => switch(self.privacy_external),
+            "conntrack" => {
+                let known = SOURCES.iter().find(|(_, source)| *source == self.conntrack);
+                known.map(|(name, _)| (*name).to_owned()).unwrap_or_default()
+            }
+            "detection_packets" => self.detection_packets.to_string(),
+            "detection_flows" => self.detection_flows.to_string(),
+            "detection_kib" => self.detection_kib.to_string(),
             "log_level" => self.log_level.to_string(),
             _ => return None,
         })

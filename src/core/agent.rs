@@ -7,10 +7,10 @@ use crate::capture;
 use crate::capture::store::Times;
 use crate::config::Settings;
 use crate::counters::Counters;
-use crate::detect::{Outcome, Progress};
+use crate::detect::{self, Outcome, Progress};
 use crate::filter::names::Tables;
 use crate::flow::{
-    EndReason, Flow, FlowId, Limits, Locality, Network, Query, Record, Role, Seed, Timeouts, Totals,
+    EndReason, Flow, FlowId, Limits, Locality, Network, Record, Role, Seed, Timeouts, Totals,
 };
 use crate::group;
 use crate::query::Run;
@@ -37,15 +37,18 @@ use super::flow_news::{FlowNews, News};
 use super::inject::Jobs;
 use super::labelled::Labelled;
 use super::lookback::Lookback;
+use super::nat::{Adrift, Connections};
 use super::orders::Orders;
 use super::packets::parameters::{Fallback, parse as parse_packets};
 use super::packets::{Order as PacketOrder, Packets, PortId, Refused, SessionId, Why, failure};
+use super::processes::Processes;
 use super::relay::Relay;
 use super::resources::Kind;
 use super::row::Row;
 use super::rules::Applied;
-use super::select::Selection;
+use super::select::{Filter, Selection};
 use super::status::{Interval, Status};
+use super::subject::{Around, Asked};
 use super::telemetry::{Outlet, Telemetry};
 
 pub use super::listing::{Cursor, Item};
@@ -194,6 +197,8 @@ pub struct Agent {
     pub links: Links,
     /// Nodes and edges of this machine, their past included.
     pub graph: Graph,
+    /// Connections as the kernel tracks them.
+    pub connections: Connections,
     /// The namespaces that the graph is made of.
     pub spaces: Spaces,
     /// Flows of on-demand captures.
@@ -204,6 +209,8 @@ pub struct Agent {
     pub attachments: Attachments,
     /// How alerts stand.
     pub alerts: Alerts,
+    /// Processes that flows of this machine belong to, for who asks.
+    pub processes: Processes,
     /// Packets that wait to be sent.
     pub jobs: Jobs,
     /// What captures send to other machines.
@@ -259,6 +266,22 @@ struct Told {
     at: Tick,
 }
 
+/// The publisher of an agent, which borrows all but its engine and its counters.
+macro_rules! publisher {
+    ($agent:ident) => {
+        Publisher {
+            bus: &mut $agent.bus,
+            telemetry: &mut $agent.telemetry,
+            around: Around {
+                groups: Some(&$agent.groups),
+                links: Some(&$agent.links),
+                connections: Some(&$agent.connections.table),
+            },
+            adrift: &mut $agent.connections.adrift,
+        }
+    };
+}
+
 /// Flows looked at in one slice of a scan.
 pub(super) const SLICE: usize = 4_096;
 
@@ -280,11 +303,13 @@ impl Agent {
             groups: group::Store::default(),
             links: Links::default(),
             graph: Graph::default(),
+            connections: Connections::default(),
             spaces: Spaces::new(&facts.hostname),
             captured: capture::Store::default(),
             orders: Orders::default(),
             attachments: Attachments::default(),
             alerts: Alerts::default(),
+            processes: Processes::default(),
             jobs: Jobs::default(),
             exports: Exports::default(),
             packets: Packets::default(),
@@ -323,6 +348,7 @@ impl Agent {
             Command::Captures { page } => Ok(self.list_captures(page)),
             Command::Communities => Ok(self.communities()),
             Command::Flow(id) => self.flow(id),
+            Command::FlowProcess(id) => self.flow_process(id),
             Command::Flows { query, page } => self.list_flows(query, page),
             Command::Flush(what) => Ok(Reply::Row(self.flush(what))),
             Command::Gremlin { query } => self.gremlin(&query, caller),
@@ -416,16 +442,19 @@ impl Agent {
     ) -> Result<Subscription, Failure> {
         let filter = self.resolve(selection)?;
         // Nothing can match yet, as with an interface that is not there: then no flow does.
-        let filter = filter.unwrap_or_else(|| Query { version: Some(0), ..Query::default() });
+        let filter = filter.unwrap_or_else(Filter::nothing);
         self.bus.subscribe(topics, Some(filter)).ok_or(Failure::Limit)
     }
 
     /// Takes frames, in their order.
     #[inline]
     pub fn frames(&mut self, frames: &[Frame<'_>]) {
-        let mut publisher = Publisher { bus: &mut self.bus, telemetry: &mut self.telemetry };
+        let mut publisher = publisher!(self);
         self.engine.frames(frames, &mut self.counters, &mut publisher);
         self.tell_telemetry();
+        if !self.connections.adrift.is_empty() {
+            self.turn_round();
+        }
     }
 
     /// Moves time on: flows expire, intervals end. Call it once a turn; `true` if there is more
@@ -434,12 +463,14 @@ impl Agent {
         self.watch_clock(clock);
         self.clock = clock;
         let budget = self.telemetry.slice(EXPIRE_BUDGET);
-        let mut publisher = Publisher { bus: &mut self.bus, telemetry: &mut self.telemetry };
+        let mut publisher = publisher!(self);
         let now = clock.tick;
         let mut more = self.engine.advance(now, budget, &mut self.counters, &mut publisher);
         self.want_telemetry();
         self.tell_telemetry();
         more |= self.end_period(now);
+        more |= self.tend_connections(now);
+        self.processes.expire(now);
         self.alert(now);
         more |= self.tend_captures(now);
         self.look_around();
@@ -604,7 +635,7 @@ impl Agent {
             return false;
         }
         let most = self.telemetry.slice(EXPIRE_BUDGET);
-        let mut publisher = Publisher { bus: &mut self.bus, telemetry: &mut self.telemetry };
+        let mut publisher = publisher!(self);
         let more = self.engine.end_some(most, &mut self.counters, &mut publisher);
         self.tell_telemetry();
         more
@@ -620,7 +651,7 @@ impl Agent {
             self.detach(&capture);
         }
         self.send_flows(usize::MAX);
-        let mut publisher = Publisher { bus: &mut self.bus, telemetry: &mut self.telemetry };
+        let mut publisher = publisher!(self);
         self.engine.flush(EndReason::Shutdown, &mut self.counters, &mut publisher);
         self.tell_telemetry();
     }
@@ -658,6 +689,8 @@ impl Agent {
         let settings = &self.settings;
         self.engine.flows.set_limits(limits(settings, self.facts.ram));
         self.engine.flows.set_timeouts(timeouts(settings));
+        self.engine.inspector.set_limits(inspection(settings));
+        self.connections.table.set_limit(self.engine.flows.max_flows() as usize);
         self.captured.set_times(Times {
             update: i64::from(settings.flow_update).saturating_mul(1_000),
             expire: i64::from(settings.flow_expire).saturating_mul(1_000),
@@ -708,8 +741,7 @@ impl Agent {
         let flushed = match what {
             Flush::Flows => {
                 let flushed = u64::from(self.engine.flows.len());
-                let mut publisher =
-                    Publisher { bus: &mut self.bus, telemetry: &mut self.telemetry };
+                let mut publisher = publisher!(self);
                 self.engine.flush(EndReason::Flushed, &mut self.counters, &mut publisher);
                 self.tell_telemetry();
                 flushed
@@ -803,25 +835,56 @@ impl Agent {
 struct Publisher<'a> {
     bus: &'a mut Bus,
     telemetry: &'a mut Telemetry,
+    around: Around<'a>,
+    adrift: &'a mut Adrift,
+}
+
+impl Publisher<'_> {
+    fn publish(&mut self, event: &Event, lore: &Lore) {
+        let around = self.around;
+        self.bus.publish_where(event, &|expression| {
+            event.flow().is_some_and(|told| {
+                let (record, what) = (&told.record, &told.what);
+                let Lore { names, applications } = lore;
+                let applications = Some(applications);
+                expression.matches(&Asked { record, what, names, applications, around })
+            })
+        });
+    }
 }
 
 impl Listener for Publisher<'_> {
-    fn started(&mut self, flow: &Flow, id: FlowId) {
+    fn started(&mut self, flow: &Flow, id: FlowId, lore: &Lore) {
+        if let Some(connections) = self.around.connections {
+            self.adrift.check(flow, id, connections);
+        }
         if self.bus.wants(Topic::Flow) && !flow.is_carrier() {
             let told = Labelled { record: Record::new(flow, id, None), what: Outcome::default() };
-            self.bus.publish(&Event::FlowStarted(Rc::new(told)));
+            self.publish(&Event::FlowStarted(Rc::new(told)), lore);
         }
     }
 
-    fn detected(&mut self, flow: &Flow, id: FlowId, what: &Outcome, progress: Progress) {
+    fn detected(
+        &mut self,
+        flow: &Flow,
+        id: FlowId,
+        what: &Outcome,
+        progress: Progress,
+        lore: &Lore,
+    ) {
         self.telemetry.detected(flow, id, what, progress);
+        let is_news = progress.named || progress.refined;
+        if is_news && self.bus.wants(Topic::Flow) && !flow.is_carrier() {
+            let told = Labelled { record: Record::new(flow, id, None), what: what.clone() };
+            self.publish(&Event::FlowDetected(Rc::new(told)), lore);
+        }
     }
 
-    fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason, what: &Outcome, _lore: &Lore) {
+    fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason, what: &Outcome, lore: &Lore) {
         self.telemetry.ended(flow, id, reason, what);
         if self.bus.wants(Topic::Flow) && !flow.is_carrier() {
             let told = Labelled { record: Record::new(flow, id, Some(reason)), what: what.clone() };
-            self.bus.publish(&Event::FlowEnded(Rc::new(told)));
+            self.publish(&Event::FlowEnded(Rc::new(told)), lore);
         }
     }
 }
@@ -868,6 +931,14 @@ fn limits(settings: &Settings, ram: u64) -> Limits {
     };
     let set = u32::try_from(settings.max_flows).unwrap_or(u32::MAX);
     Limits { max_flows: if set == 0 { fitted } else { set } }
+}
+
+fn inspection(settings: &Settings) -> detect::Limits {
+    detect::Limits {
+        packets: u8::try_from(settings.detection_packets).unwrap_or(u8::MAX),
+        open: settings.detection_flows as usize,
+        octets: (settings.detection_kib as usize).saturating_mul(1_024),
+    }
 }
 
 fn timeouts(settings: &Settings) -> Timeouts {

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::labelled::Labelled;
+use super::select::Filter;
 use super::telemetry::Report;
-use crate::flow::Query;
+use crate::expression::Expression;
 use crate::topology::links::Change;
 
 /// Subscribers at once.
@@ -20,7 +21,7 @@ pub const MAX_QUEUED: usize = 1_024;
 pub enum Topic {
     /// Trouble: drops, a full table, a clock step.
     Alert,
-    /// Flows that start and end.
+    /// Flows that start, become known for what they are, and end.
     Flow,
     /// Interfaces that come, go, change their name or state.
     Iface,
@@ -37,7 +38,7 @@ impl Topic {
     pub const ALL: [(Self, &'static str, &'static str); 6] = [
         (Self::Test, "test", "texts sent by post.test"),
         (Self::Peer, "peer", "neighbours new, gone or moved"),
-        (Self::Flow, "flow", "flows that start and end"),
+        (Self::Flow, "flow", "flows that start, are named and end"),
         (Self::Iface, "iface", "interfaces new, gone, up or down"),
         (Self::Alert, "alert", "drops, table full, clock steps"),
         (Self::Telemetry, "telemetry", "records of telemetry"),
@@ -95,6 +96,8 @@ pub enum Event {
         /// By how much it grew.
         count: u64,
     },
+    /// It became known what a flow is, or more of it.
+    FlowDetected(Rc<Labelled>),
     /// A flow was created.
     FlowStarted(Rc<Labelled>),
     /// A flow is gone; the record holds the reason.
@@ -113,7 +116,7 @@ impl Event {
     pub fn topic(&self) -> Topic {
         match self {
             Self::Alert { .. } => Topic::Alert,
-            Self::FlowStarted(_) | Self::FlowEnded(_) => Topic::Flow,
+            Self::FlowDetected(_) | Self::FlowEnded(_) | Self::FlowStarted(_) => Topic::Flow,
             Self::Link(change) if is_neighbour(change) => Topic::Peer,
             Self::Link(_) => Topic::Iface,
             Self::Telemetry(_) => Topic::Telemetry,
@@ -121,14 +124,24 @@ impl Event {
         }
     }
 
-    fn matches(&self, filter: &Query) -> bool {
+    /// The flow that it is about.
+    #[must_use]
+    pub fn flow(&self) -> Option<&Rc<Labelled>> {
         match self {
-            Self::FlowStarted(told) | Self::FlowEnded(told) => filter.matches_record(&told.record),
-            Self::Telemetry(report) => {
-                report.flow().is_none_or(|told| filter.matches_record(&told.record))
+            Self::FlowDetected(told) | Self::FlowEnded(told) | Self::FlowStarted(told) => {
+                Some(told)
             }
-            _ => true,
+            Self::Telemetry(report) => report.flow(),
+            Self::Alert { .. } | Self::Link(_) | Self::Test(_) => None,
         }
+    }
+
+    /// Whether a filter lets it through; `holds` says whether an expression is true of its flow.
+    pub fn passes(&self, filter: &Filter, holds: &dyn Fn(&Expression) -> bool) -> bool {
+        self.flow().is_none_or(|told| {
+            filter.query.matches_record(&told.record)
+                && filter.expression.as_ref().is_none_or(|expression| holds(expression))
+        })
     }
 }
 
@@ -152,7 +165,7 @@ pub struct Subscription {
 struct Subscriber {
     generation: u32,
     topics: Topics,
-    filter: Option<Query>,
+    filter: Option<Filter>,
     queue: VecDeque<Event>,
     dropped: u64,
     taken: bool,
@@ -169,7 +182,7 @@ pub struct Bus {
 
 impl Bus {
     /// Adds a subscriber; `None` at [`MAX_SUBSCRIBERS`]. `filter` holds back flow events.
-    pub fn subscribe(&mut self, topics: Topics, filter: Option<Query>) -> Option<Subscription> {
+    pub fn subscribe(&mut self, topics: Topics, filter: Option<Filter>) -> Option<Subscription> {
         let free = self.subscribers.iter().position(|s| !s.taken);
         let slot = match free {
             Some(slot) => slot,
@@ -217,12 +230,17 @@ impl Bus {
 
     /// Hands an event to everybody who wants it.
     pub fn publish(&mut self, event: &Event) {
+        self.publish_where(event, &|_| false);
+    }
+
+    /// The same; `holds` says whether an expression is true of the flow that it is about.
+    pub fn publish_where(&mut self, event: &Event, holds: &dyn Fn(&Expression) -> bool) {
         let topic = event.topic();
         if !self.wants(topic) {
             return;
         }
         for subscriber in self.subscribers.iter_mut().filter(|s| s.topics.contains(topic)) {
-            if subscriber.filter.as_ref().is_some_and(|filter| !event.matches(filter)) {
+            if subscriber.filter.as_ref().is_some_and(|filter| !event.passes(filter, holds)) {
                 continue;
             }
             if subscriber.queue.len() >= MAX_QUEUED {

@@ -53,10 +53,18 @@ const BATCH: usize = 32;
 /// Told of flows and what they are.
 pub trait Listener {
     /// A flow was created and holds its first packet.
-    fn started(&mut self, _flow: &Flow, _id: FlowId) {}
+    fn started(&mut self, _flow: &Flow, _id: FlowId, _lore: &Lore) {}
 
     /// Something became known of a flow by its payload.
-    fn detected(&mut self, _flow: &Flow, _id: FlowId, _what: &Outcome, _progress: Progress) {}
+    fn detected(
+        &mut self,
+        _flow: &Flow,
+        _id: FlowId,
+        _what: &Outcome,
+        _progress: Progress,
+        _lore: &Lore,
+    ) {
+    }
 
     /// A flow is about to leave the table. What it was is known by now, if at all.
     fn ended(
@@ -276,7 +284,7 @@ fn inspect<O: Listener>(
     if progress != Progress::default() {
         tally.attribute(flow, &mut word);
         let what = tally.inspector.outcome(word);
-        tally.listener.detected(flow, touched.id, &what, progress);
+        tally.listener.detected(flow, touched.id, &what, progress, tally.lore);
     }
     if let Some(place) = flows.detector_mut(touched.id) {
         *place = word;
@@ -360,7 +368,7 @@ impl<O> Tally<'_, O> {
 
 impl<O: Listener> Observer for Tally<'_, O> {
     fn started(&mut self, flow: &Flow, id: FlowId) {
-        self.listener.started(flow, id);
+        self.listener.started(flow, id, self.lore);
     }
 
     fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason) {

@@ -56,6 +56,8 @@ impl Agent {
             groups: (self.groups.len(), self.groups.entries()),
             capabilities: self.facts.capabilities.clone(),
             capture,
+            connections: self.connection_row(),
+            detecting: self.engine.inspector.open(),
             counters: self.all_counters(),
             usage: self.host.usage(),
         }
@@ -73,7 +75,14 @@ impl Agent {
     /// The counters, with those of the bus in them.
     #[must_use]
     pub fn all_counters(&self) -> Counters {
+        let inspected = &self.engine.inspector.statistics;
         Counters {
+            conntrack_refused: self.connections.table.refused,
+            detection_begun: inspected.begun,
+            detection_named: inspected.named,
+            detection_guessed: inspected.guessed,
+            detection_displaced: inspected.displaced,
+            detection_unassembled: inspected.unassembled,
             client_drops: self.bus.dropped.saturating_add(self.feed.dropped),
             graph_refused: self.graph.refused,
             topology_left_out: self.spaces.left_out(),

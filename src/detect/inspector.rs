@@ -26,7 +26,8 @@ const BEGINNINGS: u8 = 6;
 /// What inspection may cost. Where a cap is reached, see the single ones.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Packets with payload of a flow that are looked at; then what is known is all.
+    /// Packets with payload of a flow that are looked at; then what is known is all. With 0 the
+    /// port alone names it.
     pub packets: u8,
     /// Flows under inspection; beyond, that of the oldest ends.
     pub open: usize,
@@ -333,6 +334,11 @@ impl Inspector {
         }
     }
 
+    /// Applies other limits, to flows that are looked at already too.
+    pub const fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Nothing more is to be learnt of the flow with this word.
     #[inline]
     #[must_use]
@@ -363,6 +369,9 @@ impl Inspector {
             return Progress::NONE;
         }
         if *word == 0 {
+            if self.limits.packets == 0 {
+                return self.conclude(word, segment);
+            }
             *word = self.begin(transport, segment);
         }
         let place = *word & PLACE;

@@ -1,5 +1,7 @@
 //! Conversations for the tests of dissectors: shown to all of them, as live packets are.
 
+use std::path::Path;
+
 use super::{Fact, Inspector, Limits, Outcome, Progress, Protocol, Segment};
 use crate::wire::decode::Tcp;
 
@@ -97,7 +99,29 @@ impl Talk {
         inspector.conclude(&mut word, &self.segment());
         let outcome = inspector.outcome(word);
         inspector.release(word);
+        if let Some(dir) = std::env::var_os("PORTOLAN_SEEDS") {
+            self.sow(outcome.protocol, Path::new(&dir));
+        }
         (after, outcome)
+    }
+
+    /// Writes it for the fuzzer, in the form of `tests/fuzz/dissection.rs`: of each protocol the
+    /// longest of up to a thousand octets.
+    fn sow(&self, protocol: Protocol, dir: &Path) {
+        let mut script = vec![u8::from(self.proto == 17) | u8::from(!self.is_start) << 1];
+        script.extend(self.client_port.to_be_bytes());
+        script.extend(self.server_port.to_be_bytes());
+        for (from_client, payload) in &self.said {
+            let len = u16::try_from(payload.len()).unwrap() & 0x7fff;
+            script.extend((len | u16::from(!from_client) << 15).to_be_bytes());
+            script.extend(payload);
+        }
+        let name = protocol.name().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let path = dir.join(name.to_lowercase());
+        let is_longer = std::fs::metadata(&path).is_ok_and(|old| old.len() >= script.len() as u64);
+        if script.len() <= 1_024 && !is_longer {
+            std::fs::write(path, script).unwrap();
+        }
     }
 
     /// What the payload shows at the end, nothing guessed.

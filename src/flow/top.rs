@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::entry::Flow;
-use super::filter::Query;
 use super::table::{FlowId, Table};
 
 /// Keys that are still told apart after a pruning; twice as many before.
@@ -101,9 +100,14 @@ impl Top {
         Self { by, sums: HashMap::new(), other: Tally::default(), at: None }
     }
 
-    /// Adds those of the next `budget` flows of the table that `query` wants; true when all have
-    /// been looked at.
-    pub fn feed(&mut self, table: &Table, query: &Query, budget: usize) -> bool {
+    /// Adds those of the next `budget` flows of the table that are wanted; true when all have been
+    /// looked at.
+    pub fn feed(
+        &mut self,
+        table: &Table,
+        wanted: &dyn Fn(FlowId, &Flow) -> bool,
+        budget: usize,
+    ) -> bool {
         let mut left = budget;
         for (id, flow) in table.after(self.at) {
             if left == 0 {
@@ -111,7 +115,7 @@ impl Top {
             }
             left = left.saturating_sub(1);
             self.at = Some(id);
-            if query.matches(flow) {
+            if wanted(id, flow) {
                 self.add(flow);
             }
         }

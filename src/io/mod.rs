@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod clients;
+pub mod conntrack;
 pub mod discovery;
 pub mod exporter;
 pub mod frames;

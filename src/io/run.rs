@@ -36,6 +36,7 @@ use crate::topology::pick::Selection;
 
 use super::capture::{self, Captures};
 use super::clients::{Clients, Limits, Stream};
+use super::conntrack::Conntrack;
 use super::discovery::Discovery;
 use super::exporter::Sender;
 use super::host::{Configure, Machine};
@@ -47,6 +48,7 @@ use super::recorder::Recorder;
 use super::relay::Relays;
 use super::sessions::Sessions;
 use super::sinks::Sinks;
+use super::sockets::Sockets;
 use super::spaces::Spaces;
 use super::token::{Readiness, Slot, Source, source_of};
 use super::{logger, management};
@@ -112,6 +114,7 @@ pub struct Loop {
     poll: Poll,
     agent: Agent,
     captures: Captures,
+    conntrack: Conntrack,
     spaces: Spaces,
     signals: Signals,
     listeners: Vec<Listener>,
@@ -137,6 +140,8 @@ pub struct Loop {
     sender: Sender,
     sessions: Sessions,
     sinks: Sinks,
+    /// Finds processes for who asks.
+    sockets: Sockets,
     changes: Vec<LinkChange>,
     next_second: Tick,
     revision: u64,
@@ -187,6 +192,7 @@ impl Loop {
         let spaces = Spaces::open(&settings, poll.registry(), &mut agent, now);
         let mut new = Self {
             captures: Captures::new(capturing(&settings), process::total_ram()),
+            conntrack: Conntrack::default(),
             revision: agent.revision(),
             agent,
             spaces,
@@ -209,6 +215,7 @@ impl Loop {
             sender: Sender::default(),
             sessions: Sessions::default(),
             sinks: Sinks::default(),
+            sockets: Sockets::default(),
             changes: Vec::new(),
             next_second: now.tick,
             seconds: 0,
@@ -219,6 +226,7 @@ impl Loop {
             new.listen(path, settings.socket_group.as_deref())?;
         }
         new.open_management(&settings, now.tick);
+        new.follow_connections(&settings, now.tick);
         new.doors.become_these(&settings.http, new.poll.registry());
         new.streams.become_these(&stream_doors(&settings), new.poll.registry());
         new.sinks.become_these(&settings, &mut new.agent, new.poll.registry(), now.tick);
@@ -311,6 +319,7 @@ impl Loop {
             Some(self.agent.deadline()),
             self.spaces.deadline(&self.agent),
             self.captures.deadline(),
+            self.conntrack.deadline(),
             self.injector.deadline(),
             self.poster.deadline(),
             self.relays.deadline(),
@@ -333,6 +342,7 @@ impl Loop {
                 }
             }
             Source::Client(slot) => self.clients.event(slot, readiness),
+            Source::Connections => self.conntrack.event(),
             Source::HttpListener(token) => self.doors.event(token),
             Source::StreamListener(token) => self.streams.event(token),
             Source::Management => {
@@ -380,6 +390,7 @@ impl Loop {
         }
         more |= self.take_frames(now);
         more |= self.follow_links(now);
+        more |= self.conntrack.turn(&mut self.agent, self.poll.registry(), tick);
         more |= self.carry_out(tick);
         more |= self.discovery.turn(&mut self.agent, now);
         let (agent, registry) = (&mut self.agent, self.poll.registry());
@@ -448,6 +459,7 @@ impl Loop {
         self.poster.serve(agent, registry, now);
         let more = self.relays.serve(agent, registry, now) || more;
         let more = self.sender.serve(agent) || more;
+        let more = self.sockets.answer(agent, now) || more;
         // Changes of the graph are told in the next turn.
         more || agent.graph.has_events()
     }
@@ -586,6 +598,7 @@ impl Loop {
         let settings = self.agent.settings().clone();
         self.spaces.configure(&settings, &mut self.agent);
         self.captures.configure(capturing(&settings), &mut self.agent.counters);
+        self.follow_connections(&settings, now);
         self.captures.sync(&self.agent.links, now, &mut self.agent.counters);
         self.register_captures(now);
         self.doors.become_these(&settings.http, self.poll.registry());
@@ -610,6 +623,11 @@ impl Loop {
                 log::error!("{error}");
             }
         }
+    }
+
+    fn follow_connections(&mut self, settings: &Settings, now: Tick) {
+        let (wanted, update) = (settings.conntrack, settings.update_interval);
+        self.conntrack.configure(wanted, update, &mut self.agent, self.poll.registry(), now);
     }
 
     fn open_management(&mut self, settings: &Settings, now: Tick) {

@@ -1,8 +1,11 @@
 //! Records of telemetry as Netify's consumers know them, of version 5 and of those before: which
 //! members there are, how they are called, and what must never be left out.
 
-use super::{detected, netify};
+use std::net::SocketAddr;
+
+use super::{detected, nat, netify};
 use crate::config::telemetry::Format;
+use crate::conntrack::Table;
 use crate::core::Agent;
 use crate::core::engine::Lore;
 use crate::core::labelled::Labelled;
@@ -31,6 +34,8 @@ pub struct Scene<'a> {
     pub lore: &'a Lore,
     /// Groups that ends of flows may be in.
     pub groups: Option<&'a Store>,
+    /// Connections as the kernel tracks them.
+    pub connections: Option<&'a Table>,
     /// What is not told.
     pub privacy: &'a Privacy,
     /// For whom.
@@ -45,6 +50,7 @@ impl<'a> Scene<'a> {
             clock: agent.clock(),
             lore: agent.lore(),
             groups: Some(&agent.groups),
+            connections: Some(&agent.connections.table),
             privacy: &agent.telemetry.privacy,
             format,
         }
@@ -193,9 +199,7 @@ fn described(told: &Told, scene: &Scene<'_>) -> Row {
     if told.stage == Stage::Update {
         row.set("detection_updated", true);
     }
-    if row.get("ip_nat").is_none() {
-        row.push("ip_nat", false);
-    }
+    nat::extend(&mut row, record, scene.connections.and_then(|table| table.of_record(record)));
     row.push(
         "risks",
         Row::new()
@@ -209,6 +213,9 @@ fn described(told: &Told, scene: &Scene<'_>) -> Row {
     count(&mut row, told);
     if !scene.privacy.keeps_texts() {
         rewrite(&mut row, scene.privacy);
+    }
+    if scene.privacy.masks_hosts() {
+        mask(&mut row, scene.privacy);
     }
     row
 }
@@ -297,6 +304,24 @@ fn rewrite(row: &mut Row, privacy: &Privacy) {
             Value::Row(inner) => rewrite(inner, privacy),
             Value::Text(text) if TEXTS.contains(&name) => {
                 *text = privacy.text(text).into_owned().into();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Masks the addresses in what else is known of a flow, such as its other side of a translation.
+fn mask(row: &mut Row, privacy: &Privacy) {
+    for (_, value) in row.iter_mut() {
+        match value {
+            Value::Row(inner) => mask(inner, privacy),
+            Value::Text(text) => {
+                if let Ok(ip) = text.parse() {
+                    *text = privacy.host(ip, true).to_string().into();
+                } else if let Ok(mut address) = text.parse::<SocketAddr>() {
+                    address.set_ip(privacy.host(address.ip(), true));
+                    *text = address.to_string().into();
+                }
             }
             _ => {}
         }

@@ -49,8 +49,7 @@ impl Order {
     fn selection(&self) -> Result<Selection, Failure> {
         let mut selection = Selection::default();
         if !self.filter.is_empty() {
-            let bad = |(name, expected)| Failure::BadArgument { name, expected };
-            selection.set("where", &self.filter).map_err(bad)?;
+            selection.set("where", &self.filter)?;
         }
         Ok(selection)
     }

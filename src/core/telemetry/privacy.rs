@@ -102,6 +102,12 @@ impl Privacy {
         }
     }
 
+    /// Whether addresses of hosts are masked.
+    #[must_use]
+    pub const fn masks_hosts(&self) -> bool {
+        self.hides_external || !self.hosts.is_empty()
+    }
+
     /// Whether texts are left as they are.
     #[must_use]
     pub const fn keeps_texts(&self) -> bool {

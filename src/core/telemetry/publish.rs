@@ -45,9 +45,16 @@ impl Agent {
     }
 
     pub(super) fn publish_reports(&mut self, reports: Vec<Report>) {
+        // The bus asks filters, and they ask the agent.
+        let mut bus = std::mem::take(&mut self.bus);
         for report in reports {
-            self.bus.publish(&Event::Telemetry(Rc::new(report)));
+            let event = Event::Telemetry(Rc::new(report));
+            bus.publish_where(&event, &|expression| {
+                let told = event.flow();
+                told.is_some_and(|told| expression.matches(&self.asked(&told.record, &told.what)))
+            });
         }
+        self.bus = bus;
     }
 
     /// A flow that is there already, for somebody who has just come.

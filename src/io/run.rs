@@ -827,7 +827,7 @@ impl Loop {
         self.doors.close(self.poll.registry());
         self.streams.close(self.poll.registry());
         while self.agent.end_some() {
-            self.sinks.finish(&mut self.agent, self.poll.registry(), now.tick);
+            self.sinks.drain(&mut self.agent, self.poll.registry(), now.tick);
         }
         self.agent.finish();
         self.sinks.finish(&mut self.agent, self.poll.registry(), now.tick);

@@ -23,7 +23,7 @@ pub mod post;
 pub mod queue;
 
 /// Reports taken from the bus, or flows told as there already, in one call.
-const SLICE: usize = 128;
+pub const SLICE: usize = 64;
 
 /// Octets that are made ready for a stream at a time.
 const AHEAD: usize = 16 * 1024;
@@ -145,8 +145,8 @@ impl Feed {
         if self.queue.octets() > queue::MAX_WAITING / 2 {
             return false;
         }
-        let mut items = Vec::with_capacity(SLICE / 4);
-        let more = agent.rows(cursor, SLICE / 4, &mut items);
+        let mut items = Vec::with_capacity(SLICE);
+        let more = agent.rows(cursor, SLICE, &mut items);
         for item in items {
             if let Item::Flow(told) = item
                 && let Some(row) = telemetry::established(&told, agent, self.order.format)

@@ -10,9 +10,9 @@ use super::super::labelled::Labelled;
 use super::privacy::Privacy;
 use super::{Place, Report, Telemetry};
 
-/// Flows looked at in one turn while somebody wants to be told of them: about as many records as
-/// the queue of a subscriber takes.
-const SLICE: usize = 256;
+/// Flows that end, or are looked at, in one turn while somebody wants to be told of them: each may
+/// take three records, and those who keep up must not lose any.
+const SLICE: usize = 40;
 
 impl Telemetry {
     /// How many flows one turn looks at.

@@ -14,7 +14,7 @@ use super::super::token::Readiness;
 use super::{BackOff, Context, Outlet, Served};
 
 /// Octets written in one turn.
-const BUDGET: usize = 64 * 1024;
+const BUDGET: usize = 128 * 1024;
 
 /// Which file, and how much of it.
 #[derive(Clone, Debug, Eq, PartialEq)]

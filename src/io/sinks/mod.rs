@@ -31,6 +31,12 @@ mod wire;
 /// Consumers that came for telemetry, at once; further ones are turned away.
 const MAX_GUESTS: usize = 32;
 
+/// Slices of what there is to tell that a consumer is given in one turn.
+const ROUNDS: usize = 4;
+
+/// Turns of the loop that the last records are worth.
+const LAST_TURNS: usize = 16;
+
 /// What an outlet needs of the loop.
 pub(super) struct Context<'a> {
     pub(super) agent: &'a mut Agent,
@@ -284,6 +290,15 @@ impl Sinks {
         shown.collect()
     }
 
+    /// Hands on what there is, several turns at once: the loop has ended.
+    pub(super) fn drain(&mut self, agent: &mut Agent, registry: &Registry, now: Tick) {
+        for _ in 0..LAST_TURNS {
+            if !self.serve(agent, registry, now) {
+                return;
+            }
+        }
+    }
+
     /// Hands on all there is, as far as that goes without waiting.
     pub(super) fn finish(&mut self, agent: &mut Agent, registry: &Registry, now: Tick) {
         for (index, place) in self.places.iter_mut().enumerate() {
@@ -322,11 +337,15 @@ impl Place {
 
 impl Sink {
     fn serve(&mut self, context: &mut Context<'_>) -> Served {
-        let more = self.feed.has_news(context.agent) && self.feed.fill(context.agent);
-        match self.outlet.serve(&mut self.feed, context) {
-            Served::Waits if more => Served::Again,
-            served => served,
+        // By turns, so that the queue of one who keeps up is never full.
+        for _ in 0..ROUNDS {
+            let more = self.feed.has_news(context.agent) && self.feed.fill(context.agent);
+            let served = self.outlet.serve(&mut self.feed, context);
+            if !more || served == Served::Gone {
+                return served;
+            }
         }
+        Served::Again
     }
 }
 

@@ -168,6 +168,9 @@ impl Outlet for Poster {
     fn serve(&mut self, feed: &mut Feed, context: &mut Context<'_>) -> Served {
         let now = context.now;
         if let Some(open) = &mut self.open {
+            if open.readiness == Readiness::default() && now < open.until {
+                return Served::Waits;
+            }
             match open.go_on() {
                 Ok(Some(verdict)) => self.end(verdict, feed, context),
                 Ok(None) if now < open.until => return Served::Waits,

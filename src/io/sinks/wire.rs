@@ -11,7 +11,7 @@ use super::super::clients::Stream;
 use super::super::token::Readiness;
 
 /// Octets written in one turn.
-const BUDGET: usize = 64 * 1024;
+const BUDGET: usize = 128 * 1024;
 
 /// Somebody who takes nothing for this long is given up, in microseconds.
 const STALLED: u64 = 30_000_000;

@@ -91,7 +91,8 @@ impl Privacy {
     #[must_use]
     pub fn host(&self, ip: IpAddr, is_lower: bool) -> IpAddr {
         let is_listed = self.hosts.iter().any(|(network, prefix)| lies_in(ip, *network, *prefix));
-        if !is_listed && !(self.hides_external && self.external.contains(&ip)) {
+        let is_external = self.hides_external && self.external.contains(&ip);
+        if !is_listed && !is_external {
             return ip;
         }
         let last = if is_lower { 253 } else { 254 };

@@ -75,7 +75,7 @@ impl Door {
     }
 
     /// Opens the socket if it is not, and takes in who waits.
-    pub(super) fn serve(&mut self, context: &mut Context<'_>, guests: &mut Vec<Guest>) {
+    pub(super) fn serve(&mut self, context: &Context<'_>, guests: &mut Vec<Guest>) {
         let Context { registry, token, now, .. } = *context;
         if self.socket.is_none() && self.retry <= now {
             match self.open(token, registry) {

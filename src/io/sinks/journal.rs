@@ -60,13 +60,10 @@ impl Journal {
                 self.put(&together).inspect_err(|_| feed.lose(count))?;
                 return Ok(false);
             };
-            let open = match &mut self.open {
-                Some(open) => open,
-                None => {
-                    self.next = Some(record);
-                    self.open = Some(open(folder, name)?);
-                    continue;
-                }
+            let Some(open) = &mut self.open else {
+                self.next = Some(record);
+                self.open = Some(open(folder, name)?);
+                continue;
             };
             let waiting = together.len().saturating_add(record.len()) as u64;
             let is_full = open.written.saturating_add(waiting) > self.file.most;

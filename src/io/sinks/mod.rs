@@ -83,8 +83,8 @@ struct Sink {
 }
 
 enum Entry {
-    Door(Door),
-    Sink(Sink),
+    Door(Box<Door>),
+    Sink(Box<Sink>),
 }
 
 #[derive(Default)]
@@ -150,7 +150,7 @@ impl Sinks {
             let order = Order { format, ..plan.order.clone() };
             let group = plan.group.clone();
             let door = Door::new(target.clone(), order, plan.established, group);
-            let _ = self.put(|_| Ok(Entry::Door(door)));
+            let _ = self.put(|_| Ok(Entry::Door(Box::new(door))));
         }
         for target in &plan.send {
             let outlet: Box<dyn Outlet> = match target {
@@ -172,7 +172,9 @@ impl Sinks {
 
     fn begin(&mut self, target: String, outlet: Box<dyn Outlet>, order: &Order, agent: &mut Agent) {
         match Feed::new(order.clone(), agent) {
-            Ok(feed) => drop(self.put(|_| Ok(Entry::Sink(Sink { target, outlet, feed })))),
+            Ok(feed) => {
+                drop(self.put(|_| Ok(Entry::Sink(Box::new(Sink { target, outlet, feed })))))
+            }
             Err(failure) => log::warn!("telemetry to {target}: {failure}"),
         }
     }
@@ -216,7 +218,7 @@ impl Sinks {
             let served = match &mut place.entry {
                 None => continue,
                 Some(Entry::Door(door)) => {
-                    door.serve(&mut context, &mut guests);
+                    door.serve(&context, &mut guests);
                     Served::Waits
                 }
                 Some(Entry::Sink(sink)) => sink.serve(&mut context),
@@ -248,7 +250,7 @@ impl Sinks {
         let admitted = self.put(|token| {
             let wire = Wire::new(stream, token, registry, now)?;
             let outlet = Box::new(door::Visit::new(wire));
-            Ok(Entry::Sink(Sink { target, outlet, feed }))
+            Ok(Entry::Sink(Box::new(Sink { target, outlet, feed })))
         });
         if let Err(error) = admitted {
             log::warn!("telemetry: {error}");

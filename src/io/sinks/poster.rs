@@ -134,7 +134,10 @@ impl Open {
             send(&mut self.stream, &self.request, &mut self.sent)?;
         }
         let mut buffer = [0; 512];
-        while readiness.readable {
+        if !readiness.readable {
+            return Ok(None);
+        }
+        loop {
             match self.stream.read(&mut buffer) {
                 Ok(0) => {
                     let closed = || Verdict::Later("closed without an answer".to_owned());

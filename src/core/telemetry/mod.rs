@@ -19,6 +19,8 @@ pub mod digest;
 pub mod period;
 pub mod privacy;
 mod publish;
+#[cfg(test)]
+mod tests;
 
 /// Reports that wait to be handed on, which they are after each batch of packets and each turn;
 /// when all flows end at once, the last of them are not told.

@@ -106,6 +106,9 @@ impl Agent {
                 row
             }
             Event::Link(change) => self.change_row(change),
+            Event::Telemetry(report) => {
+                report.flow().map(|told| self.flow_row(told)).unwrap_or_default()
+            }
             Event::Test(text) => Row::new().with("test", text.to_string()),
         }
     }

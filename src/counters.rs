@@ -72,6 +72,16 @@ counters! {
     lookback_refused,
     /// Recordings of packets that broke off because a file could not be written.
     packet_files_failed,
+    /// Flows that were looked at to see what they are.
+    detection_begun,
+    /// Of these, named by their payload.
+    detection_named,
+    /// Of these, named by their port alone.
+    detection_guessed,
+    /// Looks that ended early because there were too many at once.
+    detection_displaced,
+    /// Segments that were not put together because too much was.
+    detection_unassembled,
     /// Names of hosts that gave way to others.
     names_forgotten,
     /// Messages with names of hosts that were not read because there were too many.
@@ -86,6 +96,10 @@ counters! {
     device_news_dropped,
     /// Full dumps made because netlink messages were lost.
     netlink_resyncs,
+    /// Dumps of connections made again because messages were lost.
+    conntrack_resyncs,
+    /// Connections that there was no room for.
+    conntrack_refused,
     /// Nodes, edges and changes of them that the graph had no room for.
     graph_refused,
     /// Entries of interfaces that the map had no room for: addresses, neighbours, routes.
@@ -104,6 +118,8 @@ counters! {
     exports_dropped,
     /// Messages of alerts that were not posted because too many waited.
     alerts_dropped,
+    /// Records of telemetry that consumers lost because they were slow or away.
+    telemetry_dropped,
     /// Stream clients accepted.
     clients_accepted,
     /// Stream clients turned away or closed to make room.

@@ -12,6 +12,7 @@ pub mod applications;
 pub mod capture;
 pub mod cli;
 pub mod config;
+pub mod conntrack;
 pub mod core;
 pub mod counters;
 pub mod detect;

@@ -67,6 +67,11 @@ fn netlink_message_seeds_pass() {
 }
 
 #[test]
+fn conntrack_seeds_pass() {
+    over_seeds("conntrack", checks::conntrack);
+}
+
+#[test]
 fn filter_seeds_pass() {
     over_seeds("filter", checks::filter);
 }

@@ -12,6 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["time", "text", "counters", "wire", "filter"],
     &[
         "capture",
+        "conntrack",
         "flow",
         "detect",
         "expression",

@@ -117,6 +117,12 @@ impl Applications {
         self.ports.iter().find(|(p, n, _)| (*p, *n) == (proto, port)).map(|(.., id)| *id)
     }
 
+    /// Whether [`Self::of_flow`] can find anything.
+    #[must_use]
+    pub const fn has_expressions(&self) -> bool {
+        !self.expressions.is_empty()
+    }
+
     /// The application whose expression holds.
     #[must_use]
     pub fn of_flow(&self, subject: &dyn Subject) -> Option<u16> {

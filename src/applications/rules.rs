@@ -22,7 +22,7 @@ use super::{
     MAX_PORTS,
 };
 use crate::detect::Category;
-use crate::expression::{self, Expression};
+use crate::expression::{self, Attribute, Expression};
 use crate::wire::proto;
 
 /// Numbers that rules may give.
@@ -209,9 +209,29 @@ impl Builder {
         room(self.expressions.len(), MAX_EXPRESSIONS, from, "expressions")?;
         let expression = Expression::parse(text)
             .map_err(|error| (from.saturating_add(error.at), error.problem))?;
+        // It is looked at while the application is being sought, by whoever reads packets.
+        let unknown = expression.find(&|attribute, in_group| in_group || is_later(attribute));
+        if let Some(attribute) = unknown {
+            let name = attribute.name();
+            return Err((from, format!("{name} cannot be asked for here: it is not known yet")));
+        }
         self.expressions.push((expression, id));
         Ok(())
     }
+}
+
+/// What is only known of a flow once its application is, or besides its packets.
+const fn is_later(attribute: Attribute) -> bool {
+    matches!(
+        attribute,
+        Attribute::Application
+            | Attribute::ApplicationCategory
+            | Attribute::DomainCategory
+            | Attribute::Interface
+            | Attribute::Mark
+            | Attribute::Nat
+            | Attribute::Offloaded
+    )
 }
 
 /// Octets before the place, and what is wrong there.

@@ -92,6 +92,9 @@ fn what_is_wrong_is_said_with_line_and_column() {
         ("app 20001 a\ndomain example.com", 2, 1, "no rule \"domain\""),
         ("app 20001 a\n  expr other_port = 3", 2, 19, "ends here"),
         ("app 20001 a\nexpr", 2, 5, "expr wants a value"),
+        ("app 20001 a\nexpr port == 1 && app == b", 2, 6, "application cannot be asked"),
+        ("app 20001 a\nexpr local_ip == @kids", 2, 6, "local_ip cannot be asked"),
+        ("app 20001 a\nexpr ip_nat", 2, 6, "ip_nat cannot be asked"),
     ] {
         let error = Builder::default().read(text).expect_err(text);
         assert_eq!((error.line, error.column), (line, column), "{text}: {error}");

@@ -128,6 +128,10 @@ pub struct Read {
     #[argh(switch, short = 'j')]
     pub json: bool,
 
+    /// the life of each flow and the figures of each interval as records of telemetry
+    #[argh(switch, short = 't')]
+    pub telemetry: bool,
+
     /// one line of comma-separated values per flow, after a header line
     #[argh(switch)]
     pub csv: bool,
@@ -135,6 +139,10 @@ pub struct Read {
     /// take only packets that match, in tcpdump's language: 'tcp port 80 or arp'
     #[argh(option, short = 'f', arg_name = "expression")]
     pub filter: Option<String>,
+
+    /// tell only of flows of which this is true: 'app == netflix && local_ip == 192.0.2.0/24'
+    #[argh(option, short = 'w', long = "where", arg_name = "expression")]
+    pub wanted: Option<String>,
 
     /// lines per table of the summary (default: 10)
     #[argh(option, short = 'n', default = "10", arg_name = "lines")]

@@ -7,10 +7,10 @@ use crate::capture;
 use crate::capture::store::Times;
 use crate::config::Settings;
 use crate::counters::Counters;
-use crate::detect::{Outcome, Progress};
+use crate::detect::{self, Outcome, Progress};
 use crate::filter::names::Tables;
 use crate::flow::{
-    EndReason, Flow, FlowId, Limits, Locality, Network, Query, Record, Role, Seed, Timeouts, Totals,
+    EndReason, Flow, FlowId, Limits, Locality, Network, Record, Role, Seed, Timeouts, Totals,
 };
 use crate::group;
 use crate::query::Run;
@@ -39,15 +39,19 @@ use super::flow_news::{FlowNews, News};
 use super::inject::Jobs;
 use super::labelled::Labelled;
 use super::lookback::Lookback;
+use super::nat::{Adrift, Connections};
 use super::orders::Orders;
 use super::packets::parameters::{Fallback, parse as parse_packets};
 use super::packets::{Order as PacketOrder, Packets, PortId, Refused, SessionId, Why, failure};
+use super::processes::Processes;
 use super::relay::Relay;
 use super::resources::Kind;
 use super::row::Row;
 use super::rules::Applied;
-use super::select::Selection;
+use super::select::{Filter, Selection};
 use super::status::{Interval, Status};
+use super::subject::{Around, Asked};
+use super::telemetry::{Outlet, Telemetry};
 
 pub use super::listing::{Cursor, Item};
 pub use super::status::Usage;
@@ -167,6 +171,8 @@ pub struct Facts {
     pub ports: Vec<Port>,
     /// Names and patterns of interfaces that should be captured and are not there.
     pub missing: Vec<String>,
+    /// Where telemetry goes besides subscribers.
+    pub sinks: Vec<Outlet>,
 }
 
 /// The capture of one interface.
@@ -178,6 +184,8 @@ pub struct Port {
     pub is_open: bool,
     /// In words: `capturing`, or why not and what to do.
     pub state: String,
+    /// Frames come by a ring.
+    pub has_ring: bool,
     /// Frames lost by the kernel.
     pub drops: u64,
 }
@@ -207,6 +215,8 @@ pub struct Agent {
     pub links: Links,
     /// Nodes and edges of this machine, their past included.
     pub graph: Graph,
+    /// Connections as the kernel tracks them.
+    pub connections: Connections,
     /// The namespaces that the graph is made of.
     pub spaces: Spaces,
     /// Flows of on-demand captures.
@@ -217,6 +227,8 @@ pub struct Agent {
     pub attachments: Attachments,
     /// How alerts stand.
     pub alerts: Alerts,
+    /// Processes that flows of this machine belong to, for who asks.
+    pub processes: Processes,
     /// Packets that wait to be sent.
     pub jobs: Jobs,
     /// What captures send to other machines.
@@ -229,6 +241,8 @@ pub struct Agent {
     pub discovery: Discovery,
     /// Requests on their way to the discovery service.
     pub relay: Relay,
+    /// What consumers of telemetry were told.
+    pub telemetry: Telemetry,
     /// The system's names, for filters.
     pub tables: Rc<Tables>,
     pub(super) applied: Applied,
@@ -274,6 +288,23 @@ struct Told {
     at: Tick,
 }
 
+/// The publisher of an agent, which borrows all but its engine and its counters.
+macro_rules! publisher {
+    ($agent:ident) => {
+        Publisher {
+            bus: &mut $agent.bus,
+            telemetry: &mut $agent.telemetry,
+            around: Around {
+                groups: Some(&$agent.groups),
+                links: Some(&$agent.links),
+                connections: Some(&$agent.connections.table),
+            },
+            adrift: &mut $agent.connections.adrift,
+            devices: &mut $agent.devices,
+        }
+    };
+}
+
 /// Flows looked at in one slice of a scan.
 pub(super) const SLICE: usize = 4_096;
 
@@ -295,17 +326,20 @@ impl Agent {
             groups: group::Store::default(),
             links: Links::default(),
             graph: Graph::default(),
+            connections: Connections::default(),
             spaces: Spaces::new(&facts.hostname),
             captured: capture::Store::default(),
             orders: Orders::default(),
             attachments: Attachments::default(),
             alerts: Alerts::default(),
+            processes: Processes::default(),
             jobs: Jobs::default(),
             exports: Exports::default(),
             packets: Packets::default(),
             lookback: Lookback::default(),
             discovery: Discovery::default(),
             relay: Relay::default(),
+            telemetry: Telemetry::default(),
             tables: Rc::default(),
             applied: Applied::default(),
             imports: None,
@@ -342,6 +376,7 @@ impl Agent {
             Command::Captures { page } => Ok(self.list_captures(page)),
             Command::Communities => Ok(self.communities()),
             Command::Flow(id) => self.flow(id),
+            Command::FlowProcess(id) => self.flow_process(id),
             Command::Flows { query, page } => self.list_flows(query, page),
             Command::Flush(what) => Ok(Reply::Row(self.flush(what))),
             Command::Gremlin { query } => self.gremlin(&query, caller),
@@ -384,6 +419,7 @@ impl Agent {
             }
             Command::SessionStop { id } => self.stop_session(id),
             Command::Sessions { page } => Ok(self.list_sessions(page)),
+            Command::Sinks => Ok(self.list_sinks()),
             Command::Set { key, value } => self.set(&key, &value),
             Command::Settings { page } => Ok(self.list_settings(page)),
             Command::Status => Ok(Reply::Status(Box::new(self.status()))),
@@ -434,15 +470,19 @@ impl Agent {
     ) -> Result<Subscription, Failure> {
         let filter = self.resolve(selection)?;
         // Nothing can match yet, as with an interface that is not there: then no flow does.
-        let filter = filter.unwrap_or_else(|| Query { version: Some(0), ..Query::default() });
+        let filter = filter.unwrap_or_else(Filter::nothing);
         self.bus.subscribe(topics, Some(filter)).ok_or(Failure::Limit)
     }
 
     /// Takes frames, in their order.
     #[inline]
     pub fn frames(&mut self, frames: &[Frame<'_>]) {
-        let mut publisher = Publisher { bus: &mut self.bus, devices: &mut self.devices };
+        let mut publisher = publisher!(self);
         self.engine.frames(frames, &mut self.counters, &mut publisher);
+        self.tell_telemetry();
+        if !self.connections.adrift.is_empty() {
+            self.turn_round();
+        }
     }
 
     /// Moves time on: flows expire, intervals end. Call it once a turn; `true` if there is more
@@ -450,10 +490,15 @@ impl Agent {
     pub fn turn(&mut self, clock: Clock) -> bool {
         self.watch_clock(clock);
         self.clock = clock;
-        let mut publisher = Publisher { bus: &mut self.bus, devices: &mut self.devices };
+        let budget = self.telemetry.slice(EXPIRE_BUDGET);
+        let mut publisher = publisher!(self);
         let now = clock.tick;
-        let mut more = self.engine.advance(now, EXPIRE_BUDGET, &mut self.counters, &mut publisher);
+        let mut more = self.engine.advance(now, budget, &mut self.counters, &mut publisher);
+        self.want_telemetry();
+        self.tell_telemetry();
         more |= self.end_period(now);
+        more |= self.tend_connections(now);
+        self.processes.expire(now);
         self.alert(now);
         more |= self.tend_captures(now);
         self.look_around();
@@ -495,7 +540,7 @@ impl Agent {
     #[must_use]
     pub fn deadline(&self) -> Tick {
         let now = self.clock.tick;
-        if self.devices.has_news() {
+        if self.connections.is_busy() || self.devices.has_news() {
             return now;
         }
         let flows = self.engine.flows.deadline();
@@ -542,6 +587,7 @@ impl Agent {
             self.links.iter().map(|(slot, _)| (slot, role(slot))).collect();
         self.engine.flows.set_locality(Locality::new(&networks, &roles));
         self.orient_devices();
+        self.name_places();
     }
 
     /// The settings in force.
@@ -616,6 +662,19 @@ impl Agent {
         &self.engine.flows
     }
 
+    /// Ends some flows while telemetry is wanted, so that it can be handed on between them: the
+    /// process is about to leave. `true` if there are more.
+    pub fn end_some(&mut self) -> bool {
+        if !self.telemetry.is_wanted() {
+            return false;
+        }
+        let most = self.telemetry.slice(EXPIRE_BUDGET);
+        let mut publisher = publisher!(self);
+        let more = self.engine.end_some(most, &mut self.counters, &mut publisher);
+        self.tell_telemetry();
+        more
+    }
+
     /// Ends every flow and tells subscribers: the process is about to leave.
     pub fn finish(&mut self) {
         self.save_orders();
@@ -627,8 +686,9 @@ impl Agent {
             self.detach(&capture);
         }
         self.send_flows(usize::MAX);
-        let mut publisher = Publisher { bus: &mut self.bus, devices: &mut self.devices };
+        let mut publisher = publisher!(self);
         self.engine.flush(EndReason::Shutdown, &mut self.counters, &mut publisher);
+        self.tell_telemetry();
     }
 
     /// Reads the configuration again; on an error the old one stays.
@@ -664,6 +724,8 @@ impl Agent {
         let settings = &self.settings;
         self.engine.flows.set_limits(limits(settings, self.facts.ram));
         self.engine.flows.set_timeouts(timeouts(settings));
+        self.engine.inspector.set_limits(inspection(settings));
+        self.connections.table.set_limit(self.engine.flows.max_flows() as usize);
         self.captured.set_times(Times {
             update: i64::from(settings.flow_update).saturating_mul(1_000),
             expire: i64::from(settings.flow_expire).saturating_mul(1_000),
@@ -687,6 +749,7 @@ impl Agent {
         );
         self.host.set_log_level(settings.log_level);
         self.links.set_roles(Patterns::of(&settings.wan), Patterns::of(&settings.lan));
+        self.set_privacy();
         self.orient();
     }
 
@@ -718,8 +781,9 @@ impl Agent {
         let flushed = match what {
             Flush::Flows => {
                 let flushed = u64::from(self.engine.flows.len());
-                let mut publisher = Publisher { bus: &mut self.bus, devices: &mut self.devices };
+                let mut publisher = publisher!(self);
                 self.engine.flush(EndReason::Flushed, &mut self.counters, &mut publisher);
+                self.tell_telemetry();
                 flushed
             }
             Flush::Stats => {
@@ -737,11 +801,12 @@ impl Agent {
         }
         let Some((mut active, mut at)) = self.period.scan else { return false };
         let since = self.period.since;
-        let mut left = SLICE;
+        let mut left = self.telemetry.slice(SLICE);
+        let mut more = false;
         for (id, flow) in self.engine.flows.after(at) {
             if left == 0 {
-                self.period.scan = Some((active, at));
-                return true;
+                more = true;
+                break;
             }
             left = left.saturating_sub(1);
             at = Some(id);
@@ -750,6 +815,15 @@ impl Agent {
             if is_active {
                 self.devices.alive(flow);
             }
+            if self.telemetry.is_wanted() {
+                let inspector = &self.engine.inspector;
+                self.telemetry.look(flow, id, since, || inspector.outcome(flow.detector));
+            }
+        }
+        self.tell_telemetry();
+        if more {
+            self.period.scan = Some((active, at));
+            return true;
         }
         self.look_for_devices(now);
         self.save_names_in_time(now);
@@ -765,6 +839,9 @@ impl Agent {
         let told = std::mem::take(&mut self.period.told);
         let until = now.plus(seconds(self.settings.update_interval));
         self.period = Period { until, since: now, scan: None, expired, purged, told };
+        if self.telemetry.is_wanted() {
+            self.tell_interval();
+        }
         false
     }
 
@@ -803,7 +880,24 @@ impl Agent {
 /// Hands what becomes of flows to the bus, if anybody listens.
 struct Publisher<'a> {
     bus: &'a mut Bus,
+    telemetry: &'a mut Telemetry,
+    around: Around<'a>,
+    adrift: &'a mut Adrift,
     devices: &'a mut Devices,
+}
+
+impl Publisher<'_> {
+    fn publish(&mut self, event: &Event, lore: &Lore) {
+        let around = self.around;
+        self.bus.publish_where(event, &|expression| {
+            event.flow().is_some_and(|told| {
+                let (record, what) = (&told.record, &told.what);
+                let Lore { names, applications, .. } = lore;
+                let applications = Some(applications);
+                expression.matches(&Asked { record, what, names, applications, around })
+            })
+        });
+    }
 }
 
 impl Listener for Publisher<'_> {
@@ -811,23 +905,40 @@ impl Listener for Publisher<'_> {
         self.devices.heard(packet, packet.payload(frame.data), frame.iface, frame.ts);
     }
 
-    fn detected(&mut self, flow: &Flow, _id: FlowId, what: &Outcome, progress: Progress) {
-        self.devices.detected(flow, what, progress);
-    }
-
-    fn started(&mut self, flow: &Flow, id: FlowId) {
+    fn started(&mut self, flow: &Flow, id: FlowId, lore: &Lore) {
         self.devices.started(flow);
+        if let Some(connections) = self.around.connections {
+            self.adrift.check(flow, id, connections);
+        }
         if self.bus.wants(Topic::Flow) && !flow.is_carrier() {
             let told = Labelled { record: Record::new(flow, id, None), what: Outcome::default() };
-            self.bus.publish(&Event::FlowStarted(Rc::new(told)));
+            self.publish(&Event::FlowStarted(Rc::new(told)), lore);
         }
     }
 
-    fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason, what: &Outcome, _lore: &Lore) {
+    fn detected(
+        &mut self,
+        flow: &Flow,
+        id: FlowId,
+        what: &Outcome,
+        progress: Progress,
+        lore: &Lore,
+    ) {
+        self.devices.detected(flow, what, progress);
+        self.telemetry.detected(flow, id, what, progress);
+        let is_news = progress.named || progress.refined;
+        if is_news && self.bus.wants(Topic::Flow) && !flow.is_carrier() {
+            let told = Labelled { record: Record::new(flow, id, None), what: what.clone() };
+            self.publish(&Event::FlowDetected(Rc::new(told)), lore);
+        }
+    }
+
+    fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason, what: &Outcome, lore: &Lore) {
         self.devices.ended(flow, what);
+        self.telemetry.ended(flow, id, reason, what);
         if self.bus.wants(Topic::Flow) && !flow.is_carrier() {
             let told = Labelled { record: Record::new(flow, id, Some(reason)), what: what.clone() };
-            self.bus.publish(&Event::FlowEnded(Rc::new(told)));
+            self.publish(&Event::FlowEnded(Rc::new(told)), lore);
         }
     }
 }
@@ -874,6 +985,14 @@ fn limits(settings: &Settings, ram: u64) -> Limits {
     };
     let set = u32::try_from(settings.max_flows).unwrap_or(u32::MAX);
     Limits { max_flows: if set == 0 { fitted } else { set } }
+}
+
+fn inspection(settings: &Settings) -> detect::Limits {
+    detect::Limits {
+        packets: u8::try_from(settings.detection_packets).unwrap_or(u8::MAX),
+        open: settings.detection_flows as usize,
+        octets: (settings.detection_kib as usize).saturating_mul(1_024),
+    }
 }
 
 fn timeouts(settings: &Settings) -> Timeouts {

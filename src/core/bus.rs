@@ -6,7 +6,9 @@ use std::rc::Rc;
 
 use super::labelled::Labelled;
 use super::row::Row;
-use crate::flow::Query;
+use super::select::Filter;
+use super::telemetry::Report;
+use crate::expression::Expression;
 use crate::topology::links::Change;
 
 /// Subscribers at once.
@@ -22,25 +24,28 @@ pub enum Topic {
     Alert,
     /// Devices that are new, come back or have gone.
     Device,
-    /// Flows that start and end.
+    /// Flows that start, become known for what they are, and end.
     Flow,
     /// Interfaces that come, go, change their name or state.
     Iface,
     /// Neighbours that come, go or move to another hardware address.
     Peer,
+    /// Records of telemetry: flows with all that is known of them, and figures.
+    Telemetry,
     /// What `post.test` sends.
     Test,
 }
 
 impl Topic {
     /// All topics with their names and what they carry.
-    pub const ALL: [(Self, &'static str, &'static str); 6] = [
+    pub const ALL: [(Self, &'static str, &'static str); 7] = [
         (Self::Test, "test", "texts sent by post.test"),
         (Self::Peer, "peer", "neighbours new, gone or moved"),
-        (Self::Flow, "flow", "flows that start and end"),
+        (Self::Flow, "flow", "flows that start, are named and end"),
         (Self::Device, "device", "devices new, online or offline"),
         (Self::Iface, "iface", "interfaces new, gone, up or down"),
         (Self::Alert, "alert", "drops, table full, clock steps"),
+        (Self::Telemetry, "telemetry", "records of telemetry"),
     ];
 
     /// The name used by all interfaces.
@@ -65,10 +70,11 @@ impl Topic {
 pub struct Topics(u8);
 
 impl Topics {
-    /// Every topic.
+    /// Every topic but that of telemetry, which tells of flows once more.
     #[must_use]
     pub fn all() -> Self {
-        Topic::ALL.iter().fold(Self::default(), |set, (topic, ..)| set.with(*topic))
+        let topics = Topic::ALL.iter().filter(|(topic, ..)| *topic != Topic::Telemetry);
+        topics.fold(Self::default(), |set, (topic, ..)| set.with(*topic))
     }
 
     /// The set with `topic` in it.
@@ -96,12 +102,16 @@ pub enum Event {
     },
     /// What became of a device, as it is told.
     Device(Rc<Row>),
+    /// It became known what a flow is, or more of it.
+    FlowDetected(Rc<Labelled>),
     /// A flow was created.
     FlowStarted(Rc<Labelled>),
     /// A flow is gone; the record holds the reason.
     FlowEnded(Rc<Labelled>),
     /// An interface or neighbour changed.
     Link(Rc<Change>),
+    /// Telemetry.
+    Telemetry(Rc<Report>),
     /// The text of `post.test`.
     Test(Rc<str>),
 }
@@ -113,18 +123,32 @@ impl Event {
         match self {
             Self::Alert { .. } => Topic::Alert,
             Self::Device(_) => Topic::Device,
-            Self::FlowStarted(_) | Self::FlowEnded(_) => Topic::Flow,
+            Self::FlowDetected(_) | Self::FlowEnded(_) | Self::FlowStarted(_) => Topic::Flow,
             Self::Link(change) if is_neighbour(change) => Topic::Peer,
             Self::Link(_) => Topic::Iface,
+            Self::Telemetry(_) => Topic::Telemetry,
             Self::Test(_) => Topic::Test,
         }
     }
 
-    fn matches(&self, filter: &Query) -> bool {
+    /// The flow that it is about.
+    #[must_use]
+    pub fn flow(&self) -> Option<&Rc<Labelled>> {
         match self {
-            Self::FlowStarted(told) | Self::FlowEnded(told) => filter.matches_record(&told.record),
-            _ => true,
+            Self::FlowDetected(told) | Self::FlowEnded(told) | Self::FlowStarted(told) => {
+                Some(told)
+            }
+            Self::Telemetry(report) => report.flow(),
+            Self::Alert { .. } | Self::Device(_) | Self::Link(_) | Self::Test(_) => None,
         }
+    }
+
+    /// Whether a filter lets it through; `holds` says whether an expression is true of its flow.
+    pub fn passes(&self, filter: &Filter, holds: &dyn Fn(&Expression) -> bool) -> bool {
+        self.flow().is_none_or(|told| {
+            filter.query.matches_record(&told.record)
+                && filter.expression.as_ref().is_none_or(|expression| holds(expression))
+        })
     }
 }
 
@@ -148,7 +172,7 @@ pub struct Subscription {
 struct Subscriber {
     generation: u32,
     topics: Topics,
-    filter: Option<Query>,
+    filter: Option<Filter>,
     queue: VecDeque<Event>,
     dropped: u64,
     taken: bool,
@@ -165,7 +189,7 @@ pub struct Bus {
 
 impl Bus {
     /// Adds a subscriber; `None` at [`MAX_SUBSCRIBERS`]. `filter` holds back flow events.
-    pub fn subscribe(&mut self, topics: Topics, filter: Option<Query>) -> Option<Subscription> {
+    pub fn subscribe(&mut self, topics: Topics, filter: Option<Filter>) -> Option<Subscription> {
         let free = self.subscribers.iter().position(|s| !s.taken);
         let slot = match free {
             Some(slot) => slot,
@@ -213,12 +237,17 @@ impl Bus {
 
     /// Hands an event to everybody who wants it.
     pub fn publish(&mut self, event: &Event) {
+        self.publish_where(event, &|_| false);
+    }
+
+    /// The same; `holds` says whether an expression is true of the flow that it is about.
+    pub fn publish_where(&mut self, event: &Event, holds: &dyn Fn(&Expression) -> bool) {
         let topic = event.topic();
         if !self.wants(topic) {
             return;
         }
         for subscriber in self.subscribers.iter_mut().filter(|s| s.topics.contains(topic)) {
-            if subscriber.filter.as_ref().is_some_and(|filter| !event.matches(filter)) {
+            if subscriber.filter.as_ref().is_some_and(|filter| !event.passes(filter, holds)) {
                 continue;
             }
             if subscriber.queue.len() >= MAX_QUEUED {

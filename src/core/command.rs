@@ -33,6 +33,7 @@ pub enum Command {
     Communities,
     Devices { wanted: Wanted, page: Page },
     Flow(u64),
+    FlowProcess(u64),
     Flows { query: Selection, page: Page },
     Flush(Flush),
     Gremlin { query: String },
@@ -63,6 +64,7 @@ pub enum Command {
     SessionStart { pairs: Vec<(String, String)> },
     SessionStop { id: u64 },
     Sessions { page: Page },
+    Sinks,
     Set { key: String, value: String },
     Settings { page: Page },
     Status,
@@ -117,6 +119,8 @@ pub enum Failure {
     Configuration(String),
     /// The same is there already.
     Duplicate,
+    /// An expression is wrong: what it is for, why and where.
+    Expression(String),
     /// A name that a group cannot have.
     GroupName,
     /// No group of that name.
@@ -142,9 +146,10 @@ impl fmt::Display for Failure {
         match self {
             Self::Denied => f.write_str("not allowed"),
             Self::BadArgument { name, expected } => write!(f, "{name}: expected {expected}"),
-            Self::Configuration(text) | Self::Invalid(text) | Self::Storage(text) => {
-                f.write_str(text)
-            }
+            Self::Configuration(text)
+            | Self::Expression(text)
+            | Self::Invalid(text)
+            | Self::Storage(text) => f.write_str(text),
             Self::Duplicate => f.write_str("duplicated resource"),
             Self::GroupName => f.write_str("not a name for a group"),
             Self::GroupNotFound => f.write_str("no such group"),
@@ -225,6 +230,7 @@ pub enum Verb {
     Sessions,
     Set,
     Settings,
+    Sinks,
     Status,
     Stop,
     StopPackets,
@@ -281,15 +287,15 @@ pub const TABLE: &[Entry] = &[
         Verb::Flows,
         &["list-flows"],
         &["flows"],
-        "[dev= proto= host= port= mac= state= n= after=]",
+        "[where= dev= proto= host= port= mac= state= process= n= after=]",
         "flows that match",
     ),
-    entry(Verb::Flow, &["flow"], &["flow"], "ID", "all that is known of one flow"),
+    entry(Verb::Flow, &["flow"], &["flow"], "ID [process=]", "all that is known of one flow"),
     entry(
         Verb::Top,
         &["top"],
         &["top"],
-        "[by=bytes|pkts|flows of=app|protocol|device|host|peer|port|dev|proto n=]",
+        "[by=bytes|pkts|flows of=app|protocol|device|host|peer|port|dev|proto where= n=]",
         "who or what moves most",
     ),
     entry(
@@ -411,7 +417,7 @@ pub const TABLE: &[Entry] = &[
         Verb::Subscribe,
         &["subscribe"],
         &[],
-        "[data= dev= proto= host= port=]",
+        "[data= where= dev= proto= host= port=]",
         "events as they happen, flows first",
     ),
     entry(Verb::Verbose, &["verbose"], &["verbose"], "[0-4]", "log level").both(),
@@ -423,6 +429,7 @@ pub const TABLE: &[Entry] = &[
         "[n= after=]",
         "settings with their values",
     ),
+    entry(Verb::Sinks, &["sinks"], &["sinks"], "", "where telemetry goes"),
     entry(
         Verb::Reload,
         &["reload"],
@@ -494,9 +501,7 @@ impl Arguments<'_> {
     fn query(&self) -> Result<Selection, Failure> {
         let mut query = Selection::default();
         for (name, value) in &self.named {
-            query
-                .set(name, value)
-                .map_err(|(name, expected)| Failure::BadArgument { name, expected })?;
+            query.set(name, value)?;
         }
         Ok(query)
     }
@@ -535,7 +540,8 @@ impl Command {
             Verb::Flow => {
                 let bad = Failure::BadArgument { name: "id", expected: "the id of a flow" };
                 let id = arguments.first("id").and_then(|id| id.parse().ok()).ok_or(bad)?;
-                Self::Flow(id)
+                let process = arguments.named("process").is_some_and(is_on);
+                if process { Self::FlowProcess(id) } else { Self::Flow(id) }
             }
             Verb::Flows => Self::Flows { query: arguments.query()?, page: arguments.page()? },
             Verb::Flush => match arguments.first("what").unwrap_or("flows") {
@@ -602,6 +608,7 @@ impl Command {
             }
             Verb::Set => set(arguments)?,
             Verb::Settings => Self::Settings { page: arguments.page()? },
+            Verb::Sinks => Self::Sinks,
             Verb::Status => Self::Status,
             Verb::Stop => Self::Stop { now: arguments.write },
             Verb::Timestamps => Self::Timestamps,
@@ -733,6 +740,11 @@ fn verbose(arguments: &Arguments<'_>) -> Result<Command, Failure> {
     let bad = Failure::BadArgument { name: "level", expected };
     let level = given.map(|text| whole_number(text).ok_or(bad)).transpose()?;
     Ok(Command::Verbose { level: level.and_then(|n| u8::try_from(n.clamp(0, 4)).ok()) })
+}
+
+/// Whether a switch among the arguments is on.
+pub(super) fn is_on(text: &str) -> bool {
+    matches!(text, "1" | "yes" | "true" | "on")
 }
 
 /// Reads a decimal or `0x` hexadecimal number with an optional sign.

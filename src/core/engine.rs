@@ -74,10 +74,18 @@ pub trait Listener {
     fn heard(&mut self, _packet: &Packet, _frame: &Frame<'_>) {}
 
     /// A flow was created and holds its first packet.
-    fn started(&mut self, _flow: &Flow, _id: FlowId) {}
+    fn started(&mut self, _flow: &Flow, _id: FlowId, _lore: &Lore) {}
 
     /// Something became known of a flow by its payload.
-    fn detected(&mut self, _flow: &Flow, _id: FlowId, _what: &Outcome, _progress: Progress) {}
+    fn detected(
+        &mut self,
+        _flow: &Flow,
+        _id: FlowId,
+        _what: &Outcome,
+        _progress: Progress,
+        _lore: &Lore,
+    ) {
+    }
 
     /// A flow is about to leave the table. What it was is known by now, if at all.
     fn ended(
@@ -218,6 +226,23 @@ impl Engine {
         self.flows.flush(reason, counters, &mut observer);
     }
 
+    /// Ends at most `most` flows because the process leaves; `true` if there are more.
+    pub fn end_some<O: Listener>(
+        &mut self,
+        most: usize,
+        counters: &mut Counters,
+        observer: &mut O,
+    ) -> bool {
+        let mut observer = Tally {
+            ended: &mut self.ended,
+            inspector: &mut self.inspector,
+            recall: &mut self.recall,
+            lore: &self.lore,
+            listener: observer,
+        };
+        self.flows.flush_some(EndReason::Shutdown, most, counters, &mut observer)
+    }
+
     /// Flows that ended for this reason.
     #[must_use]
     pub fn ended(&self, reason: EndReason) -> u64 {
@@ -287,7 +312,7 @@ fn inspect<O: Listener>(
     let is_first = word == 0;
     let progress = match known {
         Some(known) => {
-            tally.listener.detected(flow, touched.id, &known, Progress::ALL);
+            tally.listener.detected(flow, touched.id, &known, Progress::ALL, tally.lore);
             word = tally.inspector.recalled(known);
             Progress::default()
         }
@@ -297,12 +322,16 @@ fn inspect<O: Listener>(
         tally.hint(flow, &mut word);
     }
     if progress != Progress::default() {
-        tally.attribute(flow, &mut word);
-        let what = tally.inspector.outcome(word);
-        if progress.complete {
-            tally.recall.remember(flow.key(), &what);
+        // What an address or a port says is asked once nothing better will come.
+        if progress.named || progress.refined || tally.inspector.numbers(word).0 == 0 {
+            tally.attribute(flow, &mut word);
         }
-        tally.listener.detected(flow, touched.id, &what, progress);
+        let mut owned = Outcome::default();
+        let what = tally.inspector.seen(word, &mut owned);
+        if progress.complete {
+            tally.recall.remember(flow.key(), what);
+        }
+        tally.listener.detected(flow, touched.id, what, progress, tally.lore);
     }
     if let Some(place) = flows.detector_mut(touched.id) {
         *place = word;
@@ -377,15 +406,8 @@ impl<O> Tally<'_, O> {
 
     /// Says which product a flow belongs to, by what is known of it now.
     fn attribute(&mut self, flow: &Flow, word: &mut u32) {
-        let what = self.inspector.outcome_ref(*word);
-        let owned;
-        let what = match what {
-            Some(what) => what,
-            None => {
-                owned = self.inspector.outcome(*word);
-                &owned
-            }
-        };
+        let mut owned = Outcome::default();
+        let what = self.inspector.seen(*word, &mut owned);
         let (id, found) = products::of(flow, what, self.lore);
         if (id, found) != (what.application, what.found) {
             self.inspector.set_application(word, id, found);
@@ -395,7 +417,7 @@ impl<O> Tally<'_, O> {
 
 impl<O: Listener> Observer for Tally<'_, O> {
     fn started(&mut self, flow: &Flow, id: FlowId) {
-        self.listener.started(flow, id);
+        self.listener.started(flow, id, self.lore);
     }
 
     fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason) {
@@ -409,11 +431,12 @@ impl<O: Listener> Observer for Tally<'_, O> {
             self.inspector.conclude(&mut word, &ends(flow, flow.initiator()));
             self.attribute(flow, &mut word);
         }
-        let what = self.inspector.outcome(word);
+        let mut owned = Outcome::default();
+        let what = self.inspector.seen(word, &mut owned);
         if !is_done {
-            self.recall.remember(flow.key(), &what);
+            self.recall.remember(flow.key(), what);
         }
-        self.listener.ended(flow, id, reason, &what, self.lore);
+        self.listener.ended(flow, id, reason, what, self.lore);
         self.inspector.release(word);
     }
 }

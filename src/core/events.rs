@@ -58,6 +58,10 @@ impl Agent {
         }
         row.push("local", local_name(record));
         row.push("other_type", record.other_type.name());
+        self.push_connection(&mut row, record);
+        for (name, value) in self.process_of(record).into_iter().flat_map(Row::into_fields) {
+            row.push(format!("process_{name}"), value);
+        }
         if let Some(tcp) = &record.tcp {
             if let Some(rtt) = tcp.rtt_server {
                 row.push("rtt_us", rtt);
@@ -85,7 +89,7 @@ impl Agent {
         row
     }
 
-    /// An event as one row. `action` of flows is 1 new, 3 ended; of neighbours it is n2n's 4
+    /// An event as one row. `action` of flows is 1 new, 2 named, 3 ended; of neighbours it is n2n's 4
     /// new, 3 gone, 1 moved.
     #[must_use]
     pub fn event_row(&self, event: &Event) -> Row {
@@ -93,6 +97,7 @@ impl Agent {
             Event::Alert { kind, count } => Row::new().with("kind", *kind).with("count", *count),
             Event::Device(row) => Row::clone(row),
             Event::FlowStarted(told) => prefixed(1, self.flow_row(told)),
+            Event::FlowDetected(told) => prefixed(2, self.flow_row(told)),
             Event::FlowEnded(told) => {
                 let mut row = prefixed(3, self.flow_row(told));
                 if let Some(end) = told.record.end {
@@ -101,6 +106,9 @@ impl Agent {
                 row
             }
             Event::Link(change) => self.change_row(change),
+            Event::Telemetry(report) => {
+                report.flow().map(|told| self.flow_row(told)).unwrap_or_default()
+            }
             Event::Test(text) => Row::new().with("test", text.to_string()),
         }
     }

@@ -5,21 +5,24 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
-use crate::detect::Protocol;
+use crate::detect::{Outcome, Protocol};
 use crate::flow::filter::Hosts;
 use crate::flow::top::{By, Item as Key, Order, Tally, Top};
-use crate::flow::{Flow, FlowId, Query, State};
+use crate::flow::{Flow, FlowId, Query, Record, State};
 use crate::wire::netlink::Neighbour as Nud;
 use crate::wire::{mac, proto, vendor};
 
 use super::agent::{Agent, Reply, SLICE};
+use super::bus::Event;
 use super::command::{Failure, NeighbourQuery, Page};
 use super::devices::listing::{Inventory, Usage, Wanted};
+use super::engine::Lore;
 use super::groups::Members;
 use super::labelled::Labelled;
 use super::map::NodeQuery;
 use super::row::{Row, Value};
-use super::select::Selection;
+use super::select::{Filter, Selection};
+use super::subject::{Around, Asked};
 
 /// One row of an answer.
 #[derive(Clone, Debug)]
@@ -46,9 +49,13 @@ pub struct Cursor {
 #[derive(Debug)]
 enum Kind {
     Devices(Inventory),
+    /// A flow, once it is known whose it is.
+    Flow(u64),
     Flows {
-        query: Query,
+        filter: Filter,
         at: Option<FlowId>,
+        /// It is waited for what processes there are.
+        process: bool,
     },
     Interfaces {
         at: u64,
@@ -69,7 +76,7 @@ enum Kind {
     Top {
         top: Option<Box<Top>>,
         order: Order,
-        query: Query,
+        filter: Filter,
         rows: usize,
     },
     Usage(Box<Usage>),
@@ -112,13 +119,25 @@ impl Agent {
             }
             Kind::Devices(inventory) => inventory.rows(self, most, into, next),
             Kind::Usage(usage) => usage.rows(self, most, into, next),
-            Kind::Flows { query, at } => self.next_flows(query, at, next, most, into),
+            Kind::Flow(id) => {
+                if self.processes.is_ready(self.clock.tick) {
+                    let rows = self.flow_rows(*id).unwrap_or_default();
+                    cursor.left = rows.len();
+                    cursor.kind = Kind::Ready(rows);
+                }
+                return true;
+            }
+            Kind::Flows { process: waits, .. } if *waits => {
+                *waits = !self.processes.is_ready(self.clock.tick);
+                return true;
+            }
+            Kind::Flows { filter, at, .. } => self.next_flows(filter, at, next, most, into),
             Kind::Interfaces { at } => self.next_interfaces(at, next, most, into),
             Kind::Nodes { query, at } => self.next_nodes(query, at, next, most, into),
             Kind::Members(members) => members.rows(&self.groups, most, into, next),
             Kind::Neighbours { query, traffic, found, after } => {
                 if let Some(top) = traffic {
-                    if top.feed(self.flows(), &Query::default(), SLICE, &|_| (0, 0)) {
+                    if top.feed(self.flows(), &|_, _| true, SLICE, &|_| (0, 0)) {
                         let sums = traffic.take().map(|top| top.sums()).unwrap_or_default();
                         *found = self.neighbour_rows(query, &sums, *after);
                     }
@@ -129,9 +148,11 @@ impl Agent {
                 *next = Some(*after).filter(|_| !found.is_empty());
                 !found.is_empty()
             }
-            Kind::Top { top, order, query, rows } => {
+            Kind::Top { top, order, filter, rows } => {
+                let wanted = |id, flow: &Flow| self.wants(filter, flow, id);
                 let numbers = |flow: &Flow| self.engine.inspector.numbers(flow.detector);
-                let feed = |top: &mut Box<Top>| top.feed(self.flows(), query, SLICE, &numbers);
+                let slice = slice_of(filter);
+                let feed = |top: &mut Box<Top>| top.feed(self.flows(), &wanted, slice, &numbers);
                 if top.as_mut().is_none_or(feed) {
                     let rows = top.take().map(|top| self.top_rows(*top, *order, *rows));
                     cursor.kind = Kind::Ready(rows.unwrap_or_default());
@@ -144,11 +165,12 @@ impl Agent {
     }
 
     pub(super) fn list_flows(&self, query: Selection, page: Page) -> Result<Reply, Failure> {
-        let Some(query) = self.resolve(&query)? else {
+        let process = query.process;
+        let Some(filter) = self.resolve(&query)? else {
             return Ok(Reply::Rows(Cursor::new(Kind::Nothing, page)));
         };
         let at = FlowId::new(page.after);
-        Ok(Reply::Rows(Cursor::new(Kind::Flows { query, at }, page)))
+        Ok(Reply::Rows(Cursor::new(Kind::Flows { filter, at, process }, page)))
     }
 
     pub(super) fn list_interfaces(&self, page: Page) -> Reply {
@@ -183,27 +205,38 @@ impl Agent {
         order: Order,
         rows: usize,
     ) -> Result<Reply, Failure> {
-        let Some(query) = self.resolve(query)? else {
+        let Some(filter) = self.resolve(query)? else {
             return Ok(Reply::Rows(Cursor::new(Kind::Nothing, Page { after: 0, rows })));
         };
         let top = Some(Box::new(Top::new(of)));
         let page = Page { after: 0, rows };
-        Ok(Reply::Rows(Cursor::new(Kind::Top { top, order, query, rows }, page)))
+        Ok(Reply::Rows(Cursor::new(Kind::Top { top, order, filter, rows }, page)))
     }
 
     pub(super) fn flow(&self, id: u64) -> Result<Reply, Failure> {
-        let id = FlowId::new(id).ok_or(Failure::NotFound)?;
-        let flow = self.flows().get(id).ok_or(Failure::NotFound)?;
-        let row = self.flow_details(&self.tell(flow, id));
+        let rows = self.flow_rows(id).ok_or(Failure::NotFound)?;
+        Ok(Reply::Rows(Cursor::ready(rows, Row::default())))
+    }
+
+    /// A flow with its process, which is found out first.
+    pub(super) fn flow_process(&self, id: u64) -> Result<Reply, Failure> {
+        self.flow_rows(id).ok_or(Failure::NotFound)?;
+        let page = Page { after: 0, rows: usize::MAX };
+        Ok(Reply::Rows(Cursor::new(Kind::Flow(id), page)))
+    }
+
+    fn flow_rows(&self, id: u64) -> Option<VecDeque<Row>> {
+        let id = FlowId::new(id)?;
+        let row = self.flow_details(&self.tell(self.flows().get(id)?, id));
         let rows = row.iter().map(|(key, value)| {
             Row::new().with("key", key.to_owned()).with("value", value.clone())
         });
-        Ok(Reply::Rows(Cursor::ready(rows.collect(), Row::default())))
+        Some(rows.collect())
     }
 
     /// The conditions of a caller in the terms of the table; `None` if nothing can match, as
     /// with the name of an interface that is not there.
-    pub fn resolve(&self, selection: &Selection) -> Result<Option<Query>, Failure> {
+    pub fn resolve(&self, selection: &Selection) -> Result<Option<Filter>, Failure> {
         let mut query = Query {
             proto: selection.proto,
             port: selection.port,
@@ -223,27 +256,63 @@ impl Agent {
             let bad = Failure::BadArgument { name: "state", expected };
             query.state = Some(State::parse(state).ok_or(bad)?);
         }
-        Ok(Some(query))
+        Ok(Some(Filter { query, expression: selection.expression.clone() }))
+    }
+
+    /// Whether a filter lets a flow through.
+    fn wants(&self, filter: &Filter, flow: &Flow, id: FlowId) -> bool {
+        if !filter.query.matches(flow) {
+            return false;
+        }
+        let Some(expression) = &filter.expression else { return true };
+        let record = Record::new(flow, id, None);
+        let inspector = &self.engine.inspector;
+        match inspector.outcome_ref(flow.detector) {
+            Some(what) => expression.matches(&self.asked(&record, what)),
+            None => expression.matches(&self.asked(&record, &inspector.outcome(flow.detector))),
+        }
+    }
+
+    /// A flow as expressions ask it.
+    #[must_use]
+    pub const fn asked<'a>(&'a self, record: &'a Record, what: &'a Outcome) -> Asked<'a> {
+        let Lore { names, applications, .. } = &self.engine.lore;
+        let around = Around {
+            groups: Some(&self.groups),
+            links: Some(&self.links),
+            connections: Some(&self.connections.table),
+        };
+        Asked { record, what, names, applications: Some(applications), around }
+    }
+
+    /// Whether a filter lets an event through.
+    #[must_use]
+    pub fn passes(&self, filter: &Filter, event: &Event) -> bool {
+        event.passes(filter, &|expression| {
+            let told = event.flow();
+            told.is_some_and(|told| expression.matches(&self.asked(&told.record, &told.what)))
+        })
     }
 
     fn next_flows(
         &self,
-        query: &Query,
+        filter: &Filter,
         at: &mut Option<FlowId>,
         next: &mut Option<u64>,
         most: usize,
         into: &mut Vec<Item>,
     ) -> bool {
+        let slice = slice_of(filter);
         let mut looked = 0_usize;
         let mut found = 0_usize;
         for (id, flow) in self.flows().after(*at) {
-            if found == most || looked == SLICE {
+            if found == most || looked == slice {
                 *next = at.map(FlowId::get);
                 return true;
             }
             *at = Some(id);
             looked = looked.saturating_add(1);
-            if query.matches(flow) {
+            if self.wants(filter, flow, id) {
                 found = found.saturating_add(1);
                 into.push(Item::Flow(Box::new(self.tell(flow, id))));
             }
@@ -398,6 +467,12 @@ impl Agent {
             Key::Protocol(protocol) => proto::text(protocol).into(),
         }
     }
+}
+
+/// How many flows are tried at a time: expressions, with patterns in them, take longer than plain
+/// conditions.
+const fn slice_of(filter: &Filter) -> usize {
+    if filter.expression.is_some() { SLICE / 16 } else { SLICE }
 }
 
 /// The address as text in the column of its family, the other column empty.

@@ -1,13 +1,10 @@
 //! Which product a flow belongs to: by its payload, the name of its host, the name that DNS gave
 //! its address, its address, its protocol, its port; an expression overrules them all.
 
-use std::net::IpAddr;
-
 use super::engine::Lore;
-use super::names::Names;
+use super::subject::{Around, Asked};
 use crate::detect::{Fact, Found, Outcome};
-use crate::expression::{Attribute, Given, Subject};
-use crate::flow::{Flow, OtherType};
+use crate::flow::{Flow, FlowId, OtherType, Record};
 
 /// The application of a flow, 0 if none is known, and how it was found.
 pub(super) fn of(flow: &Flow, what: &Outcome, lore: &Lore) -> (u16, Found) {
@@ -15,9 +12,13 @@ pub(super) fn of(flow: &Flow, what: &Outcome, lore: &Lore) -> (u16, Found) {
     if flow.is_carrier() {
         return (0, Found::Nothing);
     }
-    let candidate = Candidate { flow, what, names };
-    if let Some(id) = applications.of_flow(&candidate) {
-        return (id, Found::Expression);
+    if applications.has_expressions() {
+        let record = Record::new(flow, FlowId::NONE, None);
+        let around = Around::default();
+        let asked = Asked { record: &record, what, names, applications: None, around };
+        if let Some(id) = applications.of_flow(&asked) {
+            return (id, Found::Expression);
+        }
     }
     let client = flow.initiator();
     let (server, port) = (flow.key().ip(client.other()), *flow.key().port.of(client.other()));
@@ -57,95 +58,4 @@ pub(super) fn hinted(flow: &Flow, lore: &Lore) -> Option<u16> {
     }
     let name = lore.names.hint(flow.key().ip(client.other()))?;
     lore.applications.of_name(name)
-}
-
-/// A flow whose application is sought: what expressions of rules may ask of it.
-struct Candidate<'a> {
-    flow: &'a Flow,
-    what: &'a Outcome,
-    names: &'a Names,
-}
-
-impl Candidate<'_> {
-    fn hint(&self, address: IpAddr) -> Option<&str> {
-        self.names.hint(address)
-    }
-}
-
-impl Subject for Candidate<'_> {
-    fn any(&self, attribute: Attribute, test: &mut dyn FnMut(Given<'_>) -> bool) -> bool {
-        let (flow, what) = (self.flow, self.what);
-        let key = flow.key();
-        let local = flow.orientation().local().unwrap_or_else(|| flow.initiator());
-        let other = local.other();
-        let mut number = |n: u64| test(Given::Number(n));
-        let octets = |fact| match what.facts.get(fact) {
-            Some([high, low]) => u64::from(u16::from_be_bytes([*high, *low])),
-            _ => 0,
-        };
-        match attribute {
-            Attribute::Protocol => {
-                number(what.protocol.0.into()) || test(Given::Text(what.protocol.name()))
-            }
-            Attribute::ProtocolCategory | Attribute::Category => {
-                let category = what.protocol.entry().category;
-                number(u64::from(category as u8)) || test(Given::Text(category.name()))
-            }
-            Attribute::DetectedHostname => {
-                let host = what.facts.get(Fact::Host).unwrap_or_default();
-                test(Given::Text(&String::from_utf8_lossy(host)))
-            }
-            Attribute::DnsHostname => {
-                test(Given::Text(self.hint(key.ip(other)).unwrap_or_default()))
-            }
-            Attribute::LocalIp => test(Given::Ip(key.ip(local))),
-            Attribute::OtherIp => test(Given::Ip(key.ip(other))),
-            Attribute::Ip => test(Given::Ip(key.ip(local))) || test(Given::Ip(key.ip(other))),
-            Attribute::LocalMac => test(Given::Mac(*flow.macs().of(local))),
-            Attribute::OtherMac => test(Given::Mac(*flow.macs().of(other))),
-            Attribute::Mac => {
-                let macs = flow.macs();
-                test(Given::Mac(*macs.of(local))) || test(Given::Mac(*macs.of(other)))
-            }
-            Attribute::LocalPort => number((*key.port.of(local)).into()),
-            Attribute::OtherPort => number((*key.port.of(other)).into()),
-            Attribute::Port => {
-                number((*key.port.of(local)).into()) || number((*key.port.of(other)).into())
-            }
-            Attribute::IpProtocol => number(key.proto.into()),
-            Attribute::IpVersion => number(key.version.into()),
-            Attribute::Vlan => number(key.vlan.into()),
-            Attribute::TlsVersion => number(octets(Fact::TlsVersion)),
-            Attribute::TlsCipher => number(octets(Fact::Cipher)),
-            Attribute::OtherType => test(Given::Text(flow.orientation().other().name())),
-            Attribute::Origin => test(Given::Text(match flow.orientation().local() {
-                Some(side) if side == flow.initiator() => "local",
-                Some(_) => "other",
-                None => "unknown",
-            })),
-            Attribute::TunnelType => {
-                let name = flow.tunnel().name();
-                test(Given::Text(if name.is_empty() { "none" } else { name }))
-            }
-            Attribute::Guessed => number(what.is_guessed.into()),
-            Attribute::Updated => number(what.is_refined.into()),
-            Attribute::Complete => number(what.is_complete.into()),
-            Attribute::Bytes => number(flow.total_bytes()),
-            Attribute::Packets => number(flow.total_packets()),
-            Attribute::Application
-            | Attribute::ApplicationCategory
-            | Attribute::DomainCategory
-            | Attribute::Interface
-            | Attribute::Mark
-            | Attribute::Nat
-            | Attribute::RiskClient
-            | Attribute::RiskScore
-            | Attribute::RiskServer
-            | Attribute::Risks => false,
-        }
-    }
-
-    fn in_group(&self, _attribute: Attribute, _group: &str) -> bool {
-        false
-    }
 }

@@ -59,6 +59,8 @@ impl Agent {
             groups: (self.groups.len(), self.groups.entries()),
             capabilities: self.facts.capabilities.clone(),
             capture,
+            connections: self.connection_row(),
+            detecting: self.engine.inspector.open(),
             counters: self.all_counters(),
             usage: self.host.usage(),
         }
@@ -76,7 +78,14 @@ impl Agent {
     /// The counters, with those of the bus in them.
     #[must_use]
     pub fn all_counters(&self) -> Counters {
+        let inspected = &self.engine.inspector.statistics;
         Counters {
+            conntrack_refused: self.connections.table.refused,
+            detection_begun: inspected.begun,
+            detection_named: inspected.named,
+            detection_guessed: inspected.guessed,
+            detection_displaced: inspected.displaced,
+            detection_unassembled: inspected.unassembled,
             client_drops: self.bus.dropped.saturating_add(self.feed.dropped),
             graph_refused: self.graph.refused,
             topology_left_out: self.spaces.left_out(),
@@ -86,6 +95,10 @@ impl Agent {
             flow_news_dropped: self.flow_news.dropped,
             exports_dropped: self.exports.dropped,
             alerts_dropped: self.alerts.dropped,
+            telemetry_dropped: self
+                .counters
+                .telemetry_dropped
+                .saturating_add(self.telemetry.dropped),
             ..self.counters.clone()
         }
     }
@@ -182,6 +195,20 @@ impl Agent {
             row("mgmt", c.udp_sent, c.udp_received, 0, 0),
         ];
         Reply::Rows(Cursor::ready(rows.into_iter().collect(), Row::default()))
+    }
+
+    /// Where telemetry goes.
+    pub(super) fn list_sinks(&self) -> Reply {
+        let rows = self.facts.sinks.iter().map(|sink| {
+            Row::new()
+                .with("target", sink.target.clone())
+                .with("format", sink.format)
+                .with("records", sink.records)
+                .with("dropped", sink.dropped)
+                .with("waiting", sink.waiting)
+                .with("state", sink.state.clone())
+        });
+        Reply::Rows(Cursor::ready(rows.collect(), Row::default()))
     }
 
     /// The settings as they are in force. Of a secret there is no value, only that it is one.

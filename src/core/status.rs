@@ -4,7 +4,7 @@
 use crate::counters::Counters;
 use crate::time::Wall;
 
-use super::row::Row;
+use super::row::{Row, Value};
 
 /// What the process uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -81,6 +81,10 @@ pub struct Status {
     pub capabilities: Vec<String>,
     /// One row per interface that is captured or should be: `dev`, `state`.
     pub capture: Vec<Row>,
+    /// Where connections are known from, and how many there are.
+    pub connections: Row,
+    /// Flows that are looked at to see what they are.
+    pub detecting: usize,
     /// Every counter.
     pub counters: Counters,
 }
@@ -105,6 +109,12 @@ impl Status {
             .with("flows_max", self.max_flows)
             .with("emergency", self.emergency)
             .with("loop_max_us", self.loop_max_us)
+            .with("conntrack", self.connection("source"))
+            .with("offloaded", self.connection("offloaded"))
             .with("management_password", if self.default_password { "default" } else { "set" })
+    }
+
+    fn connection(&self, name: &str) -> Value {
+        self.connections.get(name).cloned().unwrap_or_else(|| 0_u8.into())
     }
 }

@@ -26,7 +26,8 @@ const BEGINNINGS: u8 = 6;
 /// What inspection may cost. Where a cap is reached, see the single ones.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Packets with payload of a flow that are looked at; then what is known is all.
+    /// Packets with payload of a flow that are looked at; then what is known is all. With 0 the
+    /// port alone names it.
     pub packets: u8,
     /// Flows under inspection; beyond, that of the oldest ends.
     pub open: usize,
@@ -338,6 +339,11 @@ impl Inspector {
         }
     }
 
+    /// Applies other limits, to flows that are looked at already too.
+    pub const fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Nothing more is to be learnt of the flow with this word.
     #[inline]
     #[must_use]
@@ -377,6 +383,9 @@ impl Inspector {
             return Progress::NONE;
         }
         if *word == 0 {
+            if self.limits.packets == 0 {
+                return self.conclude(word, segment);
+            }
             *word = self.begin(transport, segment);
         }
         let place = *word & PLACE;
@@ -450,6 +459,16 @@ impl Inspector {
             return None;
         }
         self.entries.get(index(word & PLACE)).map(|entry| &entry.outcome)
+    }
+
+    /// What is known of a flow, in place if there is more of it than a word, else put there.
+    #[must_use]
+    pub fn seen<'a>(&'a self, word: u32, owned: &'a mut Outcome) -> &'a Outcome {
+        if let Some(outcome) = self.outcome_ref(word) {
+            return outcome;
+        }
+        *owned = self.outcome(word);
+        owned
     }
 
     /// The numbers of the application and the protocol of a flow, 0 if unknown.

@@ -89,6 +89,7 @@ attributes! {
     RiskClient: Kind::Number, "Risks of the client.", "ndpi_risk_client";
     RiskServer: Kind::Number, "Risks of the server.", "ndpi_risk_server";
     Nat: Kind::Flag, "Its addresses are translated.", "ip_nat";
+    Offloaded: Kind::Flag, "Its packets are forwarded unseen.", "offloaded";
     Guessed: Kind::Flag, "Its protocol is that of its port.", "detection_guessed";
     Updated: Kind::Flag, "More became known after it was first told.", "detection_updated";
     Complete: Kind::Flag, "Nothing more will become known.", "detection_complete";

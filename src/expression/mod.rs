@@ -98,6 +98,13 @@ impl Expression {
         &self.text
     }
 
+    /// The first attribute that it asks for and that `is_meant`; the flag says that it is looked up
+    /// in an address group.
+    #[must_use]
+    pub fn find(&self, is_meant: &dyn Fn(Attribute, bool) -> bool) -> Option<Attribute> {
+        self.root.find(is_meant)
+    }
+
     /// Whether it is true of a flow.
     #[must_use]
     pub fn matches(&self, subject: &dyn Subject) -> bool {
@@ -139,6 +146,18 @@ enum Value {
 }
 
 impl Node {
+    fn find(&self, is_meant: &dyn Fn(Attribute, bool) -> bool) -> Option<Attribute> {
+        match self {
+            Self::All => None,
+            Self::Not(node) => node.find(is_meant),
+            Self::And(both) | Self::Or(both) => both.iter().find_map(|node| node.find(is_meant)),
+            Self::Test(attribute, _, value) => {
+                let in_group = matches!(value, Value::Group(_));
+                is_meant(*attribute, in_group).then_some(*attribute)
+            }
+        }
+    }
+
     fn holds(&self, subject: &dyn Subject) -> bool {
         match self {
             Self::All => true,

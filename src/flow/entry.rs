@@ -150,6 +150,7 @@ pub(super) mod mark {
     pub(in super::super) const FIN_LOWER: u16 = 1 << 10;
     pub(in super::super) const FIN_UPPER: u16 = 1 << 11;
     pub(in super::super) const FRAGMENTS: u16 = 1 << 12;
+    pub(in super::super) const OFFLOADED: u16 = 1 << 13;
     pub(in super::super) const RANK_SHIFT: u32 = 14;
 }
 
@@ -341,6 +342,12 @@ impl Flow {
     #[must_use]
     pub const fn is_carrier(&self) -> bool {
         self.is(mark::CARRIER)
+    }
+
+    /// Most of its packets go past everything that could see them.
+    #[must_use]
+    pub const fn is_offloaded(&self) -> bool {
+        self.is(mark::OFFLOADED)
     }
 
     /// Some of its packets were fragments.

@@ -69,6 +69,9 @@ pub struct Record {
     pub is_carrier: bool,
     /// Some packets were fragments.
     pub has_fragments: bool,
+    /// Most of its packets are forwarded unseen; what they carried is counted by the kernel, if
+    /// at all.
+    pub is_offloaded: bool,
     /// Slot of the capture interface.
     pub iface: u16,
     /// Outermost VLAN id, 0 if untagged.
@@ -118,6 +121,7 @@ impl Record {
             tunnel: flow.tunnel(),
             is_carrier: flow.is_carrier(),
             has_fragments: flow.has_fragments(),
+            is_offloaded: flow.is_offloaded(),
             iface: key.iface,
             vlan: key.vlan,
             version: key.version,

@@ -8,7 +8,7 @@
 
 use super::entry::{Flow, Rank, State, TCP, mark};
 use super::fragments::Fragments;
-use super::key::{Key, Seed, Side};
+use super::key::{Key, Seed, Side, Sides};
 use super::orient::{Locality, Orientation};
 use super::queue::Queue;
 use super::slab::{FLOWS_MAX, SLOT_BITS, Slab};
@@ -35,6 +35,9 @@ const SAMPLE: u32 = 32;
 /// A flow that carried a packet this recently is not displaced by a new one.
 const BUSY_MICROS: u64 = 1_000_000;
 
+/// A flow whose packets are not seen is looked at again after so long.
+const UNSEEN_MICROS: u64 = 5_000_000;
+
 /// A flow seen this far in the future belongs to a time before the clock was set back.
 const FUTURE_MICROS: u64 = 512_000_000;
 
@@ -44,6 +47,9 @@ const FUTURE_MICROS: u64 = 512_000_000;
 pub struct FlowId(u64);
 
 impl FlowId {
+    /// That of no flow, where one is needed.
+    pub const NONE: Self = Self(0);
+
     /// The id with this number, should there be one.
     #[must_use]
     pub const fn new(number: u64) -> Option<Self> {
@@ -381,7 +387,11 @@ impl Table {
             }
             left = left.saturating_sub(1);
             let flow = self.slab.at(slot);
-            let deadline = flow.last.plus(self.timeouts.micros(flow));
+            let mut deadline = flow.last.plus(self.timeouts.micros(flow));
+            // Its silence says nothing while its packets are not seen.
+            if flow.is(mark::OFFLOADED) && !flow.state.is_finished() {
+                deadline = deadline.max(now.plus(UNSEEN_MICROS));
+            }
             if deadline <= now || flow.last.since(now) > FUTURE_MICROS {
                 let reason = ending(flow.state);
                 self.end(slot, reason, counters, observer);
@@ -401,11 +411,28 @@ impl Table {
         counters: &mut Counters,
         observer: &mut O,
     ) {
+        self.flush_some(reason, usize::MAX, counters, observer);
+    }
+
+    /// Ends at most `most` flows; `true` if there are more.
+    pub fn flush_some<O: Observer>(
+        &mut self,
+        reason: EndReason,
+        most: usize,
+        counters: &mut Counters,
+        observer: &mut O,
+    ) -> bool {
+        let mut left = most;
         for slot in 1..self.slab.fresh() {
+            if left == 0 {
+                return !self.is_empty();
+            }
             if self.slab.get(slot).is_some() {
                 self.end(slot, reason, counters, observer);
+                left = left.saturating_sub(1);
             }
         }
+        false
     }
 
     /// Applies other limits. A smaller table evicts over the next turns of [`Self::advance`].
@@ -427,6 +454,50 @@ impl Table {
     pub fn detector_mut(&mut self, id: FlowId) -> Option<&mut u32> {
         self.get(id)?;
         Some(&mut self.slab.at_mut(id.slot()).detector)
+    }
+
+    /// The flow was opened by `side`: somebody knows better than its first packet.
+    pub fn set_initiator(&mut self, id: FlowId, side: Side) {
+        if let Some(flow) = self.get_mut(id) {
+            flow.marks &= !mark::FROM_UPPER;
+            if side == Side::Upper {
+                flow.marks |= mark::FROM_UPPER;
+            }
+        }
+    }
+
+    /// Its packets are forwarded unseen from now on, or are seen again. Until then it does not
+    /// end for its silence.
+    pub fn set_offloaded(&mut self, id: FlowId, is_offloaded: bool) {
+        if let Some(flow) = self.get_mut(id) {
+            flow.marks &= !mark::OFFLOADED;
+            if is_offloaded {
+                flow.marks |= mark::OFFLOADED;
+            }
+        }
+    }
+
+    /// Counts what went by unseen until `at`: packets and bytes by the end that sent them.
+    pub fn add_unseen(&mut self, id: FlowId, packets: Sides<u64>, bytes: Sides<u64>, at: Tick) {
+        let Some(flow) = self.get_mut(id) else { return };
+        let was = (flow.state, flow.rank());
+        for side in [Side::Lower, Side::Upper] {
+            let sum = flow.packets.of_mut(side);
+            *sum = sum.wrapping_add(*packets.of(side));
+            let sum = flow.bytes.of_mut(side);
+            *sum = sum.wrapping_add(*bytes.of(side));
+        }
+        flow.last = flow.last.max(at);
+        flow.settle();
+        let now = (flow.state, flow.due_rank());
+        if now != was {
+            self.reclassify(id.slot(), was, now);
+        }
+    }
+
+    fn get_mut(&mut self, id: FlowId) -> Option<&mut Flow> {
+        self.get(id)?;
+        Some(self.slab.at_mut(id.slot()))
     }
 
     /// The flow with this id while it lives.

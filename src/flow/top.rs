@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::entry::Flow;
-use super::filter::Query;
 use super::key::Side;
 use super::orient::OtherType;
 use super::table::{FlowId, Table};
@@ -125,12 +124,12 @@ impl Top {
         self.by
     }
 
-    /// Adds those of the next `budget` flows of the table that `query` wants; true when all have
-    /// been looked at. `label` says which application and protocol a flow has.
+    /// Adds those of the next `budget` flows of the table that are wanted; true when all have been
+    /// looked at. `label` says which application and protocol a flow has.
     pub fn feed(
         &mut self,
         table: &Table,
-        query: &Query,
+        wanted: &dyn Fn(FlowId, &Flow) -> bool,
         budget: usize,
         label: &dyn Fn(&Flow) -> (u16, u16),
     ) -> bool {
@@ -141,7 +140,7 @@ impl Top {
             }
             left = left.saturating_sub(1);
             self.at = Some(id);
-            if query.matches(flow) {
+            if wanted(id, flow) {
                 self.add(flow, label);
             }
         }

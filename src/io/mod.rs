@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod clients;
+pub mod conntrack;
 pub mod discovery;
 pub mod exporter;
 pub mod frames;
@@ -18,6 +19,7 @@ pub mod recorder;
 pub mod relay;
 pub mod run;
 pub mod sessions;
+mod sinks;
 pub mod sockets;
 pub mod spaces;
 pub mod token;

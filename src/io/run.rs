@@ -36,6 +36,7 @@ use crate::topology::pick::Selection;
 
 use super::capture::{self, Captures};
 use super::clients::{Clients, Limits, Stream};
+use super::conntrack::Conntrack;
 use super::discovery::Discovery;
 use super::exporter::Sender;
 use super::host::{Configure, Machine};
@@ -47,6 +48,8 @@ use super::probes::Probes;
 use super::recorder::Recorder;
 use super::relay::Relays;
 use super::sessions::Sessions;
+use super::sinks::Sinks;
+use super::sockets::Sockets;
 use super::spaces::Spaces;
 use super::token::{Readiness, Slot, Source, source_of};
 use super::{logger, management};
@@ -112,6 +115,7 @@ pub struct Loop {
     poll: Poll,
     agent: Agent,
     captures: Captures,
+    conntrack: Conntrack,
     spaces: Spaces,
     signals: Signals,
     listeners: Vec<Listener>,
@@ -137,6 +141,9 @@ pub struct Loop {
     poster: Poster,
     sender: Sender,
     sessions: Sessions,
+    sinks: Sinks,
+    /// Finds processes for who asks.
+    sockets: Sockets,
     changes: Vec<LinkChange>,
     next_second: Tick,
     revision: u64,
@@ -190,6 +197,7 @@ impl Loop {
         let spaces = Spaces::open(&settings, poll.registry(), &mut agent, now);
         let mut new = Self {
             captures: Captures::new(capturing(&settings), process::total_ram()),
+            conntrack: Conntrack::default(),
             revision: agent.revision(),
             agent,
             spaces,
@@ -212,6 +220,8 @@ impl Loop {
             poster: Poster::default(),
             sender: Sender::default(),
             sessions: Sessions::default(),
+            sinks: Sinks::default(),
+            sockets: Sockets::default(),
             changes: Vec::new(),
             next_second: now.tick,
             seconds: 0,
@@ -222,8 +232,10 @@ impl Loop {
             new.listen(path, settings.socket_group.as_deref())?;
         }
         new.open_management(&settings, now.tick);
+        new.follow_connections(&settings, now.tick);
         new.doors.become_these(&settings.http, new.poll.registry());
         new.streams.become_these(&stream_doors(&settings), new.poll.registry());
+        new.sinks.become_these(&settings, &mut new.agent, new.poll.registry(), now.tick);
         Ok(new)
     }
 
@@ -306,15 +318,18 @@ impl Loop {
         let watched = self.captures.iter().any(|c| c.open)
             || !self.clients.is_empty()
             || !self.probes.is_empty()
-            || !self.sessions.is_empty();
+            || !self.sessions.is_empty()
+            || !self.sinks.is_empty();
         let second = (watched || self.seconds < TOLD).then_some(self.next_second);
         let deadlines = [
             Some(self.agent.deadline()),
             self.spaces.deadline(&self.agent),
             self.captures.deadline(),
+            self.conntrack.deadline(),
             self.injector.deadline(),
             self.poster.deadline(),
             self.relays.deadline(),
+            self.sinks.deadline(),
             self.agent.packets.deadline(),
             self.agent.packets.past_deadline(),
             self.paused,
@@ -333,6 +348,7 @@ impl Loop {
                 }
             }
             Source::Client(slot) => self.clients.event(slot, readiness),
+            Source::Connections => self.conntrack.event(),
             Source::HttpListener(token) => self.doors.event(token),
             Source::StreamListener(token) => self.streams.event(token),
             Source::Management => {
@@ -354,6 +370,7 @@ impl Loop {
                 }
             }
             Source::Folders => self.spaces.folders_changed(now),
+            Source::Sink(slot) => self.sinks.event(slot, readiness),
             Source::Session(slot) => self.sessions.event(slot, readiness.error),
             Source::SessionSpace(slot) => self.sessions.space_event(slot),
             Source::Space(slot) => self.spaces.event(slot),
@@ -379,6 +396,7 @@ impl Loop {
         }
         more |= self.take_frames(now);
         more |= self.follow_links(now);
+        more |= self.conntrack.turn(&mut self.agent, self.poll.registry(), tick);
         more |= self.carry_out(tick);
         more |= self.discovery.turn(&mut self.agent, now);
         let (agent, registry) = (&mut self.agent, self.poll.registry());
@@ -405,6 +423,7 @@ impl Loop {
                 more |= port.serve(&mut self.agent, tick);
             }
         }
+        more |= self.sinks.serve(&mut self.agent, self.poll.registry(), tick);
         more || self.sessions.is_ready(&self.agent)
     }
 
@@ -446,6 +465,7 @@ impl Loop {
         self.poster.serve(agent, registry, now);
         let more = self.relays.serve(agent, registry, now) || more;
         let more = self.sender.serve(agent) || more;
+        let more = self.sockets.answer(agent, now) || more;
         // Changes of the graph are told in the next turn.
         more || agent.graph.has_events()
     }
@@ -489,6 +509,7 @@ impl Loop {
         let port = |status: capture::Status<'_>| Port {
             slot: status.slot,
             is_open: status.open,
+            has_ring: status.has_ring,
             state: match (status.open, status.problem) {
                 (true, _) if status.has_ring => "capturing".to_owned(),
                 (true, _) => "capturing without a ring".to_owned(),
@@ -526,6 +547,7 @@ impl Loop {
         self.agent.packets.expire(&clock);
         self.clients.expire(self.poll.registry(), &mut self.agent, now);
         self.agent.facts.clients = self.clients.len();
+        self.agent.facts.sinks = self.sinks.shown();
         let suppressed = u64::from(logger::take_suppressed());
         let counters = &mut self.agent.counters;
         counters.log_suppressed = counters.log_suppressed.saturating_add(suppressed);
@@ -584,10 +606,12 @@ impl Loop {
         self.hosts.look_again();
         self.spaces.configure(&settings, &mut self.agent);
         self.captures.configure(capturing(&settings), &mut self.agent.counters);
+        self.follow_connections(&settings, now);
         self.captures.sync(&self.agent.links, now, &mut self.agent.counters);
         self.register_captures(now);
         self.doors.become_these(&settings.http, self.poll.registry());
         self.streams.become_these(&stream_doors(&settings), self.poll.registry());
+        self.sinks.become_these(&settings, &mut self.agent, self.poll.registry(), now);
         let wanted = (settings.management_address, settings.management_port);
         let open = self.management.as_ref().and_then(|port| port.address().ok());
         match (&mut self.management, open) {
@@ -607,6 +631,11 @@ impl Loop {
                 log::error!("{error}");
             }
         }
+    }
+
+    fn follow_connections(&mut self, settings: &Settings, now: Tick) {
+        let (wanted, update) = (settings.conntrack, settings.update_interval);
+        self.conntrack.configure(wanted, update, &mut self.agent, self.poll.registry(), now);
     }
 
     fn open_management(&mut self, settings: &Settings, now: Tick) {
@@ -805,7 +834,12 @@ impl Loop {
         }
         self.doors.close(self.poll.registry());
         self.streams.close(self.poll.registry());
+        while self.agent.end_some() {
+            self.sinks.drain(&mut self.agent, self.poll.registry(), now.tick);
+        }
         self.agent.finish();
+        self.sinks.finish(&mut self.agent, self.poll.registry(), now.tick);
+        self.sinks.close(&mut self.agent, self.poll.registry());
         self.recorder.finish(&mut self.agent);
         if let Some(port) = &mut self.management {
             port.serve(&mut self.agent, now.tick);

@@ -1,5 +1,6 @@
 //! Reads the sockets of this machine and finds the processes that have them, a bounded piece a
-//! turn, every ten seconds. Off unless asked for: a walk through `/proc` takes its time.
+//! turn: every ten seconds for the map, or once for who asks whose a flow is. Off unless asked
+//! for: a walk through `/proc` takes its time.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -92,6 +93,29 @@ impl Sockets {
                 return true;
             }
         }
+    }
+
+    /// The same once, for who asked which processes there are; `true` if there is more right now.
+    pub fn answer(&mut self, agent: &mut Agent, now: Tick) -> bool {
+        let until = clock::tick().plus(SLICE);
+        while agent.processes.is_wanted() {
+            match &mut self.phase {
+                Phase::Waiting => self.phase = Phase::Reading(0, None),
+                Phase::Reading(..) => self.read(agent),
+                Phase::Walking(..) => {
+                    if self.walk() {
+                        let sockets = std::mem::take(&mut self.found);
+                        let owners = std::mem::take(&mut self.owners);
+                        agent.processes.learn(sockets, owners, now);
+                        self.phase = Phase::Waiting;
+                    }
+                }
+            }
+            if clock::tick() >= until {
+                return agent.processes.is_wanted();
+            }
+        }
+        false
     }
 
     /// When there is something to do next.

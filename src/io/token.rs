@@ -19,6 +19,8 @@ pub enum Source {
     Capture(Slot),
     /// A stream client.
     Client(Slot),
+    /// The netlink socket that tells of connections.
+    Connections,
     /// A listener of the HTTP interface, by its number.
     HttpListener(u16),
     /// The management port.
@@ -39,6 +41,8 @@ pub enum Source {
     StreamListener(u16),
     /// Signals.
     Signals,
+    /// A consumer of telemetry, or a listener for them.
+    Sink(Slot),
     /// The netlink socket of a namespace.
     Space(Slot),
     /// A Unix listener, by position.
@@ -92,6 +96,8 @@ impl From<Source> for Token {
             Source::SessionSpace(slot) => (11, slot),
             Source::StreamListener(index) => (12, Slot { index, generation: 0 }),
             Source::Relay(slot) => (13, slot),
+            Source::Connections => (14, none),
+            Source::Sink(slot) => (15, slot),
         };
         let generation = usize::from(slot.generation & GENERATION_MASK);
         // 4 + 12 + 16 bits: fits the usize of a 32-bit machine.
@@ -124,6 +130,8 @@ pub fn source_of(token: Token) -> Option<Source> {
         11 => Source::SessionSpace(slot),
         12 => Source::StreamListener(index),
         13 => Source::Relay(slot),
+        14 => Source::Connections,
+        15 => Source::Sink(slot),
         _ => return None,
     })
 }
@@ -138,6 +146,7 @@ mod tests {
         for source in [
             Source::Capture(slot),
             Source::Client(slot),
+            Source::Connections,
             Source::Management,
             Source::Folders,
             Source::Post(slot),
@@ -145,6 +154,7 @@ mod tests {
             Source::Relay(slot),
             Source::Session(slot),
             Source::SessionSpace(slot),
+            Source::Sink(slot),
             Source::Space(slot),
             Source::Signals,
             Source::UnixListener(7),

@@ -22,7 +22,11 @@ pub mod groups {
     pub const IPV6_ADDRESS: u32 = 0x100;
     /// IPv6 routes.
     pub const IPV6_ROUTE: u32 = 0x400;
-    /// All of the above.
+    /// Connections begin, change and end (NFNLGRP_CONNTRACK_*), for [`Socket::open_netfilter`].
+    ///
+    /// [`Socket::open_netfilter`]: super::Socket::open_netfilter
+    pub const CONNECTIONS: u32 = 0x7;
+    /// All that routing tells of.
     pub const ALL: u32 = LINK | NEIGHBOUR | IPV4_ADDRESS | IPV4_ROUTE | IPV6_ADDRESS | IPV6_ROUTE;
 }
 
@@ -82,6 +86,16 @@ impl Socket {
     /// As socket(2) and bind(2).
     pub fn open_diag(room: u32) -> io::Result<Self> {
         Self::open_for(libc::NETLINK_SOCK_DIAG, 0, room)
+    }
+
+    /// Opens a socket that listens to groups of netfilter (linux/netfilter/nfnetlink_compat.h).
+    /// The kernel may load modules for it.
+    ///
+    /// # Errors
+    ///
+    /// As socket(2) and bind(2).
+    pub fn open_netfilter(groups: u32, room: u32) -> io::Result<Self> {
+        Self::open_for(libc::NETLINK_NETFILTER, groups, room)
     }
 
     fn open_for(family: libc::c_int, groups: u32, room: u32) -> io::Result<Self> {

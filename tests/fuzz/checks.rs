@@ -288,6 +288,39 @@ pub(crate) fn json_body(input: &[u8]) {
     assert!(agent.run(Command::ResourceDelete { kind, id }, &caller).is_ok());
 }
 
+/// Connections as the kernel tells of them, or as its file does: whatever comes, the counts of the
+/// table agree with what is in it.
+pub(crate) fn conntrack(input: &[u8]) {
+    use portolan::conntrack::{Sums, Table, procfs};
+    use portolan::flow::Key;
+    use portolan::wire::netlink::conntrack::Change;
+    let mut table = Table::default();
+    table.set_limit(4);
+    let mut now = Tick::from_secs(1);
+    table.begin(now);
+    let told = Messages::new(input).filter_map(|raw| Change::parse(&raw).ok().flatten());
+    let lines = input.split(|octet| *octet == b'\n').filter_map(procfs::parse);
+    for change in told.chain(lines.map(Change::Known)) {
+        now = now.plus(30_000_000);
+        match change {
+            Change::Known(tracked) => {
+                table.learn(&tracked, true, now);
+                let (key, _) = Key::of(0, 0, &tracked.reply, None);
+                if let Some(found) = table.of_key(&key) {
+                    let _ = (found.other_side(), found.reply(), found.opener());
+                }
+            }
+            Change::Gone(tracked) => table.forget(&tracked, now),
+        }
+        assert!(table.sums().live <= 4);
+    }
+    table.begin(now);
+    let mut at = 0;
+    while table.sweep(&mut at, 1, now) {}
+    assert_eq!(table.sums(), Sums::default());
+    table.expire(8, now.plus(u64::from(u32::MAX)));
+}
+
 /// Messages from the kernel.
 pub(crate) fn netlink_message(input: &[u8]) {
     let (mut links, mut changes) = (Links::default(), Vec::new());

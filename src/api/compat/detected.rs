@@ -21,7 +21,13 @@ pub fn extend(row: &mut Row, record: &Record, what: &Outcome, lore: &Lore) {
         "category",
         Row::new()
             .with("application", application.map_or(0, |known| category(known.category)))
-            .with("domain", 0_u8)
+            .with(
+                "domain",
+                application.map_or(0, |known| match what.found {
+                    Found::Host | Found::Hint => category(known.category),
+                    _ => 0,
+                }),
+            )
             .with("local_network", 0_u8)
             .with("other_network", 0_u8)
             .with("overlay", 0_u8)

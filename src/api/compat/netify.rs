@@ -2,7 +2,8 @@
 //! told apart by `type`. Members that Netify's telemetry has carry its names and meaning; our own
 //! stand beside them.
 
-use super::detected;
+use super::{detected, nat, telemetry};
+use crate::config::telemetry::Format;
 use crate::core::Agent;
 use crate::core::bus::{Event, is_neighbour};
 use crate::core::engine::Lore;
@@ -23,6 +24,8 @@ use crate::wire::proto;
 pub enum Form {
     /// It ended; the record says why.
     Ended,
+    /// It became known what it is, or more of it.
+    Detected,
     /// It was there when the client subscribed.
     Established,
     /// It was asked for.
@@ -37,8 +40,12 @@ pub fn flow(told: &Labelled, agent: &Agent, form: Form) -> Row {
     let Labelled { record, what } = told;
     let mut members = members(record, &agent.clock());
     detected::extend(&mut members, record, what, agent.lore());
+    nat::extend(&mut members, record, agent.connections.table.of_record(record));
     members.push("tags", tags(record, &agent.groups));
     if form == Form::Listed {
+        if let Some(process) = agent.process_of(record) {
+            members.push("process", process);
+        }
         let mut row = Row::new().with("interface", agent.name_of(record.iface).to_owned());
         extend(&mut row, members);
         let (local, other) = record.local_and_other();
@@ -46,7 +53,12 @@ pub fn flow(told: &Labelled, agent: &Agent, form: Form) -> Row {
         row.push("other_name", agent.name_of_host(other.ip));
         return row;
     }
-    let kind = if form == Form::Ended { "flow_purge" } else { "flow" };
+    let kind = match form {
+        Form::Detected if what.is_complete => "flow_dpi_complete",
+        Form::Detected => "flow_dpi_update",
+        Form::Ended => "flow_purge",
+        Form::Established | Form::Listed | Form::Started => "flow",
+    };
     let mut row = Row::new()
         .with("type", kind)
         .with("interface", agent.name_of(record.iface).to_owned())
@@ -65,6 +77,7 @@ pub fn offline(told: &Labelled, file: &str, clock: &Clock, lore: &Lore) -> Row {
     let mut row = Row::new().with("file", file.to_owned());
     extend(&mut row, members(record, clock));
     detected::extend(&mut row, record, what, lore);
+    nat::extend(&mut row, record, None);
     if let Some(end) = record.end {
         row.push("end", end.name());
     }
@@ -75,8 +88,12 @@ pub fn offline(told: &Labelled, file: &str, clock: &Clock, lore: &Lore) -> Row {
 #[must_use]
 pub fn event(event: &Event, agent: &Agent) -> Row {
     let kind = match event {
+        Event::FlowDetected(told) => return flow(told, agent, Form::Detected),
         Event::FlowEnded(told) => return flow(told, agent, Form::Ended),
         Event::FlowStarted(told) => return flow(told, agent, Form::Started),
+        Event::Telemetry(report) => {
+            return telemetry::row(report, &telemetry::Scene::of(agent, Format::Lines));
+        }
         Event::Alert { .. } => "alert",
         Event::Device(_) => "device",
         Event::Link(change) if is_neighbour(change) => "neighbour",
@@ -133,13 +150,15 @@ pub fn status(status: &Status) -> Row {
         .with("caps", status.capabilities.clone())
         .with("default_password", status.default_password)
         .with("capture", Value::List(status.capture.iter().cloned().map(Value::Row).collect()));
+    row.push("conntrack", status.connections.clone());
+    row.push("flows_in_detection", status.detecting);
     let counters: Row =
         status.counters.iter().map(|(name, value)| (name.into(), Value::Unsigned(value))).collect();
     row.push("counters", counters);
     row
 }
 
-fn members(record: &Record, clock: &Clock) -> Row {
+pub(super) fn members(record: &Record, clock: &Clock) -> Row {
     let (local, other) = record.local_and_other();
     let opened_local = record.is_initiator_local != Some(false);
     let mut row = Row::new()
@@ -191,7 +210,7 @@ fn members(record: &Record, clock: &Clock) -> Row {
 }
 
 /// `local:GROUP` and `other:GROUP` for each address group that holds an address of that end.
-fn tags(record: &Record, groups: &Store) -> Vec<String> {
+pub(super) fn tags(record: &Record, groups: &Store) -> Vec<String> {
     let (local, other) = record.local_and_other();
     let mut tags = Vec::new();
     for (side, end) in

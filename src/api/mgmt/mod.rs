@@ -13,6 +13,7 @@ use crate::core::auth::{self, Caller, Right};
 use crate::core::bus::{Subscription, Topics as Set};
 use crate::core::command::{Access, Arguments, Command, Entry, Failure, MAX_ROWS, TABLE, Verb};
 use crate::core::row::Row;
+use crate::core::select::{Filter, Selection};
 use crate::query::Run;
 use crate::time::Tick;
 
@@ -349,12 +350,8 @@ impl Server {
             max_rows: MAX_ROWS,
             ..Arguments::default()
         };
-        for word in request.arguments.split(' ').filter(|word| !word.is_empty()) {
-            match word.split_once('=') {
-                Some((name, value)) => arguments.named.push((name, value.to_owned())),
-                None => arguments.words.push(word),
-            }
-        }
+        let selects = matches!(entry.verb, Verb::Flows | Verb::Top);
+        (arguments.named, arguments.words) = request::arguments(&request.arguments, selects);
         let reply = Command::build(entry.verb, arguments)
             .and_then(|command| agent.run(command, &Caller { right }));
         match reply {
@@ -436,13 +433,29 @@ impl Server {
             Some(Ok(seconds @ 1..)) => Some(u64::from(seconds).saturating_mul(1_000_000)),
             Some(_) => return self.error(&request.tag, "badarg", from, agent, out, now),
         };
+        let mut selection = Selection::default();
+        let (named, _) = request::arguments(&request.arguments, true);
+        let filter = named
+            .into_iter()
+            .try_for_each(|(name, value)| selection.set(name, &value))
+            .and_then(|()| agent.resolve(&selection));
+        let filter = match filter {
+            Ok(_) if selection == Selection::default() => None,
+            Ok(filter) => Some(filter.unwrap_or_else(Filter::nothing)),
+            Err(failure) => {
+                let row = Row::new().with("error", "badarg").with("detail", failure.to_string());
+                reply::write(&mut self.scratch, &request.tag, "error", &row);
+                out.push(from, &self.scratch);
+                return;
+            }
+        };
         let Some(seat) = self.topics.seat(&request.method) else {
             return self.error(&request.tag, "unknowntopic", from, agent, out, now);
         };
         let topic = Row::new().with("topic", seat.name);
         let until = lease.map(|lease| now.plus(lease));
         let tag = request.tag.clone().into_owned();
-        let old = seat.subscriber.replace(Subscriber::new(from, tag, until, now));
+        let old = seat.subscriber.replace(Subscriber::new(from, tag, until, filter, now));
         let scratch = &mut self.scratch;
         let mut send = |to, tag: &str, kind| {
             reply::write(scratch, tag, kind, &topic);
@@ -505,6 +518,9 @@ impl Server {
             let Some(event) = agent.bus.next(bus) else { break };
             let row = agent.event_row(&event);
             for subscriber in self.topics.receivers(event.topic()) {
+                if subscriber.filter.as_ref().is_some_and(|filter| !agent.passes(filter, &event)) {
+                    continue;
+                }
                 if !subscriber.admit(now) {
                     continue;
                 }
@@ -660,7 +676,7 @@ fn in_band(failure: Failure) -> Body {
         Failure::Configuration(text) => ("badconfig", Some(text)),
         Failure::Denied => ("badauth", None),
         Failure::Duplicate => ("duplicate", None),
-        Failure::Invalid(text) => ("badarg", Some(text)),
+        Failure::Expression(text) | Failure::Invalid(text) => ("badarg", Some(text)),
         Failure::GroupName => ("badarg", Some("group: 1 to 64 of A-Z a-z 0-9 _ . -".into())),
         Failure::GroupNotFound | Failure::NotFound => ("notfound", None),
         Failure::Limit => ("limit", None),

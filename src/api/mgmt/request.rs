@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 
+use crate::core::select::EXPRESSIONS;
+
 /// Longest line in octets, without its line end.
 pub const MAX_LINE: usize = 80;
 
@@ -127,6 +129,54 @@ impl<'a> Request<'a> {
     }
 }
 
+/// Takes arguments apart: `name=value` words, and words without a name. With `selects` the value
+/// of `where=` may have blanks in it: within quotes, or up to the next word that is an argument.
+#[must_use]
+pub fn arguments(text: &str, selects: bool) -> (Vec<(&str, String)>, Vec<&str>) {
+    let (mut named, mut words) = (Vec::new(), Vec::new());
+    let mut rest = text.trim_start_matches(' ');
+    while !rest.is_empty() {
+        let end = rest.find(' ').unwrap_or(rest.len());
+        let (word, mut after) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        match word.split_once('=') {
+            Some((name, _)) if selects && EXPRESSIONS.contains(&name) => {
+                let behind = rest.get(name.len().saturating_add(1)..).unwrap_or_default();
+                let (value, left) = expression(behind);
+                named.push((name, value.to_owned()));
+                after = left;
+            }
+            Some((name, value)) => named.push((name, value.to_owned())),
+            None => words.push(word),
+        }
+        rest = after.trim_start_matches(' ');
+    }
+    (named, words)
+}
+
+/// The expression at the start of a text, and what is behind it. None begins with a quote: one
+/// there is around it.
+fn expression(text: &str) -> (&str, &str) {
+    for quote in ['\'', '"'] {
+        if let Some((inner, rest)) = text.strip_prefix(quote).and_then(|t| t.split_once(quote)) {
+            return (inner, rest);
+        }
+    }
+    let is_argument = |word: &str| {
+        let named = word.split_once('=').filter(|(_, value)| !value.starts_with('='));
+        named.is_some_and(|(name, _)| {
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase())
+        })
+    };
+    for (at, _) in text.match_indices(' ') {
+        let (before, rest) = text.split_at_checked(at).unwrap_or((text, ""));
+        let next = rest.trim_start_matches(' ').split(' ').next().unwrap_or_default();
+        if is_argument(next) {
+            return (before, rest);
+        }
+    }
+    (text, "")
+}
+
 /// The next field and what is behind it. Fields stand apart by blanks and line ends; a tabulator
 /// is no separator.
 fn field(bytes: &[u8]) -> (&[u8], &[u8]) {
@@ -181,6 +231,26 @@ mod tests {
         }
         assert_eq!(request("w 1 verbose  2 x\ny").arguments, " 2 x");
         assert_eq!(request("r 8 verbose\nr 9 verbose").arguments, "");
+    }
+
+    #[test]
+    fn an_expression_may_have_blanks_and_signs_of_its_own() {
+        for (text, wanted) in [
+            ("n=5 where=app==x", &[("n", "5"), ("where", "app==x")][..]),
+            ("where=app==x && port == 53 n=5", &[("where", "app==x && port == 53"), ("n", "5")]),
+            ("where='app == \"x y\"' n=5", &[("where", "app == \"x y\""), ("n", "5")]),
+            ("filter=app != 'x' || ip == ::1", &[("filter", "app != 'x' || ip == ::1")]),
+            ("where=port >=80 dev=br-lan", &[("where", "port >=80"), ("dev", "br-lan")]),
+            ("where='app", &[("where", "'app")]),
+            ("where=", &[("where", "")]),
+        ] {
+            let (named, words) = arguments(text, true);
+            let named: Vec<_> = named.iter().map(|(name, value)| (*name, &**value)).collect();
+            assert_eq!((&named[..], words.len()), (wanted, 0), "{text}");
+        }
+        let (named, words) = arguments("  start lo filter=tcp port 80 ", false);
+        assert_eq!(named, [("filter", "tcp".to_owned())]);
+        assert_eq!(words, ["start", "lo", "port", "80"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::core::bus::{Topic, Topics as Set};
+use crate::core::select::Filter;
 use crate::time::Tick;
 
 use super::limit::Bucket;
@@ -19,6 +20,8 @@ pub struct Subscriber {
     pub tag: String,
     /// When the subscription ends unless renewed.
     pub until: Option<Tick>,
+    /// Which events about flows are wanted; all without one.
+    pub filter: Option<Filter>,
     /// Events sent.
     pub events: u64,
     /// Events lost in all.
@@ -31,9 +34,15 @@ pub struct Subscriber {
 impl Subscriber {
     /// A subscriber that has got nothing yet.
     #[must_use]
-    pub const fn new(peer: SocketAddr, tag: String, until: Option<Tick>, now: Tick) -> Self {
+    pub const fn new(
+        peer: SocketAddr,
+        tag: String,
+        until: Option<Tick>,
+        filter: Option<Filter>,
+        now: Tick,
+    ) -> Self {
         let bucket = Bucket::new(EVENTS_PER_SECOND, EVENTS_PER_SECOND, now);
-        Self { peer, tag, until, events: 0, lost: 0, untold: 0, bucket }
+        Self { peer, tag, until, filter, events: 0, lost: 0, untold: 0, bucket }
     }
 
     /// Whether one more event may be sent now; if not, it counts as lost.

@@ -50,6 +50,7 @@ impl Refusal {
             Failure::Configuration(reason) | Failure::Invalid(reason) => Self::new(REFUSED, reason),
             Failure::Duplicate => refused("Duplicated resource."),
             Failure::Denied => refused("Permission denied."),
+            Failure::Expression(text) => Self::new(INVALID, text),
             Failure::GroupName => refused("Invalid group name."),
             Failure::GroupNotFound => refused("Group not found."),
             Failure::Limit => Self::limit(),

@@ -138,7 +138,7 @@ fn arguments(entry: &Entry) -> Vec<(String, &'static str)> {
 fn kind(name: &str) -> &'static str {
     match name {
         "ID" | "id" | "after" => LONG,
-        "n" | "level" => NUMBER,
+        "n" | "level" | "process" => NUMBER,
         "data" => LIST,
         _ => TEXT,
     }
@@ -171,8 +171,11 @@ mod tests {
         list(&mut text).unwrap();
         let list: Value = serde_json::from_slice(&text).unwrap();
         assert_eq!(list["status"], serde_json::json!({}));
-        assert_eq!(list["top"], serde_json::json!({"by": "string", "of": "string", "n": 32}));
-        assert_eq!(list["flow"], serde_json::json!({"id": 64}));
+        assert_eq!(
+            list["top"],
+            serde_json::json!({"by": "string", "of": "string", "where": "string", "n": 32})
+        );
+        assert_eq!(list["flow"], serde_json::json!({"id": 64, "process": 32}));
         assert_eq!(list["group_add"], serde_json::json!({"group": "string", "data": []}));
         assert_eq!(list["set"], serde_json::json!({"key": "string", "value": "string"}));
         assert_eq!(

@@ -158,6 +158,6 @@ mod tests {
         let given = |text: &str| checked(flow, parsed(text.as_bytes()).unwrap());
         assert_eq!(given(r#"{"ubus_rpc_session":"0","id":7,"x":null}"#).unwrap().len(), 1);
         let error = given(r#"{"id":7,"command":"restart"}"#).unwrap_err();
-        assert_eq!(error, "no argument is called \"command\": flow takes id");
+        assert_eq!(error, "no argument is called \"command\": flow takes id, process");
     }
 }

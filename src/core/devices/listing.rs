@@ -12,8 +12,8 @@ use super::guess;
 use super::ledger::{Account, Kind};
 use super::{MAX_DEVICES, What};
 use crate::detect::Protocol;
+use crate::flow::FlowId;
 use crate::flow::top::{By, Item as Key, Tally, Top};
-use crate::flow::{FlowId, Query};
 use crate::wire::{mac, vendor};
 
 /// Rows of devices made in one call: each is a guess by all rules.
@@ -83,7 +83,7 @@ impl Inventory {
         next: &mut Option<u64>,
     ) -> bool {
         if let Some(top) = &mut self.traffic {
-            if top.feed(agent.flows(), &Query::default(), SLICE, &|_| (0, 0)) {
+            if top.feed(agent.flows(), &|_, _| true, SLICE, &|_| (0, 0)) {
                 let sums = self.traffic.take().map(|top| top.sums()).unwrap_or_default();
                 self.found = agent.found(&self.wanted, &sums, self.after);
             }

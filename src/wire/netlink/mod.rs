@@ -9,6 +9,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 mod address;
+pub mod conntrack;
 mod diag;
 mod link;
 mod neighbour;

@@ -561,24 +561,27 @@ impl Settings {
         if !value.is_empty() {
             regex_lite::RegexBuilder::new(value).size_limit(MAX_PATTERN).build().ok()?;
         }
-        value.clone_into(&mut self.replaced(index).1);
+        if let Some(text) = self.replaced(index, value) {
+            value.clone_into(&mut text.1);
+        }
         Some(())
     }
 
     fn set_replacement(&mut self, index: u16, value: &str) -> Option<()> {
-        value.clone_into(&mut self.replaced(index).2);
+        if let Some(text) = self.replaced(index, value) {
+            value.clone_into(&mut text.2);
+        }
         Some(())
     }
 
-    fn replaced(&mut self, index: u16) -> &mut (u16, String, String) {
+    /// The pattern of this number with what it is replaced by; a new one for `value` unless that
+    /// is nothing.
+    fn replaced(&mut self, index: u16, value: &str) -> Option<&mut (u16, String, String)> {
         let texts = &mut self.privacy_texts;
-        let at = texts.iter().position(|(known, ..)| *known == index);
-        let at = at.unwrap_or_else(|| {
+        if !value.is_empty() && !texts.iter().any(|(known, ..)| *known == index) {
             texts.push((index, String::new(), String::new()));
-            texts.len().saturating_sub(1)
-        });
-        #[expect(clippy::indexing_slicing, reason = "it was found, or added, right here")]
-        &mut texts[at]
+        }
+        texts.iter_mut().find(|(known, ..)| *known == index)
     }
 
     fn assign(&mut self, name: &'static str, value: &str) -> Option<()> {

@@ -86,6 +86,14 @@ counters! {
     names_forgotten,
     /// Messages with names of hosts that were not read because there were too many.
     names_unread,
+    /// Devices that gave way to others.
+    devices_forgotten,
+    /// Devices that were not kept because too many came at once.
+    devices_refused,
+    /// Names and traces of devices that there was no memory for.
+    device_traces_unkept,
+    /// Events of devices that found too many waiting.
+    device_news_dropped,
     /// Full dumps made because netlink messages were lost.
     netlink_resyncs,
     /// Dumps of connections made again because messages were lost.

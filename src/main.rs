@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use portolan::cli::args::{self, Parsed, Sub};
-use portolan::cli::{agent, capture, ctl, exit, print, query, read, rpcd};
+use portolan::cli::{agent, capture, ctl, exit, lookup, print, query, read, rpcd};
 use portolan::sys::heap::Counted;
 
 #[global_allocator]
@@ -21,6 +21,7 @@ fn main() {
         Parsed::Run(arguments) => match &arguments.command {
             Some(Sub::Read(arguments)) => read::run(arguments),
             Some(Sub::Ctl(arguments)) => ctl::run(arguments),
+            Some(Sub::Lookup(arguments)) => lookup::run(arguments),
             Some(Sub::Query(arguments)) => query::run(arguments),
             Some(Sub::Capture(arguments)) => capture::run(arguments),
             Some(Sub::Rpcd(arguments)) => rpcd::run(arguments),

@@ -915,10 +915,11 @@ fn debug_gets_a_copy_of_everything_under_its_own_tag() {
     b.neighbour(9, &mut changes);
     b.agent.follow(changes);
     let sent = b.settle();
-    assert_eq!(sent.len(), 2, "{sent:?}");
+    assert_eq!(sent.len(), 3, "{sent:?}");
     assert!(sent.iter().all(|(to, _)| *to == client(1_002)));
     assert_eq!(parse(&sent[0].1)["action"], 1, "a flow began");
-    let peer = parse(&sent[1].1);
+    assert_eq!(parse(&sent[1].1)["action"], 2, "and is taken for what its port says");
+    let peer = parse(&sent[2].1);
     assert_eq!((&peer["action"], &peer["macaddr"]), (&4.into(), &"02:00:00:01:00:09".into()));
 }
 

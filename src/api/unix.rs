@@ -340,7 +340,8 @@ impl Unix {
             Some(names) => {
                 for name in &names {
                     let topic = name.as_deref().and_then(Topic::parse);
-                    let expected = "topics out of test, peer, flow, iface, alert, telemetry";
+                    let expected =
+                        "topics out of test, peer, flow, device, iface, alert, telemetry";
                     let wrong = Failure::BadArgument { name: "topic", expected };
                     topics = topics.with(topic.ok_or_else(|| refuse(wrong))?);
                 }
@@ -754,7 +755,7 @@ fn named(request: &Request) -> Result<Vec<(&str, String)>, Refusal> {
 /// Arguments that some command knows and that are one value each; other members are ignored.
 const SINGLE: &[&str] = &[
     "after", "by", "dev", "filter", "host", "id", "ip", "key", "level", "limit", "mac", "n", "of",
-    "port", "process", "proto", "state", "value", "what", "where",
+    "port", "process", "proto", "state", "value", "what", "where", "which",
 ];
 
 fn arguments<'a>(
@@ -778,7 +779,9 @@ fn arguments<'a>(
     match entry.verb {
         Verb::Flows if !sized => named.push(("n", LISTED_FLOWS.to_owned())),
         // There are few of them, so nobody should have to page.
-        Verb::Interfaces | Verb::Neighbours | Verb::Settings if !sized => {
+        Verb::Apps | Verb::Devices | Verb::Interfaces | Verb::Neighbours | Verb::Settings
+            if !sized =>
+        {
             named.push(("n", MAX_ROWS.to_string()));
         }
         Verb::Top => {

@@ -1,13 +1,15 @@
-//! Suffixes of host names in one pool, sorted from their ends: a lookup is a binary search for
-//! each label, the longest suffix first.
+//! Suffixes of host names in one pool, written from their ends and sorted: a lookup is a binary
+//! search for each label, the longest suffix first.
 
-use std::cmp::Ordering;
+/// Octets of a host name that are looked at: its last ones.
+const MAX_HOST: usize = 256;
 
 /// Suffixes and their applications.
 #[derive(Debug, Default)]
 pub(super) struct Domains {
+    /// Suffixes in lower case, backwards.
     pool: Vec<u8>,
-    /// Sorted by the reversed text once [`Self::sort`] was called.
+    /// Sorted by their text once [`Self::sort`] was called.
     entries: Vec<Entry>,
 }
 
@@ -24,7 +26,7 @@ impl Domains {
         let (Ok(at), Ok(len)) = (u32::try_from(self.pool.len()), u8::try_from(suffix.len())) else {
             return;
         };
-        self.pool.extend_from_slice(suffix.as_bytes());
+        self.pool.extend(suffix.bytes().rev().map(|byte| byte.to_ascii_lowercase()));
         self.entries.push(Entry { at, len, application });
     }
 
@@ -41,7 +43,7 @@ impl Domains {
     /// Puts them in order; of two that are equal the later one counts.
     pub(super) fn sort(&mut self) {
         let pool = std::mem::take(&mut self.pool);
-        self.entries.sort_by(|a, b| by_end(a.text(&pool), b.text(&pool)));
+        self.entries.sort_by(|a, b| a.text(&pool).cmp(b.text(&pool)));
         self.entries.reverse();
         self.entries.dedup_by(|a, b| a.text(&pool) == b.text(&pool));
         self.entries.reverse();
@@ -50,17 +52,23 @@ impl Domains {
         self.entries.shrink_to_fit();
     }
 
-    /// The application of the longest suffix of a name, in any case; whole labels alone.
-    pub(super) fn find(&self, host: &str) -> Option<u16> {
-        let host = host.strip_suffix('.').unwrap_or(host).as_bytes();
+    /// The application of the longest suffix of a name, and that suffix, in any case; whole labels
+    /// alone.
+    pub(super) fn find<'a>(&self, host: &'a str) -> Option<(u16, &'a str)> {
+        let host = host.strip_suffix('.').unwrap_or(host);
+        let mut folded = [0; MAX_HOST];
+        for (to, from) in folded.iter_mut().zip(host.bytes().rev()) {
+            *to = from.to_ascii_lowercase();
+        }
         let mut rest = host;
         loop {
-            let found = self.entries.binary_search_by(|e| by_end(e.text(&self.pool), rest));
-            if let Some(entry) = found.ok().and_then(|at| self.entries.get(at)) {
-                return Some(entry.application);
+            if let Some(suffix) = folded.get(..rest.len()) {
+                let found = self.entries.binary_search_by(|e| e.text(&self.pool).cmp(suffix));
+                if let Some(entry) = found.ok().and_then(|at| self.entries.get(at)) {
+                    return Some((entry.application, rest));
+                }
             }
-            let dot = rest.iter().position(|octet| *octet == b'.')?;
-            rest = rest.get(dot.saturating_add(1)..)?;
+            (_, rest) = rest.split_once('.')?;
         }
     }
 }
@@ -69,14 +77,5 @@ impl Entry {
     fn text<'a>(&self, pool: &'a [u8]) -> &'a [u8] {
         let at = usize::try_from(self.at).unwrap_or(usize::MAX);
         pool.get(at..).and_then(|rest| rest.get(..usize::from(self.len))).unwrap_or_default()
-    }
-}
-
-fn by_end(a: &[u8], b: &[u8]) -> Ordering {
-    let mut pairs = a.iter().rev().zip(b.iter().rev());
-    let differing = pairs.find(|(x, y)| !x.eq_ignore_ascii_case(y));
-    match differing {
-        Some((x, y)) => x.to_ascii_lowercase().cmp(&y.to_ascii_lowercase()),
-        None => a.len().cmp(&b.len()),
     }
 }

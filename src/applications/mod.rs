@@ -5,16 +5,18 @@
 use std::net::IpAddr;
 
 use crate::detect::Category;
-use crate::expression::{Expression, Subject, lies_in};
+use crate::expression::{Expression, Subject};
 
 pub use self::rules::{Builder, Error};
 
 mod domains;
+mod networks;
 mod rules;
 #[cfg(test)]
 mod tests;
 
 use self::domains::Domains;
+use self::networks::Networks;
 
 /// The rules that come with the program.
 pub const SHIPPED: &str = include_str!("rules/portolan.rules");
@@ -46,10 +48,10 @@ pub struct Application {
 pub struct Applications {
     /// By number.
     applications: Vec<Application>,
-    aliases: Vec<(Box<str>, u16)>,
+    /// Tags and former tags, by their text.
+    tags: Vec<(Box<str>, u16)>,
     domains: Domains,
-    /// The longest prefixes first.
-    networks: Vec<(u8, IpAddr, u16)>,
+    networks: Networks,
     /// IP protocol, port.
     ports: Vec<(u8, u16, u16)>,
     expressions: Vec<(Expression, u16)>,
@@ -66,11 +68,11 @@ impl Applications {
     /// The application of a tag or a former tag, in any case.
     #[must_use]
     pub fn by_tag(&self, tag: &str) -> Option<&Application> {
-        let by_alias = || {
-            let alias = self.aliases.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(tag))?;
-            self.get(alias.1)
-        };
-        self.applications.iter().find(|a| a.tag.eq_ignore_ascii_case(tag)).or_else(by_alias)
+        let folded = |byte: &u8| byte.to_ascii_lowercase();
+        let order =
+            |known: &(Box<str>, u16)| known.0.bytes().cmp(tag.as_bytes().iter().map(folded));
+        let at = self.tags.binary_search_by(order).ok()?;
+        self.get(self.tags.get(at)?.1)
     }
 
     /// All, by number.
@@ -81,15 +83,32 @@ impl Applications {
     /// The application of a host, by the longest suffix that is known.
     #[must_use]
     pub fn of_name(&self, host: &str) -> Option<u16> {
-        self.domains.find(host)
+        self.domains.find(host).map(|(id, _)| id)
+    }
+
+    /// The same, with the suffix that the rule names.
+    #[must_use]
+    pub fn rule_of_name<'a>(&self, host: &'a str) -> Option<(&Application, &'a str)> {
+        let (id, suffix) = self.domains.find(host)?;
+        Some((self.get(id)?, suffix))
     }
 
     /// The application of an address, by the longest prefix that is known.
     #[must_use]
     pub fn of_address(&self, address: IpAddr) -> Option<u16> {
-        let mut networks = self.networks.iter();
-        let found = networks.find(|(prefix, network, _)| lies_in(address, *network, *prefix));
-        found.map(|(.., id)| *id)
+        self.networks.find(address).map(|(id, _)| id)
+    }
+
+    /// The same, with the network that the rule names.
+    #[must_use]
+    pub fn rule_of_address(&self, address: IpAddr) -> Option<(&Application, IpAddr, u8)> {
+        let (id, prefix) = self.networks.find(address)?;
+        let bits = networks::first(address, prefix);
+        let network = match address {
+            IpAddr::V4(_) => IpAddr::V4(u32::try_from(bits).unwrap_or_default().into()),
+            IpAddr::V6(_) => IpAddr::V6(bits.into()),
+        };
+        Some((self.get(id)?, network, prefix))
     }
 
     /// The application of a server's port; `proto` is the IP protocol number.

@@ -16,6 +16,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::domains::Domains;
+use super::networks::Networks;
 use super::{
     Application, Applications, MAX_APPLICATIONS, MAX_DOMAINS, MAX_EXPRESSIONS, MAX_NETWORKS,
     MAX_PORTS,
@@ -93,12 +94,17 @@ impl Builder {
         self.applications.sort_by_key(|application| application.id);
         self.applications.shrink_to_fit();
         self.domains.sort();
-        self.networks.sort_by_key(|(prefix, ..)| std::cmp::Reverse(*prefix));
+        // A tag outranks another's former one, and the first of those the others.
+        let tags =
+            self.applications.iter().map(|application| (application.tag.clone(), application.id));
+        let mut tags: Vec<_> = tags.chain(self.aliases).collect();
+        tags.sort_by(|a, b| a.0.cmp(&b.0));
+        tags.dedup_by(|later, first| later.0 == first.0);
         Applications {
             applications: self.applications,
-            aliases: self.aliases,
+            tags,
             domains: self.domains,
-            networks: self.networks,
+            networks: Networks::new(self.networks),
             ports: self.ports,
             expressions: self.expressions,
         }

@@ -107,6 +107,8 @@ pub enum Sub {
     Ctl(Ctl),
     /// `portolan query`
     Query(Query),
+    /// `portolan lookup`
+    Lookup(Lookup),
     /// `portolan capture`
     Capture(Capture),
     /// `portolan rpcd`
@@ -222,6 +224,30 @@ pub struct Query {
     /// the query
     #[argh(positional, arg_name = "expression")]
     pub expression: Vec<String>,
+}
+
+/// Tells what is known of a name, an address or a hardware address, and from where: rule, category,
+/// network, vendor, names, device.
+#[derive(Debug, FromArgs)]
+#[argh(
+    subcommand,
+    name = "lookup",
+    example = "  {command_name} www.netflix.com\n  {command_name} 192.168.1.20\n  {command_name} --json b8:27:eb:12:34:56 | jq .known",
+    note = "Without a running agent the shipped rules and tables answer.",
+    error_code(1, "nothing is known of it")
+)]
+pub struct Lookup {
+    /// path of the agent's Unix socket (default: /var/run/portolan/portolan.sock)
+    #[argh(option, default = "\"/var/run/portolan/portolan.sock\".to_owned()", arg_name = "path")]
+    pub socket: String,
+
+    /// one JSON object
+    #[argh(switch, short = 'j')]
+    pub json: bool,
+
+    /// what to look up
+    #[argh(positional, arg_name = "what")]
+    pub subject: Vec<String>,
 }
 
 /// Takes live packets of a running agent, from any network namespace, as pcapng.
@@ -394,6 +420,7 @@ pub fn parse(words: &[String]) -> Parsed {
                 Some(Sub::Read(read)) => &mut read.files[..],
                 Some(Sub::Ctl(ctl)) => &mut ctl.request[..],
                 Some(Sub::Query(query)) => &mut query.expression[..],
+                Some(Sub::Lookup(lookup)) => &mut lookup.subject[..],
                 Some(Sub::Rpcd(rpcd)) => &mut rpcd.words[..],
                 Some(Sub::Capture(capture)) => {
                     if let Some(file) = capture.write.as_mut().filter(|file| *file == DASH) {
@@ -585,6 +612,7 @@ mod tests {
             &["help", "read"],
             &["ctl", "--help"],
             &["query", "--help"],
+            &["lookup", "--help"],
             &["rpcd", "--help"],
         ] {
             let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::text::Quoted;
+use crate::wire::json;
 
 use super::args::Ctl;
 use super::exit;
@@ -235,8 +236,8 @@ impl<W: Write> Session<'_, W> {
                     self.socket.set_read_timeout(self.between_events)?;
                 }
                 "row" | "event" if !line.raw => {
-                    serde_json::to_writer(&mut *self.out, &Value::Object(reply))?;
-                    writeln!(self.out)?;
+                    let text = json::for_people(&Value::Object(reply).to_string());
+                    writeln!(self.out, "{text}")?;
                     self.out.flush()?;
                 }
                 "unsubscribed" if subscribed => {

@@ -14,6 +14,7 @@ pub mod agent;
 pub mod args;
 pub mod capture;
 pub mod ctl;
+pub mod lookup;
 pub mod query;
 pub mod read;
 pub mod rpcd;

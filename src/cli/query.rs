@@ -65,10 +65,15 @@ fn ask(socket: &str, text: &str) -> io::Result<Vec<u8>> {
     let mut request = Vec::from(*b"{\"command\":\"gremlin\",\"data\":");
     json::string(&mut request, text);
     request.extend_from_slice(b"}\n");
+    exchange(socket, &request)
+}
+
+/// Sends one request and reads its answer, without the line end.
+pub(super) fn exchange(socket: &str, request: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(&request)?;
+    stream.write_all(request)?;
     stream.shutdown(Shutdown::Write)?;
     let mut answer = Vec::new();
     stream.take(MAX_ANSWER).read_to_end(&mut answer).map_err(|error| match error.kind() {
@@ -207,7 +212,7 @@ fn cell(item: &Value, (_, paths): &Column) -> String {
 }
 
 /// A text that cannot command a terminal.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 

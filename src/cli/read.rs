@@ -400,7 +400,7 @@ impl<W: Write> Listener for Report<W> {
         let told = Labelled { record: Record::new(flow, id, Some(reason)), what: what.clone() };
         let record = &told.record;
         if let Some(wanted) = &self.wanted {
-            let Lore { names, applications } = lore;
+            let Lore { names, applications, .. } = lore;
             let around = Around::default();
             let applications = Some(applications);
             if !wanted.matches(&Asked { record, what, names, applications, around }) {
@@ -547,7 +547,11 @@ impl Summary {
             .map(|((p, port), sum)| (format!("{}/{port}", proto::text(*p)), *sum))
             .collect();
         table(out, "service", &mut services, arguments.top)?;
-        let mut hosts: Vec<_> = self.hosts.iter().map(|(ip, sum)| (ip.to_string(), *sum)).collect();
+        let named = |ip: std::net::IpAddr| match engine.lore.names.name_of(ip) {
+            Some(name) => [name, " ", &ip.to_string()].concat(),
+            None => ip.to_string(),
+        };
+        let mut hosts: Vec<_> = self.hosts.iter().map(|(ip, sum)| (named(*ip), *sum)).collect();
         table(out, "top talker", &mut hosts, arguments.top)?;
         if self.hosts_left_out > 0 {
             let left_out = grouped(self.hosts_left_out);

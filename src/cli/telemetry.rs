@@ -176,6 +176,9 @@ impl Teller {
             capture: Vec::new(),
             connections: Row::default(),
             detecting: engine.inspector.open(),
+            dns_hints: Some(engine.lore.names.len()),
+            flow_hashes: None,
+            devices: 0,
             counters: counters.clone(),
         }
     }

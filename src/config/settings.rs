@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::expression::Expression;
 use crate::text::Quoted;
@@ -82,6 +82,28 @@ pub struct Settings {
     pub pcap_over_ip_from: Vec<(IpAddr, u8)>,
     /// Learn names of hosts from DNS and DHCP, and tell them in such sessions.
     pub packet_names: bool,
+    /// Files, or folders of files, of leases that DHCP servers here have given.
+    pub lease_files: Vec<PathBuf>,
+    /// Files, or folders of files, in which names of addresses are written down.
+    pub hosts_files: Vec<PathBuf>,
+    /// Name hosts elsewhere as answers of DNS do, and say so to whoever seeks applications.
+    pub dns_hints: bool,
+    /// Names kept.
+    pub dns_hint_size: usize,
+    /// Where such names are kept between two runs.
+    pub dns_hint_save: Keep,
+    /// The name that an address was asked for by tells the application only if the protocol
+    /// shows no name.
+    pub dns_hint_partial: bool,
+    /// What a flow was tells what it is when its addresses and ports come again.
+    pub flow_hash_cache: bool,
+    /// Flows remembered for that.
+    pub flow_hash_size: usize,
+    /// Seconds of silence after which a device is offline.
+    pub devices_offline: u32,
+    /// Folder of state that does not survive a restart of the machine; empty for that of the
+    /// first Unix socket.
+    pub volatile_dir: PathBuf,
     /// Folder of state that survives a restart of the machine.
     pub state_dir: PathBuf,
     /// Flows at once; 0 fits it to the memory of the machine.
@@ -217,6 +239,18 @@ impl Default for Settings {
             pcap_over_ip: Vec::new(),
             pcap_over_ip_from: Vec::new(),
             packet_names: true,
+            lease_files: ["/tmp/dhcp.leases", "/tmp/hosts", "/var/lib/misc/dnsmasq.leases"]
+                .map(PathBuf::from)
+                .into(),
+            hosts_files: ["/etc/hosts", "/etc/ethers", "/tmp/hosts"].map(PathBuf::from).into(),
+            dns_hints: true,
+            dns_hint_size: 4_096,
+            dns_hint_save: Keep::Volatile,
+            dns_hint_partial: false,
+            flow_hash_cache: true,
+            flow_hash_size: 4_096,
+            devices_offline: 300,
+            volatile_dir: PathBuf::new(),
             state_dir: PathBuf::from("/etc/portolan"),
             max_flows: 0,
             idle: 30,
@@ -256,6 +290,25 @@ impl Default for Settings {
             log_level: 2,
         }
     }
+}
+
+/// Where something is kept between two runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Keep {
+    /// Nowhere.
+    Disabled,
+    /// In the state that survives a restart of the machine: on flash, mostly.
+    Persistent,
+    /// In the state that does not.
+    Volatile,
+}
+
+impl Keep {
+    const ALL: [(Self, &'static str); 3] = [
+        (Self::Disabled, "disabled"),
+        (Self::Persistent, "persistent"),
+        (Self::Volatile, "volatile"),
+    ];
 }
 
 /// A place where packets are streamed to whoever connects.
@@ -299,6 +352,7 @@ const SWITCH: &str = "yes or no";
 const PORT: &str = "a port from 0 to 65535";
 const APPLICATIONS: &str = "ports with names, as in 8080:WEB 5000:PHONE";
 const DOORS: &str = "off, or an address with port and parameters: 127.0.0.1:57012 nif=eth0";
+const PATHS: &str = "absolute paths, or off";
 const LISTEN: &str = "off, or unix:///PATH and tcp://ADDRESS:PORT (an address, no name)";
 const SEND: &str = "off, or unix:///PATH, tcp://, udp:// or http:// with ADDRESS:PORT, no names";
 const SECONDS: &str = "seconds from 1 to 86400";
@@ -339,6 +393,16 @@ pub const KEYS: &[Key] = &[
     key("pcap_over_ip", DOORS, "streams packets to whoever connects; repeat it for more"),
     key("pcap_over_ip_from", "networks such as 192.0.2.0/24", "who may, besides this machine"),
     live("packet_names", SWITCH, "learn names of hosts from DNS and DHCP for such sessions"),
+    live("names_lease_files", PATHS, "leases of DHCP servers; folders are read too"),
+    live("names_hosts_files", PATHS, "files as /etc/hosts and /etc/ethers; folders too"),
+    live("dns_hint_cache", SWITCH, "answers of DNS name hosts elsewhere"),
+    live("dns_hint_cache_size", "a number from 64 to 4096", "names kept"),
+    live("dns_hint_cache_save", "volatile, persistent or disabled", "where names of DNS are kept"),
+    live("dns_hint_cache_partial_lookups", SWITCH, "names of DNS tell where nothing else does"),
+    live("flow_hash_cache", SWITCH, "flows that come again are known at once"),
+    live("flow_hash_cache_size", "a number from 64 to 65536", "flows remembered for that"),
+    live("devices_offline", SECONDS, "silence after which a device is offline"),
+    key("volatile_dir", "an absolute path, or auto", "state for a while; auto is by the socket"),
     key("state_dir", "an absolute path", "state that survives a restart"),
     live("flows_max", "0 or a number from 64 to 2000000", "flows at once; 0 fits the memory"),
     live("flows_idle", SECONDS, "silence that ends a flow"),
@@ -395,6 +459,13 @@ pub const KEYS: &[Key] = &[
 const ALIASES: &[(&str, &str)] = &[
     ("path_server_socket", "api_socket"),
     ("path_state_persistent", "state_dir"),
+    ("path_state_volatile", "volatile_dir"),
+    ("dns-hint-cache_enable", "dns_hint_cache"),
+    ("dns-hint-cache_save", "dns_hint_cache_save"),
+    ("dns-hint-cache_cache_size", "dns_hint_cache_size"),
+    ("dns-hint-cache_partial_lookups", "dns_hint_cache_partial_lookups"),
+    ("flow-hash-cache_enable", "flow_hash_cache"),
+    ("flow-hash-cache_cache_size", "flow_hash_cache_size"),
     ("group", "api_group"),
     ("max_flows", "flows_max"),
     ("max_detection_pkts", "detection_packets"),
@@ -419,8 +490,10 @@ const ALIASES: &[(&str, &str)] = &[
 
 /// Keys of Netify's configuration that mean nothing here.
 const IGNORED: &[&str] = &[
-    "path_state_volatile",
     "path_pid_file",
+    "dns-hint-cache_ttl",
+    "flow-hash-cache_save",
+    "flow-hash-cache_purge_divisor",
     "path_shared_data",
     "path_plugin_libdir",
     "flow_map_buckets",
@@ -649,6 +722,24 @@ impl Settings {
                 self.pcap_over_ip_from = networks.filter(|list| list.len() <= MAX_ENTRIES)?;
             }
             "packet_names" => self.packet_names = switch(value)?,
+            "names_lease_files" => self.lease_files = files(value)?,
+            "names_hosts_files" => self.hosts_files = files(value)?,
+            "dns_hint_cache" => self.dns_hints = switch(value)?,
+            // Netify's sizes may be larger than what is kept here.
+            "dns_hint_cache_size" => {
+                self.dns_hint_size = number(value).filter(|n| *n >= 64)?.min(4_096) as usize;
+            }
+            "dns_hint_cache_save" => {
+                self.dns_hint_save = Keep::ALL.iter().find(|(_, name)| *name == value)?.0;
+            }
+            "dns_hint_cache_partial_lookups" => self.dns_hint_partial = switch(value)?,
+            "flow_hash_cache" => self.flow_hash_cache = switch(value)?,
+            "flow_hash_cache_size" => {
+                self.flow_hash_size = number(value).filter(|n| *n >= 64)?.min(65_536) as usize;
+            }
+            "devices_offline" => self.devices_offline = seconds(value)?,
+            "volatile_dir" if value == "auto" => self.volatile_dir = PathBuf::new(),
+            "volatile_dir" => self.volatile_dir = paths(value)?.into_iter().next()?,
             "state_dir" => self.state_dir = paths(value)?.into_iter().next()?,
             "flows_max" => {
                 let fits = |n: &u32| *n == 0 || (64..=2_000_000).contains(n);
@@ -782,6 +873,22 @@ impl Settings {
             }
             "packet_names" => switch(self.packet_names),
             "http_ping" => self.http_ping.to_string(),
+            "names_lease_files" if self.lease_files.is_empty() => "off".to_owned(),
+            "names_lease_files" => join(&self.lease_files),
+            "names_hosts_files" if self.hosts_files.is_empty() => "off".to_owned(),
+            "names_hosts_files" => join(&self.hosts_files),
+            "dns_hint_cache" => switch(self.dns_hints),
+            "dns_hint_cache_size" => self.dns_hint_size.to_string(),
+            "dns_hint_cache_save" => {
+                let shown = Keep::ALL.iter().find(|(keep, _)| *keep == self.dns_hint_save);
+                shown.map_or("", |(_, name)| name).to_owned()
+            }
+            "dns_hint_cache_partial_lookups" => switch(self.dns_hint_partial),
+            "flow_hash_cache" => switch(self.flow_hash_cache),
+            "flow_hash_cache_size" => self.flow_hash_size.to_string(),
+            "devices_offline" => self.devices_offline.to_string(),
+            "volatile_dir" if self.volatile_dir.as_os_str().is_empty() => "auto".to_owned(),
+            "volatile_dir" => self.volatile_dir.display().to_string(),
             "state_dir" => self.state_dir.display().to_string(),
             "flows_max" => self.max_flows.to_string(),
             "flows_idle" => self.idle.to_string(),
@@ -865,6 +972,15 @@ impl Settings {
             ));
         }
         Ok(())
+    }
+
+    /// Folder of state that does not survive a restart of the machine: where none is set, that of
+    /// the first Unix socket, so that agents beside each other have one each.
+    #[must_use]
+    pub fn volatile(&self) -> PathBuf {
+        let of_socket = || self.sockets.first().and_then(|path| path.parent());
+        let set = Some(self.volatile_dir.as_path()).filter(|path| !path.as_os_str().is_empty());
+        set.or_else(of_socket).unwrap_or_else(|| Path::new("/var/run/portolan")).to_owned()
     }
 
     /// Whether packets are streamed to whoever connects from there.
@@ -967,6 +1083,14 @@ fn names(value: &str) -> Option<Vec<String>> {
 fn paths(value: &str) -> Option<Vec<PathBuf>> {
     let paths: Vec<PathBuf> = words(value).map(PathBuf::from).collect();
     paths.iter().all(|path| path.is_absolute()).then_some(paths)
+}
+
+/// At most so many, as each is looked at again and again.
+fn files(value: &str) -> Option<Vec<PathBuf>> {
+    if ["off", "no", "none"].contains(&value) {
+        return Some(Vec::new());
+    }
+    paths(value).filter(|paths| paths.len() <= 16)
 }
 
 fn addresses(value: &str) -> Option<Vec<SocketAddr>> {

@@ -21,6 +21,7 @@ use crate::topology::links::{self, Change, Links};
 use crate::topology::pick::Selection as Patterns;
 use crate::topology::spaces::Spaces;
 use crate::topology::value::Value;
+use crate::wire::decode::Packet;
 use crate::wire::raw::RawFrame;
 
 use super::access::Access;
@@ -29,6 +30,7 @@ use super::attach::Attachments;
 use super::auth::{Caller, Right};
 use super::bus::{Bus, Event, Subscription, Topic, Topics};
 use super::command::{Command, Failure, Flush};
+use super::devices::Devices;
 use super::discovery::Discovery;
 use super::engine::{Engine, Listener, Lore};
 use super::exports::Exports;
@@ -98,6 +100,22 @@ pub trait Host {
     /// # Errors
     /// What the system says.
     fn list(&mut self, folder: &str) -> Result<Vec<String>, String>;
+    /// Writes a file that need not survive a restart of the machine.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn save_volatile(&mut self, name: &str, bytes: &[u8]) -> Result<(), String> {
+        let _ = (name, bytes);
+        Ok(())
+    }
+    /// Reads such a file; `None` if there is none.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn load_volatile(&mut self, name: &str) -> Result<Option<Vec<u8>>, String> {
+        let _ = name;
+        Ok(None)
+    }
     /// What the process uses.
     fn usage(&mut self) -> Usage;
     /// Puts the settings together again from file, environment and command line.
@@ -231,6 +249,8 @@ pub struct Agent {
     /// Where packets of capture files go.
     pub(super) imports: Option<capture::store::TableId>,
     pub(super) flow_news: FlowNews,
+    /// Who is here.
+    pub devices: Devices,
     /// What `io` found out.
     pub facts: Facts,
     pub(super) engine: Engine,
@@ -242,6 +262,8 @@ pub struct Agent {
     revision: u64,
     ending: Option<Ending>,
     period: Period,
+    /// When names were written down last.
+    pub(super) names_saved: Tick,
 }
 
 /// The interval of statistics under way.
@@ -278,6 +300,7 @@ macro_rules! publisher {
                 connections: Some(&$agent.connections.table),
             },
             adrift: &mut $agent.connections.adrift,
+            devices: &mut $agent.devices,
         }
     };
 }
@@ -321,6 +344,7 @@ impl Agent {
             applied: Applied::default(),
             imports: None,
             flow_news: FlowNews::default(),
+            devices: Devices::default(),
             facts,
             engine,
             host,
@@ -331,6 +355,7 @@ impl Agent {
             revision: 0,
             ending: None,
             period,
+            names_saved: clock.tick,
         }
     }
 
@@ -343,6 +368,9 @@ impl Agent {
             return Err(Failure::Denied);
         }
         match command {
+            Command::Apps { page } => Ok(Self::list_usage(page)),
+            Command::Devices { wanted, page } => Ok(Self::list_devices(wanted, page)),
+            Command::Lookup { what } => self.lookup(&what),
             Command::CaptureStart { dev, filter } => self.capture_start(&dev, &filter),
             Command::CaptureStop { id } => self.capture_stop(&id),
             Command::Captures { page } => Ok(self.list_captures(page)),
@@ -486,6 +514,7 @@ impl Agent {
         self.exports.flush(self.clock.wall);
         self.captured.count_into(&mut self.counters);
         self.engine.lore.names.count_into(&mut self.counters);
+        self.tell_devices();
         self.lookback.count_into(&mut self.counters);
         self.tell_captures(now);
         more | self.tell_flows(now)
@@ -511,6 +540,9 @@ impl Agent {
     #[must_use]
     pub fn deadline(&self) -> Tick {
         let now = self.clock.tick;
+        if self.connections.is_busy() || self.devices.has_news() {
+            return now;
+        }
         let flows = self.engine.flows.deadline();
         let wall = self.now();
         let in_millis = |millis: u64| now.plus(millis.saturating_mul(1_000));
@@ -528,6 +560,7 @@ impl Agent {
             self.orient();
         }
         for change in changes {
+            self.meet(&change);
             if let Change::LinkRemoved { slot } = change
                 && let Some(link) = self.links.get(slot)
             {
@@ -553,6 +586,7 @@ impl Agent {
         let roles: Vec<(u16, Role)> =
             self.links.iter().map(|(slot, _)| (slot, role(slot))).collect();
         self.engine.flows.set_locality(Locality::new(&networks, &roles));
+        self.orient_devices();
         self.name_places();
     }
 
@@ -644,6 +678,7 @@ impl Agent {
     /// Ends every flow and tells subscribers: the process is about to leave.
     pub fn finish(&mut self) {
         self.save_orders();
+        self.save_names();
         self.end_sessions();
         let captures: Vec<Rc<str>> =
             self.orders.resources.captures().map(|(id, _)| Rc::clone(id)).collect();
@@ -697,6 +732,11 @@ impl Agent {
             ..Times::default()
         });
         self.engine.lore.names.set_enabled(settings.packet_names);
+        self.engine.lore.names.set_cap(settings.dns_hint_size);
+        self.engine.lore.hints = settings.dns_hints;
+        self.engine.lore.partial_hints = settings.dns_hint_partial;
+        let remembered = if settings.flow_hash_cache { settings.flow_hash_size } else { 0 };
+        self.engine.recall.set_cap(remembered);
         let lookback = usize::try_from(settings.lookback_kib).unwrap_or(0);
         self.lookback.resize(lookback.saturating_mul(1_024), self.facts.ram);
         self.captured.set_cap(settings.flow_max as usize);
@@ -770,7 +810,11 @@ impl Agent {
             }
             left = left.saturating_sub(1);
             at = Some(id);
-            active = active.saturating_add(u64::from(flow.last_seen() >= since));
+            let is_active = flow.last_seen() >= since;
+            active = active.saturating_add(u64::from(is_active));
+            if is_active {
+                self.devices.alive(flow);
+            }
             if self.telemetry.is_wanted() {
                 let inspector = &self.engine.inspector;
                 self.telemetry.look(flow, id, since, || inspector.outcome(flow.detector));
@@ -781,6 +825,8 @@ impl Agent {
             self.period.scan = Some((active, at));
             return true;
         }
+        self.look_for_devices(now);
+        self.save_names_in_time(now);
         let expired = self.engine.ended(EndReason::Idle);
         let purged = self.counters.flows_ended;
         self.interval = Interval {
@@ -837,6 +883,7 @@ struct Publisher<'a> {
     telemetry: &'a mut Telemetry,
     around: Around<'a>,
     adrift: &'a mut Adrift,
+    devices: &'a mut Devices,
 }
 
 impl Publisher<'_> {
@@ -845,7 +892,7 @@ impl Publisher<'_> {
         self.bus.publish_where(event, &|expression| {
             event.flow().is_some_and(|told| {
                 let (record, what) = (&told.record, &told.what);
-                let Lore { names, applications } = lore;
+                let Lore { names, applications, .. } = lore;
                 let applications = Some(applications);
                 expression.matches(&Asked { record, what, names, applications, around })
             })
@@ -854,7 +901,12 @@ impl Publisher<'_> {
 }
 
 impl Listener for Publisher<'_> {
+    fn heard(&mut self, packet: &Packet, frame: &Frame<'_>) {
+        self.devices.heard(packet, packet.payload(frame.data), frame.iface, frame.ts);
+    }
+
     fn started(&mut self, flow: &Flow, id: FlowId, lore: &Lore) {
+        self.devices.started(flow);
         if let Some(connections) = self.around.connections {
             self.adrift.check(flow, id, connections);
         }
@@ -872,6 +924,7 @@ impl Listener for Publisher<'_> {
         progress: Progress,
         lore: &Lore,
     ) {
+        self.devices.detected(flow, what, progress);
         self.telemetry.detected(flow, id, what, progress);
         let is_news = progress.named || progress.refined;
         if is_news && self.bus.wants(Topic::Flow) && !flow.is_carrier() {
@@ -881,6 +934,7 @@ impl Listener for Publisher<'_> {
     }
 
     fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason, what: &Outcome, lore: &Lore) {
+        self.devices.ended(flow, what);
         self.telemetry.ended(flow, id, reason, what);
         if self.bus.wants(Topic::Flow) && !flow.is_carrier() {
             let told = Labelled { record: Record::new(flow, id, Some(reason)), what: what.clone() };

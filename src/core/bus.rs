@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::labelled::Labelled;
+use super::row::Row;
 use super::select::Filter;
 use super::telemetry::Report;
 use crate::expression::Expression;
@@ -21,6 +22,8 @@ pub const MAX_QUEUED: usize = 1_024;
 pub enum Topic {
     /// Trouble: drops, a full table, a clock step.
     Alert,
+    /// Devices that are new, come back or have gone.
+    Device,
     /// Flows that start, become known for what they are, and end.
     Flow,
     /// Interfaces that come, go, change their name or state.
@@ -35,10 +38,11 @@ pub enum Topic {
 
 impl Topic {
     /// All topics with their names and what they carry.
-    pub const ALL: [(Self, &'static str, &'static str); 6] = [
+    pub const ALL: [(Self, &'static str, &'static str); 7] = [
         (Self::Test, "test", "texts sent by post.test"),
         (Self::Peer, "peer", "neighbours new, gone or moved"),
         (Self::Flow, "flow", "flows that start, are named and end"),
+        (Self::Device, "device", "devices new, online or offline"),
         (Self::Iface, "iface", "interfaces new, gone, up or down"),
         (Self::Alert, "alert", "drops, table full, clock steps"),
         (Self::Telemetry, "telemetry", "records of telemetry"),
@@ -96,6 +100,8 @@ pub enum Event {
         /// By how much it grew.
         count: u64,
     },
+    /// What became of a device, as it is told.
+    Device(Rc<Row>),
     /// It became known what a flow is, or more of it.
     FlowDetected(Rc<Labelled>),
     /// A flow was created.
@@ -116,6 +122,7 @@ impl Event {
     pub fn topic(&self) -> Topic {
         match self {
             Self::Alert { .. } => Topic::Alert,
+            Self::Device(_) => Topic::Device,
             Self::FlowDetected(_) | Self::FlowEnded(_) | Self::FlowStarted(_) => Topic::Flow,
             Self::Link(change) if is_neighbour(change) => Topic::Peer,
             Self::Link(_) => Topic::Iface,
@@ -132,7 +139,7 @@ impl Event {
                 Some(told)
             }
             Self::Telemetry(report) => report.flow(),
-            Self::Alert { .. } | Self::Link(_) | Self::Test(_) => None,
+            Self::Alert { .. } | Self::Device(_) | Self::Link(_) | Self::Test(_) => None,
         }
     }
 

@@ -9,6 +9,7 @@ use crate::query;
 use crate::wire::mac;
 
 use super::auth::Right;
+use super::devices::listing::Wanted;
 pub use super::map::NodeQuery;
 use super::packets::parameters::NAMES as PARAMETERS;
 use super::resources::Kind;
@@ -25,10 +26,12 @@ pub const MAX_ROWS: usize = 200;
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "each variant is described by its row of TABLE")]
 pub enum Command {
+    Apps { page: Page },
     CaptureStart { dev: String, filter: String },
     CaptureStop { id: String },
     Captures { page: Page },
     Communities,
+    Devices { wanted: Wanted, page: Page },
     Flow(u64),
     FlowProcess(u64),
     Flows { query: Selection, page: Page },
@@ -45,6 +48,7 @@ pub enum Command {
     Import { file: Vec<u8> },
     Info,
     Interfaces { page: Page },
+    Lookup { what: String },
     Namespaces,
     Neighbours { query: NeighbourQuery, page: Page },
     Nodes { query: NodeQuery, page: Page },
@@ -192,9 +196,11 @@ pub struct Entry {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(missing_docs, reason = "each variant is described by its row of TABLE")]
 pub enum Verb {
+    Apps,
     Capture,
     Captures,
     Communities,
+    Devices,
     Flow,
     Flows,
     Flush,
@@ -211,6 +217,7 @@ pub enum Verb {
     HelpEvents,
     Info,
     Interfaces,
+    Lookup,
     Namespaces,
     Neighbours,
     Nodes,
@@ -288,8 +295,23 @@ pub const TABLE: &[Entry] = &[
         Verb::Top,
         &["top"],
         &["top"],
-        "[by=bytes|pkts|flows of=host|port|dev|proto where= n=]",
+        "[by=bytes|pkts|flows of=app|protocol|device|host|peer|port|dev|proto where= n=]",
         "who or what moves most",
+    ),
+    entry(
+        Verb::Devices,
+        &["devices"],
+        &["devices"],
+        "[WHICH n= after=]",
+        "who is here, and what it is",
+    ),
+    entry(Verb::Apps, &["apps"], &["apps"], "[n= after=]", "applications and protocols in use"),
+    entry(
+        Verb::Lookup,
+        &["lookup"],
+        &["lookup"],
+        "WHAT",
+        "what is known of a name, address or MAC",
     ),
     entry(
         Verb::Neighbours,
@@ -506,9 +528,15 @@ impl Command {
     pub fn build(verb: Verb, mut arguments: Arguments<'_>) -> Result<Self, Failure> {
         let arguments = &mut arguments;
         Ok(match verb {
+            Verb::Apps => Self::Apps { page: arguments.page()? },
             Verb::Capture => capture(arguments)?,
             Verb::Captures => Self::Captures { page: arguments.page()? },
             Verb::Communities => Self::Communities,
+            Verb::Devices => {
+                let which = arguments.first("which").or_else(|| arguments.named("mac"));
+                let wanted = which.map_or(Wanted::All, |which| Wanted::parse(which.trim()));
+                Self::Devices { wanted, page: arguments.page()? }
+            }
             Verb::Flow => {
                 let bad = Failure::BadArgument { name: "id", expected: "the id of a flow" };
                 let id = arguments.first("id").and_then(|id| id.parse().ok()).ok_or(bad)?;
@@ -549,6 +577,12 @@ impl Command {
             Verb::GroupSave => Self::GroupSave { group: arguments.group()? },
             Verb::Info => Self::Info,
             Verb::Interfaces => Self::Interfaces { page: arguments.page()? },
+            Verb::Lookup => {
+                let expected = "a name, an address or a hardware address";
+                let what = arguments.first("what").map(str::trim).filter(|what| !what.is_empty());
+                let bad = Failure::BadArgument { name: "what", expected };
+                Self::Lookup { what: what.ok_or(bad)?.to_owned() }
+            }
             Verb::Neighbours => {
                 Self::Neighbours { query: neighbours(arguments)?, page: arguments.page()? }
             }
@@ -671,12 +705,17 @@ fn set(arguments: &Arguments<'_>) -> Result<Command, Failure> {
 
 fn top(arguments: &Arguments<'_>) -> Result<Command, Failure> {
     let of = match arguments.first("of").unwrap_or("host") {
+        "app" | "application" => By::Application,
+        "dev" => By::Interface,
+        "device" => By::Device,
         "host" => By::Host,
+        "peer" => By::Peer,
         "port" => By::Port,
         "proto" => By::Protocol,
-        "dev" => By::Interface,
+        "protocol" => By::Detected,
         _ => {
-            return Err(Failure::BadArgument { name: "of", expected: "host, port, dev or proto" });
+            let expected = "app, protocol, device, host, peer, port, dev or proto";
+            return Err(Failure::BadArgument { name: "of", expected });
         }
     };
     let order = match arguments.named("by").unwrap_or("bytes") {

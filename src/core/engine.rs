@@ -3,7 +3,7 @@
 
 use crate::applications::Applications;
 use crate::counters::Counters;
-use crate::detect::{self, Inspector, Outcome, Progress, Protocol, Segment};
+use crate::detect::{self, Found, Inspector, Outcome, Progress, Protocol, Segment};
 use crate::flow::{
     EndReason, Flow, FlowId, Limits, Observer, Seed, Side, Sight, Table, Timeouts, Totals, Touched,
 };
@@ -14,6 +14,7 @@ use crate::wire::decode::{Error, Fragment, Packet, Tcp, Transport, Tunnel};
 use super::names::{self, Names};
 use super::pace::Pace;
 use super::products;
+use super::recall::Recall;
 
 /// The packet path.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Engine {
     pub inspector: Inspector,
     /// Names of hosts and of products.
     pub lore: Lore,
+    /// What flows were.
+    pub recall: Recall,
     /// How many packets a second names are learnt from.
     pace: Pace,
     /// Flows that ended, by [`EndReason`] in the order of [`REASONS`].
@@ -38,12 +41,27 @@ pub struct Engine {
 }
 
 /// What is known besides packets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lore {
     /// How hosts are called.
     pub names: Names,
     /// Which products there are.
     pub applications: Applications,
+    /// Names of DNS lead to products.
+    pub hints: bool,
+    /// They do so only where a flow shows no name itself.
+    pub partial_hints: bool,
+}
+
+impl Default for Lore {
+    fn default() -> Self {
+        Self {
+            names: Names::default(),
+            applications: Applications::default(),
+            hints: true,
+            partial_hints: false,
+        }
+    }
 }
 
 /// Frames that go through the table together: enough for their cache misses to overlap, few
@@ -52,6 +70,9 @@ const BATCH: usize = 32;
 
 /// Told of flows and what they are.
 pub trait Listener {
+    /// A packet came whose message is for the whole network, or about names.
+    fn heard(&mut self, _packet: &Packet, _frame: &Frame<'_>) {}
+
     /// A flow was created and holds its first packet.
     fn started(&mut self, _flow: &Flow, _id: FlowId, _lore: &Lore) {}
 
@@ -100,6 +121,7 @@ impl Engine {
             totals: Totals::default(),
             inspector: Inspector::new(detect::Limits::default()),
             lore: Lore::default(),
+            recall: Recall::default(),
             pace: Pace::new(names::MESSAGES),
             ended: [0; REASONS.len()],
             last_packet: Tick::default(),
@@ -133,7 +155,9 @@ impl Engine {
             decode(packet, frame, counters);
             if names::tells(packet) {
                 let nanos = frame.ts.0.saturating_mul(1_000);
-                self.lore.names.hear(packet, frame.data, nanos, &mut self.pace);
+                if self.lore.names.hear(packet, frame.data, nanos, &mut self.pace) {
+                    observer.heard(packet, frame);
+                }
             }
             self.totals.count(packet, &sight(frame));
             *place = self.flows.prepare(packet, frame.iface);
@@ -142,6 +166,7 @@ impl Engine {
         let mut tally = Tally {
             ended: &mut self.ended,
             inspector: &mut self.inspector,
+            recall: &mut self.recall,
             lore: &self.lore,
             listener: observer,
         };
@@ -177,6 +202,7 @@ impl Engine {
         let mut observer = Tally {
             ended: &mut self.ended,
             inspector: &mut self.inspector,
+            recall: &mut self.recall,
             lore: &self.lore,
             listener: observer,
         };
@@ -193,6 +219,7 @@ impl Engine {
         let mut observer = Tally {
             ended: &mut self.ended,
             inspector: &mut self.inspector,
+            recall: &mut self.recall,
             lore: &self.lore,
             listener: observer,
         };
@@ -209,6 +236,7 @@ impl Engine {
         let mut observer = Tally {
             ended: &mut self.ended,
             inspector: &mut self.inspector,
+            recall: &mut self.recall,
             lore: &self.lore,
             listener: observer,
         };
@@ -280,11 +308,30 @@ fn inspect<O: Listener>(
         len: usize::try_from(datagram.payload_len).unwrap_or(usize::MAX),
         ..ends(flow, client)
     };
-    let progress = tally.inspector.inspect(&mut word, &segment);
+    let known = if word == 0 && ported { tally.recall.find(flow.key()) } else { None };
+    let is_first = word == 0;
+    let progress = match known {
+        Some(known) => {
+            tally.listener.detected(flow, touched.id, &known, Progress::ALL, tally.lore);
+            word = tally.inspector.recalled(known);
+            Progress::default()
+        }
+        None => tally.inspector.inspect(&mut word, &segment),
+    };
+    if is_first && progress == Progress::default() && !Inspector::is_done(word) {
+        tally.hint(flow, &mut word);
+    }
     if progress != Progress::default() {
-        tally.attribute(flow, &mut word);
-        let what = tally.inspector.outcome(word);
-        tally.listener.detected(flow, touched.id, &what, progress, tally.lore);
+        // What an address or a port says is asked once nothing better will come.
+        if progress.named || progress.refined || tally.inspector.numbers(word).0 == 0 {
+            tally.attribute(flow, &mut word);
+        }
+        let mut owned = Outcome::default();
+        let what = tally.inspector.seen(word, &mut owned);
+        if progress.complete {
+            tally.recall.remember(flow.key(), what);
+        }
+        tally.listener.detected(flow, touched.id, what, progress, tally.lore);
     }
     if let Some(place) = flows.detector_mut(touched.id) {
         *place = word;
@@ -343,22 +390,24 @@ const fn ends(flow: &Flow, client: Side) -> Segment<'_> {
 struct Tally<'a, O> {
     ended: &'a mut [u64; REASONS.len()],
     inspector: &'a mut Inspector,
+    recall: &'a mut Recall,
     lore: &'a Lore,
     listener: &'a mut O,
 }
 
 impl<O> Tally<'_, O> {
+    /// Says which product a flow belongs to, by the name of its far end alone, until more is known.
+    fn hint(&mut self, flow: &Flow, word: &mut u32) {
+        let hinted = products::hinted(flow, self.lore);
+        if let Some(id) = hinted {
+            self.inspector.set_application(word, id, Found::Hint);
+        }
+    }
+
     /// Says which product a flow belongs to, by what is known of it now.
     fn attribute(&mut self, flow: &Flow, word: &mut u32) {
-        let what = self.inspector.outcome_ref(*word);
-        let owned;
-        let what = match what {
-            Some(what) => what,
-            None => {
-                owned = self.inspector.outcome(*word);
-                &owned
-            }
-        };
+        let mut owned = Outcome::default();
+        let what = self.inspector.seen(*word, &mut owned);
         let (id, found) = products::of(flow, what, self.lore);
         if (id, found) != (what.application, what.found) {
             self.inspector.set_application(word, id, found);
@@ -377,12 +426,17 @@ impl<O: Listener> Observer for Tally<'_, O> {
             *count = count.wrapping_add(1);
         }
         let mut word = flow.detector;
-        if !Inspector::is_done(word) {
+        let is_done = Inspector::is_done(word);
+        if !is_done {
             self.inspector.conclude(&mut word, &ends(flow, flow.initiator()));
             self.attribute(flow, &mut word);
         }
-        let what = self.inspector.outcome(word);
-        self.listener.ended(flow, id, reason, &what, self.lore);
+        let mut owned = Outcome::default();
+        let what = self.inspector.seen(word, &mut owned);
+        if !is_done {
+            self.recall.remember(flow.key(), what);
+        }
+        self.listener.ended(flow, id, reason, what, self.lore);
         self.inspector.release(word);
     }
 }

@@ -8,6 +8,7 @@ use crate::wire::proto;
 
 use super::agent::Agent;
 use super::bus::Event;
+use super::flow_facts;
 use super::labelled::Labelled;
 use super::row::Row;
 
@@ -34,6 +35,8 @@ impl Agent {
             .with("first", self.wall_secs(record.first_seen))
             .with("last", self.wall_secs(record.last_seen))
             .with("state", record.state.name())
+            .with("src_name", self.name_of_host(from.ip))
+            .with("dst_name", self.name_of_host(to.ip))
     }
 
     /// All that is known of a flow.
@@ -82,6 +85,7 @@ impl Agent {
         if let Some(end) = record.end {
             row.push("end", end.name());
         }
+        flow_facts::push(&mut row, &told.what, &self.engine.lore);
         row
     }
 
@@ -91,6 +95,7 @@ impl Agent {
     pub fn event_row(&self, event: &Event) -> Row {
         match event {
             Event::Alert { kind, count } => Row::new().with("kind", *kind).with("count", *count),
+            Event::Device(row) => Row::clone(row),
             Event::FlowStarted(told) => prefixed(1, self.flow_row(told)),
             Event::FlowDetected(told) => prefixed(2, self.flow_row(told)),
             Event::FlowEnded(told) => {

@@ -5,16 +5,17 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
-use crate::detect::Outcome;
+use crate::detect::{Outcome, Protocol};
 use crate::flow::filter::Hosts;
 use crate::flow::top::{By, Item as Key, Order, Tally, Top};
 use crate::flow::{Flow, FlowId, Query, Record, State};
 use crate::wire::netlink::Neighbour as Nud;
-use crate::wire::proto;
+use crate::wire::{mac, proto, vendor};
 
 use super::agent::{Agent, Reply, SLICE};
 use super::bus::Event;
 use super::command::{Failure, NeighbourQuery, Page};
+use super::devices::listing::{Inventory, Usage, Wanted};
 use super::engine::Lore;
 use super::groups::Members;
 use super::labelled::Labelled;
@@ -47,6 +48,7 @@ pub struct Cursor {
 
 #[derive(Debug)]
 enum Kind {
+    Devices(Inventory),
     /// A flow, once it is known whose it is.
     Flow(u64),
     Flows {
@@ -77,6 +79,7 @@ enum Kind {
         filter: Filter,
         rows: usize,
     },
+    Usage(Box<Usage>),
 }
 
 impl Cursor {
@@ -100,6 +103,11 @@ impl Agent {
     /// complete. One call does a bounded amount of work, and may bring no row although there are
     /// more to come.
     pub fn rows(&mut self, cursor: &mut Cursor, most: usize, into: &mut Vec<Item>) -> bool {
+        self.next_rows(cursor, most, into)
+    }
+
+    /// The same for those who may only look.
+    pub fn next_rows(&self, cursor: &mut Cursor, most: usize, into: &mut Vec<Item>) -> bool {
         let most = most.min(cursor.left);
         let before = into.len();
         let next = &mut cursor.next;
@@ -109,6 +117,8 @@ impl Agent {
                 into.extend(rows.drain(..most.min(rows.len())).map(Item::Row));
                 !rows.is_empty()
             }
+            Kind::Devices(inventory) => inventory.rows(self, most, into, next),
+            Kind::Usage(usage) => usage.rows(self, most, into, next),
             Kind::Flow(id) => {
                 if self.processes.is_ready(self.clock.tick) {
                     let rows = self.flow_rows(*id).unwrap_or_default();
@@ -127,7 +137,7 @@ impl Agent {
             Kind::Members(members) => members.rows(&self.groups, most, into, next),
             Kind::Neighbours { query, traffic, found, after } => {
                 if let Some(top) = traffic {
-                    if top.feed(self.flows(), &|_, _| true, SLICE) {
+                    if top.feed(self.flows(), &|_, _| true, SLICE, &|_| (0, 0)) {
                         let sums = traffic.take().map(|top| top.sums()).unwrap_or_default();
                         *found = self.neighbour_rows(query, &sums, *after);
                     }
@@ -140,8 +150,10 @@ impl Agent {
             }
             Kind::Top { top, order, filter, rows } => {
                 let wanted = |id, flow: &Flow| self.wants(filter, flow, id);
+                let numbers = |flow: &Flow| self.engine.inspector.numbers(flow.detector);
                 let slice = slice_of(filter);
-                if top.as_mut().is_none_or(|top| top.feed(self.flows(), &wanted, slice)) {
+                let feed = |top: &mut Box<Top>| top.feed(self.flows(), &wanted, slice, &numbers);
+                if top.as_mut().is_none_or(feed) {
                     let rows = top.take().map(|top| self.top_rows(*top, *order, *rows));
                     cursor.kind = Kind::Ready(rows.unwrap_or_default());
                 }
@@ -174,6 +186,16 @@ impl Agent {
         let found = VecDeque::new();
         let kind = Kind::Neighbours { query, traffic, found, after: page.after };
         Reply::Rows(Cursor::new(kind, page))
+    }
+
+    pub(super) fn list_devices(wanted: Wanted, page: Page) -> Reply {
+        let inventory = Inventory::new(wanted, page.after);
+        Reply::Rows(Cursor::new(Kind::Devices(inventory), page))
+    }
+
+    pub(super) fn list_usage(page: Page) -> Reply {
+        let usage = Box::new(Usage::new(page.after));
+        Reply::Rows(Cursor::new(Kind::Usage(usage), page))
     }
 
     pub(super) fn list_top(
@@ -254,7 +276,7 @@ impl Agent {
     /// A flow as expressions ask it.
     #[must_use]
     pub const fn asked<'a>(&'a self, record: &'a Record, what: &'a Outcome) -> Asked<'a> {
-        let Lore { names, applications } = &self.engine.lore;
+        let Lore { names, applications, .. } = &self.engine.lore;
         let around = Around {
             groups: Some(&self.groups),
             links: Some(&self.links),
@@ -350,7 +372,7 @@ impl Agent {
                 .with("ip6addr", v6)
                 .with("macaddr", neighbour.mac)
                 .with("sockaddr", format!("{ip}:{}", self.name_of(slot)))
-                .with("desc", self.engine.lore.names.name_of(ip).unwrap_or_default().to_owned())
+                .with("desc", self.name_of_neighbour(ip, neighbour.mac))
                 .with("last_seen", self.wall_secs(neighbour.last_seen))
                 .with("tx_pkt", traffic.sent_packets)
                 .with("rx_pkt", traffic.packets.saturating_sub(traffic.sent_packets))
@@ -359,8 +381,16 @@ impl Agent {
                 .with("dev", self.name_of(slot).to_owned())
                 .with("state", state_name(neighbour.state))
                 .with("router", neighbour.router)
+                .with("vendor", vendor::of(neighbour.mac).unwrap_or_default())
         });
         rows.collect()
+    }
+
+    /// The name of the device, else that of the address; empty if neither has one.
+    fn name_of_neighbour(&self, ip: IpAddr, mac: [u8; 6]) -> String {
+        let device = self.devices.find(mac).map(|device| self.name_of_device(device));
+        let of_address = || self.engine.lore.names.name_of(ip).unwrap_or_default().to_owned();
+        device.filter(|name| !name.is_empty()).unwrap_or_else(of_address)
     }
 
     /// The name of the interface in a slot, empty if there never was one.
@@ -370,28 +400,67 @@ impl Agent {
     }
 
     fn top_rows(&self, top: Top, order: Order, most: usize) -> VecDeque<Row> {
-        let (items, other) = top.finish(order, most);
+        let by = top.by();
+        let (mut items, other) =
+            top.finish(order, if by == By::Device { usize::MAX } else { most });
+        // Of hardware addresses those that are devices: not the uplink's, not those of groups.
+        items.retain(|(key, _)| match key {
+            Key::Device(mac) => self.devices.find(*mac).is_some(),
+            _ => true,
+        });
         let total = items
             .iter()
             .fold(other.weight(order), |sum, (_, tally)| sum.saturating_add(tally.weight(order)));
-        let row = |rank: usize, key: Value, tally: &Tally| {
+        let row = |rank: usize, key: Key, tally: &Tally| {
             let share = tally.weight(order).saturating_mul(1_000).checked_div(total).unwrap_or(0);
-            Row::new()
-                .with("rank", rank)
-                .with("key", key)
-                .with("tx_bytes", tally.sent_bytes)
+            let row = Row::new().with("rank", rank).with("key", self.top_key(key));
+            let row = match self.top_name(key) {
+                Some(name) => row.with("name", name),
+                None => row,
+            };
+            row.with("tx_bytes", tally.sent_bytes)
                 .with("rx_bytes", tally.bytes.saturating_sub(tally.sent_bytes))
                 .with("flows", tally.flows)
                 .with("share", share)
                 .with("pkts", tally.packets)
         };
-        let ranked =
-            (1..).zip(&items).map(|(rank, (key, tally))| row(rank, self.top_key(*key), tally));
-        ranked.collect()
+        let ranked = (1..).zip(items.iter().take(most));
+        ranked.map(|(rank, (key, tally))| row(rank, *key, tally)).collect()
+    }
+
+    /// The name of a host or device, empty if it has none; of other things nothing.
+    fn top_name(&self, key: Key) -> Option<String> {
+        match key {
+            Key::Device(mac) => {
+                Some(self.devices.find(mac).map_or_else(String::new, |d| self.name_of_device(d)))
+            }
+            Key::Host(ip) => Some(self.name_of_host(ip)),
+            _ => None,
+        }
+    }
+
+    /// The name of an address, else that of the device that has it; empty if neither has one.
+    #[must_use]
+    pub fn name_of_host(&self, ip: IpAddr) -> String {
+        match self.engine.lore.names.name_of(ip) {
+            Some(name) => name.to_owned(),
+            None => {
+                let device = self.devices.of_address(ip);
+                device.map_or_else(String::new, |device| self.name_of_device(device))
+            }
+        }
     }
 
     fn top_key(&self, key: Key) -> Value {
         match key {
+            Key::Application(0) => "unknown".into(),
+            Key::Application(id) => {
+                let known = self.engine.lore.applications.get(id);
+                known.map_or_else(|| id.to_string(), |known| known.tag.to_string()).into()
+            }
+            Key::Detected(0) => "unknown".into(),
+            Key::Detected(id) => Protocol(id).name().into(),
+            Key::Device(device) => mac::text(device).into(),
             Key::Host(ip) => ip.to_string().into(),
             Key::Interface(slot) => self.name_of(slot).to_owned().into(),
             Key::Port(protocol, port) => format!("{}/{port}", proto::text(protocol)).into(),
@@ -415,7 +484,7 @@ fn by_family(ip: IpAddr) -> (String, String) {
 }
 
 /// What `ip neigh` calls a state.
-const fn state_name(state: u16) -> &'static str {
+pub(super) const fn state_name(state: u16) -> &'static str {
     match state {
         Nud::REACHABLE => "reachable",
         Nud::STALE => "stale",

@@ -126,6 +126,11 @@ impl Connections {
         self.pass = Some(Pass::Sweep(0));
     }
 
+    /// There is something to be done since the last dump.
+    pub(super) const fn is_busy(&self) -> bool {
+        self.pass.is_some()
+    }
+
     /// Nothing is known any more, and why.
     pub fn lose(&mut self, state: String) {
         (self.source, self.state) = (Source::None, state);

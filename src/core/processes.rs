@@ -1,6 +1,7 @@
 //! Which processes of this machine flows belong to. It is looked up only when somebody asks, by a
 //! walk through `/proc` that the loop does in slices; what was found is told for a few seconds.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -21,7 +22,8 @@ const PATIENCE: u64 = 3_000_000;
 /// Sockets and the processes that have them.
 #[derive(Debug, Default)]
 pub struct Processes {
-    asked: Option<Tick>,
+    /// Since when somebody waits; listings only look.
+    asked: Cell<Option<Tick>>,
     found: Option<Tick>,
     sockets: Vec<Socket>,
     owners: HashMap<u64, Process>,
@@ -31,32 +33,31 @@ impl Processes {
     /// Whether somebody waits.
     #[must_use]
     pub const fn is_wanted(&self) -> bool {
-        self.asked.is_some()
+        self.asked.get().is_some()
     }
 
     /// All sockets and processes were looked at.
     pub fn learn(&mut self, sockets: Vec<Socket>, owners: HashMap<u64, Process>, now: Tick) {
         (self.sockets, self.owners) = (sockets, owners);
-        (self.asked, self.found) = (None, Some(now));
+        self.asked.set(None);
+        self.found = Some(now);
     }
 
     /// Whether it is known, or will not be: until then it is asked for.
-    pub(super) fn is_ready(&mut self, now: Tick) -> bool {
+    pub(super) fn is_ready(&self, now: Tick) -> bool {
         if self.is_fresh(now) {
             return true;
         }
-        let asked = *self.asked.get_or_insert(now);
+        let asked = self.asked.get().unwrap_or(now);
         let is_late = now.since(asked) >= PATIENCE;
-        if is_late {
-            self.asked = None;
-        }
+        self.asked.set(Some(asked).filter(|_| !is_late));
         is_late
     }
 
     /// Forgets what is no longer told.
     pub(super) fn expire(&mut self, now: Tick) {
         if self.found.is_some() && !self.is_fresh(now) {
-            *self = Self { asked: self.asked, ..Self::default() };
+            *self = Self { asked: self.asked.clone(), ..Self::default() };
         }
     }
 

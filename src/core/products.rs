@@ -4,11 +4,11 @@
 use super::engine::Lore;
 use super::subject::{Around, Asked};
 use crate::detect::{Fact, Found, Outcome};
-use crate::flow::{Flow, FlowId, Record};
+use crate::flow::{Flow, FlowId, OtherType, Record};
 
 /// The application of a flow, 0 if none is known, and how it was found.
 pub(super) fn of(flow: &Flow, what: &Outcome, lore: &Lore) -> (u16, Found) {
-    let Lore { names, applications } = lore;
+    let Lore { names, applications, .. } = lore;
     if flow.is_carrier() {
         return (0, Found::Nothing);
     }
@@ -38,11 +38,24 @@ pub(super) fn of(flow: &Flow, what: &Outcome, lore: &Lore) -> (u16, Found) {
         .or_else(|| of_fact(Fact::Host).map(|id| (id, Found::Host)))
         .or_else(|| of_fact(Fact::CertName).map(|id| (id, Found::Host)))
         .or_else(|| {
-            let hint = names.name_of(server).and_then(|name| applications.of_name(name))?;
-            Some((hint, Found::Hint))
+            let is_shown = lore.partial_hints && what.facts.get(Fact::Host).is_some();
+            if is_shown { None } else { hinted(flow, lore).map(|id| (id, Found::Hint)) }
         })
         .or_else(|| of_protocol().map(|id| (id, Found::Protocol)))
         .or_else(|| of_address().map(|id| (id, Found::Address)))
         .or_else(|| applications.of_port(flow.key().proto, port).map(|id| (id, Found::Port)))
         .unwrap_or_default()
+}
+
+/// The application of the name that DNS gave the far end of a flow. Such names are for hosts
+/// elsewhere alone.
+pub(super) fn hinted(flow: &Flow, lore: &Lore) -> Option<u16> {
+    let (orientation, client) = (flow.orientation(), flow.initiator());
+    let is_far = orientation.other() == OtherType::Remote
+        && orientation.local().is_none_or(|local| local == client);
+    if !lore.hints || !is_far {
+        return None;
+    }
+    let name = lore.names.hint(flow.key().ip(client.other()))?;
+    lore.applications.of_name(name)
 }

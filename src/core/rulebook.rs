@@ -31,6 +31,7 @@ impl Agent {
             builder.read(&text).map_err(|error| format!("{path}:{error}"))?;
         }
         self.engine.lore.applications = builder.finish();
+        self.engine.recall.clear();
         Ok(())
     }
 }

@@ -55,6 +55,12 @@ pub struct Status {
     pub usage: Usage,
     /// The last complete interval.
     pub last: Interval,
+    /// Names kept, if answers of DNS name hosts elsewhere.
+    pub dns_hints: Option<usize>,
+    /// Flows remembered, if any are.
+    pub flow_hashes: Option<usize>,
+    /// Devices that are known.
+    pub devices: usize,
     /// Flows now.
     pub flows: u64,
     /// Most flows that there may be.

@@ -6,8 +6,8 @@ use crate::applications::Applications;
 use crate::conntrack::{self, Table};
 use crate::detect::{Category, Fact, Found, Outcome};
 use crate::expression::{Attribute, Given, Subject};
-use crate::flow::Record;
 use crate::flow::record::End;
+use crate::flow::{OtherType, Record};
 use crate::group::{Entry, Store};
 use crate::topology::links::Links;
 
@@ -104,7 +104,9 @@ impl Subject for Asked<'_> {
             }
             Attribute::DetectedHostname => self.text(Fact::Host, test),
             Attribute::DnsHostname => {
-                test(Given::Text(self.names.name_of(other.ip).unwrap_or_default()))
+                let name = self.names.hint(other.ip);
+                let name = name.filter(|_| record.other_type == OtherType::Remote);
+                test(Given::Text(name.unwrap_or_default()))
             }
             Attribute::LocalIp | Attribute::OtherIp | Attribute::Ip => {
                 self.ends(attribute).any(|end| test(Given::Ip(end.ip)))

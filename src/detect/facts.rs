@@ -114,6 +114,47 @@ impl Fact {
         Self::ContentType,
     ];
 
+    /// Its name in all outputs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Host => "server_name",
+            Self::Url => "url",
+            Self::UserAgent => "user_agent",
+            Self::Alpn => "alpn",
+            Self::AlpnServer => "alpn_server",
+            Self::TlsVersion => "tls_version",
+            Self::Cipher => "cipher",
+            Self::CertName => "cert_name",
+            Self::CertIssuer => "cert_issuer",
+            Self::CertSubject => "cert_subject",
+            Self::CertSha1 => "cert_sha1",
+            Self::Ja3 => "ja3",
+            Self::Ja3s => "ja3s",
+            Self::Ja4 => "ja4",
+            Self::Ech => "ech",
+            Self::DhcpFingerprint => "dhcp_fingerprint",
+            Self::DhcpClass => "dhcp_class",
+            Self::HostName => "own_name",
+            Self::SshClient => "ssh_client",
+            Self::SshServer => "ssh_server",
+            Self::Hassh => "hassh",
+            Self::HasshServer => "hassh_server",
+            Self::InfoHash => "info_hash",
+            Self::MdnsAnswer => "mdns_answer",
+            Self::StunMapped => "stun_mapped",
+            Self::StunPeer => "stun_peer",
+            Self::StunRelayed => "stun_relayed",
+            Self::StunResponse => "stun_response",
+            Self::StunOther => "stun_other",
+            Self::Application => "application",
+            Self::Version => "version",
+            Self::Server => "server",
+            Self::User => "user",
+            Self::ContentType => "content_type",
+        }
+    }
+
     /// May be said more than once.
     const fn is_list(self) -> bool {
         matches!(self, Self::Alpn | Self::MdnsAnswer)

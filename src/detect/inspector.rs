@@ -89,6 +89,9 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// All at once.
+    pub const ALL: Self = Self { named: true, refined: false, complete: true };
+
     const NONE: Self = Self { named: false, refined: false, complete: false };
 }
 
@@ -103,6 +106,8 @@ pub struct Outcome {
     pub is_complete: bool,
     /// It became more precise after it was first told.
     pub is_refined: bool,
+    /// It is what a flow between the same ends was before.
+    pub is_recalled: bool,
     /// Packets with payload that were looked at.
     pub packets: u8,
     /// The product that it belongs to, 0 if none is known.
@@ -352,6 +357,15 @@ impl Inspector {
         DONE | INLINE | u32::from(protocol.0)
     }
 
+    /// The word of a flow that is what one before it was.
+    pub fn recalled(&mut self, outcome: Outcome) -> u32 {
+        let place = self.place();
+        if let Some(entry) = self.entries.get_mut(index(place)) {
+            entry.outcome = outcome;
+        }
+        DONE | place
+    }
+
     /// Looks at a packet of a flow that is not done.
     pub fn inspect(&mut self, word: &mut u32, segment: &Segment<'_>) -> Progress {
         let transport = match segment.proto {
@@ -445,6 +459,26 @@ impl Inspector {
             return None;
         }
         self.entries.get(index(word & PLACE)).map(|entry| &entry.outcome)
+    }
+
+    /// What is known of a flow, in place if there is more of it than a word, else put there.
+    #[must_use]
+    pub fn seen<'a>(&'a self, word: u32, owned: &'a mut Outcome) -> &'a Outcome {
+        if let Some(outcome) = self.outcome_ref(word) {
+            return outcome;
+        }
+        *owned = self.outcome(word);
+        owned
+    }
+
+    /// The numbers of the application and the protocol of a flow, 0 if unknown.
+    #[must_use]
+    pub fn numbers(&self, word: u32) -> (u16, u16) {
+        if word & INLINE != 0 {
+            return (0, u16::try_from(word & 0xffff).unwrap_or_default());
+        }
+        let outcome = self.entries.get(index(word & PLACE)).map(|entry| &entry.outcome);
+        outcome.map_or((0, 0), |outcome| (outcome.application, outcome.protocol.0))
     }
 
     /// Says which product a flow belongs to.

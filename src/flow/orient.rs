@@ -222,6 +222,13 @@ impl Locality {
         Orientation::new(Some(side), other)
     }
 
+    /// Whether an address is ours, or one of a network here.
+    #[must_use]
+    pub fn is_local(&self, address: IpAddr) -> bool {
+        let table = if address.is_ipv4() { &self.v4 } else { &self.v6 };
+        longest(table, aligned(address).0).is_some()
+    }
+
     /// The role of an interface.
     #[must_use]
     pub fn role(&self, iface: u16) -> Role {

@@ -349,7 +349,7 @@ fn tunnels_get_flows_of_their_own_that_name_their_parents() {
     assert_eq!(outer.packets(), 2);
     assert_eq!(outer.other_type, OtherType::Unsupported);
     let mut top = Top::new(top::By::Protocol);
-    assert!(top.feed(&bench.table, &|_, _| true, 100));
+    assert!(top.feed(&bench.table, &|_, _| true, 100, &|_| (0, 0)));
     assert_eq!(top.finish(top::Order::Bytes, 10).0.len(), 1, "carriers are not counted twice");
 }
 
@@ -673,7 +673,7 @@ fn top_sums_in_slices_and_folds_the_rest() {
     }
     let mut hosts = Top::new(top::By::Host);
     let mut slices = 1;
-    while !hosts.feed(&bench.table, &|_, _| true, 999) {
+    while !hosts.feed(&bench.table, &|_, _| true, 999, &|_| (0, 0)) {
         slices += 1;
     }
     assert_eq!(slices, 21);
@@ -682,7 +682,7 @@ fn top_sums_in_slices_and_folds_the_rest() {
     assert_eq!((rows.len(), rows[0].1.flows), (3, 20_000));
     assert_eq!(rows.iter().map(|row| row.1.flows).sum::<u64>() + other.flows, 40_000);
     let mut ports = Top::new(top::By::Port);
-    assert!(ports.feed(&bench.table, &|_, _| true, usize::MAX));
+    assert!(ports.feed(&bench.table, &|_, _| true, usize::MAX, &|_| (0, 0)));
     assert_eq!(ports.finish(top::Order::Bytes, 1).0[0].0, top::Item::Port(17, 53));
 }
 

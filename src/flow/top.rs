@@ -1,10 +1,13 @@
-//! Who moves most: the live flows added up by host, protocol, port or interface. Made in slices,
-//! so that a large table can be summed over several turns of the loop.
+//! Who moves most: the live flows added up by host, device, protocol, port, interface or what the
+//! detectors call them. Made in slices, so that a large table can be summed over several turns of
+//! the loop.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::entry::Flow;
+use super::key::Side;
+use super::orient::OtherType;
 use super::table::{FlowId, Table};
 
 /// Keys that are still told apart after a pruning; twice as many before.
@@ -13,10 +16,18 @@ const KEYS: usize = 4_096;
 /// What flows are added up by.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum By {
+    /// Application, as the detectors number it.
+    Application,
+    /// Protocol, as the detectors number it.
+    Detected,
+    /// Hardware address of the local side, of both ends if both are local.
+    Device,
     /// Address of either end: a flow counts for both.
     Host,
     /// Capture interface.
     Interface,
+    /// Address of the end that is elsewhere.
+    Peer,
     /// Protocol and the responder's port.
     Port,
     /// IP protocol.
@@ -26,6 +37,12 @@ pub enum By {
 /// One thing that flows were added up by.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Item {
+    /// An application; 0 is none.
+    Application(u16),
+    /// A protocol of the detectors; 0 is unknown.
+    Detected(u16),
+    /// A hardware address.
+    Device([u8; 6]),
     /// A host.
     Host(IpAddr),
     /// An interface slot.
@@ -74,7 +91,8 @@ impl Tally {
         }
     }
 
-    const fn add(&mut self, other: &Self) {
+    /// Adds another sum.
+    pub const fn add(&mut self, other: &Self) {
         self.flows = self.flows.wrapping_add(other.flows);
         self.packets = self.packets.wrapping_add(other.packets);
         self.bytes = self.bytes.wrapping_add(other.bytes);
@@ -100,13 +118,20 @@ impl Top {
         Self { by, sums: HashMap::new(), other: Tally::default(), at: None }
     }
 
+    /// What flows are added up by.
+    #[must_use]
+    pub const fn by(&self) -> By {
+        self.by
+    }
+
     /// Adds those of the next `budget` flows of the table that are wanted; true when all have been
-    /// looked at.
+    /// looked at. `label` says which application and protocol a flow has.
     pub fn feed(
         &mut self,
         table: &Table,
         wanted: &dyn Fn(FlowId, &Flow) -> bool,
         budget: usize,
+        label: &dyn Fn(&Flow) -> (u16, u16),
     ) -> bool {
         let mut left = budget;
         for (id, flow) in table.after(self.at) {
@@ -116,14 +141,14 @@ impl Top {
             left = left.saturating_sub(1);
             self.at = Some(id);
             if wanted(id, flow) {
-                self.add(flow);
+                self.add(flow, label);
             }
         }
         true
     }
 
     /// Adds one flow. The outsides of tunnels don't count: their bytes are in the flows inside.
-    pub fn add(&mut self, flow: &Flow) {
+    pub fn add(&mut self, flow: &Flow, label: &dyn Fn(&Flow) -> (u16, u16)) {
         if flow.is_carrier() {
             return;
         }
@@ -137,7 +162,24 @@ impl Top {
             sent_packets: *packets.of(sender),
         };
         let responder = from.other();
+        let (local, other) = (flow.orientation().local(), flow.orientation().other());
         match self.by {
+            By::Application => self.count(Item::Application(label(flow).0), &sum(from)),
+            By::Detected => self.count(Item::Detected(label(flow).1), &sum(from)),
+            By::Device => {
+                let both = local.filter(|_| other == OtherType::Local).map(Side::other);
+                for side in local.into_iter().chain(both) {
+                    self.count(Item::Device(*flow.macs().of(side)), &sum(side));
+                }
+            }
+            By::Peer => {
+                let far = match (local, other) {
+                    (Some(local), OtherType::Remote) => local.other(),
+                    (None, _) => responder,
+                    _ => return,
+                };
+                self.count(Item::Host(key.ip(far)), &sum(far));
+            }
             By::Host => {
                 let (one, two) = (key.ip(responder), key.ip(from));
                 self.count(Item::Host(one), &sum(responder));

@@ -95,6 +95,8 @@ pub struct Conntrack {
     lost: bool,
     /// Microseconds between dumps.
     interval: u64,
+    /// No dump begins before this, whatever was lost.
+    earliest: Tick,
 }
 
 impl Default for Conntrack {
@@ -109,6 +111,7 @@ impl Default for Conntrack {
             sequence: 0,
             lost: false,
             interval: 0,
+            earliest: Tick(0),
         }
     }
 }
@@ -285,7 +288,7 @@ impl Conntrack {
                     let resyncs = &mut agent.counters.conntrack_resyncs;
                     *resyncs = resyncs.saturating_add(1);
                     if matches!(self.state, State::Resting(_)) {
-                        self.state = State::Resting(now.plus(AFTER_LOSS));
+                        self.state = State::Resting(now.plus(AFTER_LOSS).max(self.earliest));
                     }
                 }
                 Ok(Received::Nothing) => self.readable = false,
@@ -337,13 +340,8 @@ impl Conntrack {
 
     /// All was told: the next dump comes after a pause.
     fn rest(&mut self, agent: &mut Agent, now: Tick) {
-        let begun = match &self.state {
-            State::Dumping { begun, .. } => *begun,
-            State::Reading(reading) => reading.begun,
-            State::Absent(_) | State::Resting(_) => now,
-        };
-        let pause = now.since(begun).saturating_mul(REST).max(self.interval);
-        self.state = State::Resting(now.plus(pause));
+        self.pause(now);
+        self.state = State::Resting(now.plus(self.interval).max(self.earliest));
         agent.connections.dumped();
     }
 
@@ -351,7 +349,18 @@ impl Conntrack {
     fn again(&mut self, agent: &mut Agent, now: Tick) {
         let resyncs = &mut agent.counters.conntrack_resyncs;
         *resyncs = resyncs.saturating_add(1);
-        self.state = State::Resting(now.plus(AFTER_LOSS));
+        self.pause(now);
+        self.state = State::Resting(now.plus(AFTER_LOSS).max(self.earliest));
+    }
+
+    /// A dump has ended, one way or another.
+    fn pause(&mut self, now: Tick) {
+        let begun = match &self.state {
+            State::Dumping { begun, .. } => *begun,
+            State::Reading(reading) => reading.begun,
+            State::Absent(_) | State::Resting(_) => now,
+        };
+        self.earliest = now.plus(now.since(begun).saturating_mul(REST));
     }
 
     /// This way does not work: the next one, or none, is tried at once, this one later.

@@ -21,6 +21,7 @@ pub type Configure = dyn Fn() -> Result<Settings, String>;
 /// The machine.
 pub struct Machine {
     state: PathBuf,
+    volatile: PathBuf,
     configure: Box<Configure>,
     usage: Option<(Tick, Usage)>,
 }
@@ -30,10 +31,11 @@ pub struct Machine {
 const FRESH: u64 = 50_000;
 
 impl Machine {
-    /// A machine whose state lives below `state`, made on first save.
+    /// A machine whose state lives below `state`, and below `volatile` what may be lost; both are
+    /// made on first save.
     #[must_use]
-    pub fn new(state: PathBuf, configure: Box<Configure>) -> Self {
-        Self { state, configure, usage: None }
+    pub fn new(state: PathBuf, volatile: PathBuf, configure: Box<Configure>) -> Self {
+        Self { state, volatile, configure, usage: None }
     }
 
     fn folder(&self, name: &str) -> PathBuf {
@@ -120,6 +122,22 @@ impl Host for Machine {
             entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.sort_unstable();
         Ok(names)
+    }
+
+    fn save_volatile(&mut self, name: &str, bytes: &[u8]) -> Result<(), String> {
+        let saved = make(&self.volatile)
+            .and_then(|()| Directory::open(&self.volatile))
+            .and_then(|directory| directory.save(name, bytes, 0o600));
+        saved.map_err(|error| format!("{}: {error}", self.volatile.join(name).display()))
+    }
+
+    fn load_volatile(&mut self, name: &str) -> Result<Option<Vec<u8>>, String> {
+        let opened = Directory::open(&self.volatile);
+        match opened.and_then(|directory| directory.load(name, MAX_FILE)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(format!("{}: {error}", self.volatile.join(name).display())),
+        }
     }
 
     fn usage(&mut self) -> Usage {

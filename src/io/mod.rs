@@ -7,6 +7,7 @@ pub mod discovery;
 pub mod exporter;
 pub mod frames;
 pub mod host;
+mod hosts;
 pub mod http;
 pub mod injector;
 pub mod locate;

@@ -40,6 +40,7 @@ use super::conntrack::Conntrack;
 use super::discovery::Discovery;
 use super::exporter::Sender;
 use super::host::{Configure, Machine};
+use super::hosts::Files;
 use super::http::{Doors, Guest, Purpose, needs};
 use super::injector::Injector;
 use super::poster::Poster;
@@ -135,6 +136,7 @@ pub struct Loop {
     probes_ready: VecDeque<Place>,
     injector: Injector,
     discovery: Discovery,
+    hosts: Files,
     relays: Relays,
     poster: Poster,
     sender: Sender,
@@ -165,7 +167,7 @@ impl Loop {
         let now = clock::now();
         let poll = Poll::new().map_err(system("epoll"))?;
         let signals = Signals::open().map_err(system("signals"))?;
-        let machine = Machine::new(settings.state_dir.clone(), configure);
+        let machine = Machine::new(settings.state_dir.clone(), settings.volatile(), configure);
         machine.tidy(crate::group::file::FOLDER);
         let mut agent = Agent::new(settings.clone(), facts(), Box::new(machine), now);
         agent.load_tables();
@@ -173,6 +175,9 @@ impl Loop {
         if let Err(problem) = agent.load_applications() {
             log::warn!("{problem}; no applications are known");
         }
+        agent.load_names();
+        let mut hosts = Files::default();
+        hosts.open(&mut agent, now.tick);
         for problem in agent.load_groups().problems {
             log::warn!("{problem}");
         }
@@ -210,6 +215,7 @@ impl Loop {
             probes_ready: VecDeque::new(),
             injector: Injector::default(),
             discovery: Discovery::default(),
+            hosts,
             relays: Relays::default(),
             poster: Poster::default(),
             sender: Sender::default(),
@@ -536,6 +542,7 @@ impl Loop {
         self.captures.poll_statistics(now, &mut self.agent.counters);
         self.probes.poll_statistics(&mut self.agent);
         self.sessions.poll_statistics(&mut self.agent, now);
+        self.hosts.serve(&mut self.agent, now);
         let clock = clock::now();
         self.agent.packets.expire(&clock);
         self.clients.expire(self.poll.registry(), &mut self.agent, now);
@@ -596,6 +603,7 @@ impl Loop {
         }
         self.revision = self.agent.revision();
         let settings = self.agent.settings().clone();
+        self.hosts.look_again();
         self.spaces.configure(&settings, &mut self.agent);
         self.captures.configure(capturing(&settings), &mut self.agent.counters);
         self.follow_connections(&settings, now);

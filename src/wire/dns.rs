@@ -1,7 +1,7 @@
 //! DNS messages (RFC 1035, 3596, 2782, 6891), borrowed from the bytes of a packet. Messages may be
 //! cut short: what can be read up to there counts.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Length of the fixed header.
 pub const HEADER_LEN: usize = 12;
@@ -323,6 +323,39 @@ impl<'a> Record<'a> {
         })
     }
 
+    /// The addresses that the record gives its owner: of A and AAAA the one, of HTTPS and SVCB
+    /// those that a client may try first (RFC 9460, 7.3).
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + Clone + use<'a> {
+        let (v4, v6): (&[u8], &[u8]) = match self.kind {
+            kind::A => (self.data.get(..4).unwrap_or_default(), &[]),
+            kind::AAAA => (&[], self.data.get(..16).unwrap_or_default()),
+            kind::SVCB | kind::HTTPS => self.service_hints().unwrap_or_default(),
+            _ => (&[], &[]),
+        };
+        let v4 = v4.as_chunks::<4>().0.iter().map(|octets| IpAddr::from(*octets));
+        v4.chain(v6.as_chunks::<16>().0.iter().map(|octets| IpAddr::from(*octets)))
+    }
+
+    /// The octets of the IPv4 and IPv6 hints of a service.
+    fn service_hints(&self) -> Option<(&'a [u8], &'a [u8])> {
+        const IPV4_HINT: u16 = 4;
+        const IPV6_HINT: u16 = 6;
+        // A priority, and the name of the server.
+        let at = self.name_at(2)?.octets()?.checked_add(2)?;
+        let mut parameters = Options { rest: self.data.get(at..)? };
+        let mut of = |wanted| parameters.find(|(key, _)| *key == wanted).map(|(_, data)| data);
+        // They come in the order of their keys.
+        let v4 = of(IPV4_HINT);
+        let v6 = match v4 {
+            Some(_) => of(IPV6_HINT),
+            None => {
+                let mut again = Options { rest: self.data.get(at..)? };
+                again.find(|(key, _)| *key == IPV6_HINT).map(|(_, data)| data)
+            }
+        };
+        Some((v4.unwrap_or_default(), v6.unwrap_or_default()))
+    }
+
     /// A name `skip` bytes into the data; it may end outside of them.
     fn name_at(&self, skip: usize) -> Option<Name<'a>> {
         self.data.get(skip)?;
@@ -473,6 +506,8 @@ pub mod kind {
     pub const AAAA: u16 = 28;
     pub const SRV: u16 = 33;
     pub const OPT: u16 = 41;
+    pub const SVCB: u16 = 64;
+    pub const HTTPS: u16 = 65;
 }
 
 #[cfg(test)]

@@ -30,6 +30,23 @@ pub fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
+/// JSON of `serde_json` as [`string`] would have it, with DEL, the C1 range and the line ends of
+/// Unicode escaped: outside of texts there are none of them.
+#[must_use]
+pub fn for_people(json: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(json.len().saturating_add(1));
+    for c in json.chars() {
+        if matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}') {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// Appends a whole number.
 pub fn unsigned(out: &mut Vec<u8>, mut value: u64) {
     let mut digits = [0_u8; 20];
@@ -84,6 +101,14 @@ pub fn float(out: &mut Vec<u8>, value: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_of_others_is_escaped_for_people() {
+        let text = serde_json::to_string("a\u{9b}\u{7f}\u{2028}é\"\n").unwrap();
+        let safe = for_people(&text);
+        assert_eq!(safe, r#""a\u009b\u007f\u2028é\"\n""#);
+        assert_eq!(serde_json::from_str::<String>(&safe).unwrap().chars().count(), 7);
+    }
 
     fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();

@@ -19,3 +19,4 @@ pub mod proto;
 pub mod protobuf;
 pub mod raw;
 pub mod uuid;
+pub mod vendor;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use portolan::api::http::Http;
 use portolan::api::{Connection as _, Outbox, Progress};
-use portolan::core::names::{MAX_NAMES, MAX_OCTETS, Names, dhcp, dns};
+use portolan::core::names::{MAX_NAMES, MAX_OCTETS, Names, Source, dhcp, dns};
 use portolan::core::packets::parameters::{Fallback, pairs_of, parse};
 use portolan::core::packets::{
     End, Ending, Format, MAX_PORTS, MAX_TARGETS, NewPort, Order, Packets, SNAPLEN, SessionId,
@@ -325,7 +325,8 @@ pub(crate) fn host_names(input: &[u8]) {
                     names.learn(address.into(), &name);
                 }
             }
-            multicast => dns::learn(&mut names, message, multicast == 1),
+            1 => dns::learn(&mut names, message, Source::Mdns),
+            _ => dns::learn(&mut names, message, Source::Dns),
         }
     }
     assert!(names.len() <= MAX_NAMES && names.octets() <= MAX_OCTETS);

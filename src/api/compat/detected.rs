@@ -5,7 +5,7 @@
 use crate::core::engine::Lore;
 use crate::core::row::{Row, Value};
 use crate::detect::{Category, Fact, Facts, Found, Outcome};
-use crate::flow::Record;
+use crate::flow::{OtherType, Record};
 
 /// Adds them to a row.
 pub fn extend(row: &mut Row, record: &Record, what: &Outcome, lore: &Lore) {
@@ -21,7 +21,13 @@ pub fn extend(row: &mut Row, record: &Record, what: &Outcome, lore: &Lore) {
         "category",
         Row::new()
             .with("application", application.map_or(0, |known| category(known.category)))
-            .with("domain", 0_u8)
+            .with(
+                "domain",
+                application.map_or(0, |known| match what.found {
+                    Found::Host | Found::Hint => category(known.category),
+                    _ => 0,
+                }),
+            )
             .with("local_network", 0_u8)
             .with("other_network", 0_u8)
             .with("overlay", 0_u8)
@@ -30,14 +36,15 @@ pub fn extend(row: &mut Row, record: &Record, what: &Outcome, lore: &Lore) {
     row.push("app_ip_override", what.found == Found::Address && facts.get(Fact::Host).is_some());
     row.push("app_proto_twins", what.found == Found::Protocol);
     row.push("dhc_hit", what.found == Found::Hint);
-    row.push("fhc_hit", false);
+    row.push("fhc_hit", what.is_recalled);
     row.push("soft_dissector", what.found == Found::Expression);
     row.push("detection_guessed", what.is_guessed);
     row.push("detection_updated", what.is_refined);
     row.push("detection_complete", what.is_complete);
     row.push("detection_packets", what.packets);
     let (_, other) = record.local_and_other();
-    let hint = lore.names.name_of(other.ip).unwrap_or_default();
+    let is_hinted = lore.hints && record.other_type == OtherType::Remote;
+    let hint = lore.names.hint(other.ip).filter(|_| is_hinted).unwrap_or_default();
     row.push("dns_host_name", hint.to_owned());
     row.push("host_server_name", text(facts, Fact::Host).unwrap_or_default());
     for (name, object) in [

@@ -48,6 +48,9 @@ pub fn flow(told: &Labelled, agent: &Agent, form: Form) -> Row {
         }
         let mut row = Row::new().with("interface", agent.name_of(record.iface).to_owned());
         extend(&mut row, members);
+        let (local, other) = record.local_and_other();
+        row.push("local_name", agent.name_of_host(local.ip));
+        row.push("other_name", agent.name_of_host(other.ip));
         return row;
     }
     let kind = match form {
@@ -92,6 +95,7 @@ pub fn event(event: &Event, agent: &Agent) -> Row {
             return telemetry::row(report, &telemetry::Scene::of(agent, Format::Lines));
         }
         Event::Alert { .. } => "alert",
+        Event::Device(_) => "device",
         Event::Link(change) if is_neighbour(change) => "neighbour",
         Event::Link(_) => "link",
         Event::Test(_) => "test",
@@ -129,8 +133,11 @@ pub fn status(status: &Status) -> Row {
         .with("memrss_kb_prev", last.usage.rss_kib)
         .with("tcm_kb", now.heap_kib)
         .with("tcm_kb_prev", last.usage.heap_kib)
-        .with("dhc_status", false)
-        .with("fhc_status", false)
+        .with("dhc_status", status.dns_hints.is_some())
+        .with("fhc_status", status.flow_hashes.is_some())
+        .with("dhc_size", status.dns_hints.unwrap_or(0))
+        .with("fhc_size", status.flow_hashes.unwrap_or(0))
+        .with("devices", status.devices)
         .with("version", VERSION)
         .with("flows_max", status.max_flows)
         .with("emergency", status.emergency)

@@ -4,6 +4,7 @@ use super::discovery::{Document, Waiting};
 use super::graph::GraphText;
 use super::handlers;
 use super::head::{Method, Request};
+use super::listing::Text as Rows;
 use super::response::{self, Body, End, LAST_CHUNK, Output, Response};
 use crate::api::Outbox;
 use crate::core::Agent;
@@ -39,6 +40,7 @@ enum Source {
     Graph(Box<GraphText>),
     Nothing,
     Query(Box<Run>, Output),
+    Rows(Box<Rows>),
     /// A query that has yet to find its answer, and the head that goes before that.
     Waiting(Box<Run>, Output, Box<Response>),
 }
@@ -139,7 +141,7 @@ impl Answer {
                         return false;
                     }
                 }
-                Source::Document(_) | Source::Graph(_) | Source::Query(..) => {
+                Source::Document(_) | Source::Graph(_) | Source::Query(..) | Source::Rows(_) => {
                     if std::mem::replace(&mut made_some, true) {
                         return false;
                     }
@@ -169,6 +171,7 @@ impl Answer {
             Body::Discovery(waiting) => {
                 self.source = Source::Expected(waiting, Box::new(response));
             }
+            Body::Rows(text) => self.stream(&response, Source::Rows(text), agent),
             Body::Graph(text) => self.stream(&response, Source::Graph(text), agent),
             Body::Query(run, output) => {
                 self.source = Source::Waiting(run, output, Box::new(response));
@@ -199,6 +202,7 @@ impl Answer {
         let more = match &mut self.source {
             Source::Document(text) => text.write(made, PIECE),
             Source::Graph(text) => text.write(made, PIECE),
+            Source::Rows(text) => text.write(agent, made, PIECE),
             Source::Query(run, Output::Json) => agent.write_query(run, made, PIECE),
             Source::Query(run, Output::Dot) => return run.write_dot(made, PIECE),
             Source::Query(run, Output::Pcap) => return run.write_pcap(&agent.world(), made, PIECE),

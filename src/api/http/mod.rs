@@ -14,6 +14,7 @@ pub mod graph;
 pub mod guard;
 mod handlers;
 pub mod head;
+pub mod listing;
 mod login;
 mod openapi;
 #[cfg(feature = "page")]

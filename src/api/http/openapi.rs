@@ -20,6 +20,10 @@ const SCHEMAS: &[(&str, &str)] = &[
         r#"{"type":"object","required":["Host","Version","Service"],"properties":{"Host":{"type":"string"},"Version":{"type":"string"},"Service":{"enum":["analyzer","agent"]}}}"#,
     ),
     (
+        "Rows",
+        r#"{"type":"object","properties":{"next":{"type":"integer"}},"additionalProperties":{"type":"array","items":{"type":"object"}}}"#,
+    ),
+    (
         "Query",
         r#"{"type":"object","properties":{"GremlinQuery":{"type":"string","maxLength":4096,"examples":["G.V().Has('Name','lo')"]}}}"#,
     ),

@@ -6,6 +6,7 @@ use std::io::Write as _;
 
 use super::discovery::Waiting;
 use super::graph::GraphText;
+use super::listing::Text as Rows;
 use crate::query::Run;
 use crate::time::Wall;
 
@@ -37,6 +38,8 @@ pub enum Body {
     Full(Vec<u8>),
     /// Nodes and edges.
     Graph(Box<GraphText>),
+    /// Rows of a table.
+    Rows(Box<Rows>),
     /// The answer to a query that has yet to be run.
     Query(Box<Run>, Output),
 }

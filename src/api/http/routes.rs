@@ -3,7 +3,7 @@
 
 use super::head::{Method, Request};
 use super::response::Response;
-use super::{discovery, handlers, login, openapi, resources};
+use super::{discovery, handlers, listing, login, openapi, resources};
 use crate::config::access::Role;
 use crate::core::Agent;
 use crate::core::auth::Caller;
@@ -253,6 +253,7 @@ pub fn all() -> impl Iterator<Item = &'static Route> {
     ROUTES
         .iter()
         .chain(discovery::ROUTES)
+        .chain(listing::ROUTES)
         .chain([&resources::IMPORT])
         .chain(resources::ROUTES.iter().flatten())
 }

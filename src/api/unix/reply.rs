@@ -102,6 +102,8 @@ pub(super) const fn message(verb: Verb) -> &'static str {
 #[must_use]
 pub const fn rows(verb: Verb, of_group: bool) -> &'static str {
     match verb {
+        Verb::Apps => "apps",
+        Verb::Devices => "devices",
         Verb::Flow | Verb::Flows => "flows",
         Verb::GroupList if of_group => "addresses",
         Verb::GroupList => "groups",

@@ -25,8 +25,6 @@ pub struct Method {
 pub enum What {
     /// By the command of that name on the Unix socket.
     Command(&'static str, Verb),
-    /// The neighbours, put together by hardware address.
-    Devices,
     /// Where and how packets can be had.
     PacketCapture,
 }
@@ -69,15 +67,12 @@ pub fn all() -> Vec<Method> {
             _ => add(&name(entry), arguments(entry)),
         }
     }
-    let ours = |name: &str, what, arguments| Method {
-        name: name.to_owned(),
-        what,
-        arguments,
+    methods.push(Method {
+        name: "packet_capture".to_owned(),
+        what: What::PacketCapture,
+        arguments: Vec::new(),
         is_write: false,
-    };
-    let page = vec![("n".to_owned(), NUMBER), ("after".to_owned(), LONG)];
-    methods.push(ours("devices", What::Devices, page));
-    methods.push(ours("packet_capture", What::PacketCapture, Vec::new()));
+    });
     methods
 }
 
@@ -143,7 +138,7 @@ fn arguments(entry: &Entry) -> Vec<(String, &'static str)> {
 fn kind(name: &str) -> &'static str {
     match name {
         "ID" | "id" | "after" => LONG,
-        "n" | "level" => NUMBER,
+        "n" | "level" | "process" => NUMBER,
         "data" => LIST,
         _ => TEXT,
     }
@@ -176,8 +171,11 @@ mod tests {
         list(&mut text).unwrap();
         let list: Value = serde_json::from_slice(&text).unwrap();
         assert_eq!(list["status"], serde_json::json!({}));
-        assert_eq!(list["top"], serde_json::json!({"by": "string", "of": "string", "n": 32}));
-        assert_eq!(list["flow"], serde_json::json!({"id": 64}));
+        assert_eq!(
+            list["top"],
+            serde_json::json!({"by": "string", "of": "string", "where": "string", "n": 32})
+        );
+        assert_eq!(list["flow"], serde_json::json!({"id": 64, "process": 32}));
         assert_eq!(list["group_add"], serde_json::json!({"group": "string", "data": []}));
         assert_eq!(list["set"], serde_json::json!({"key": "string", "value": "string"}));
         assert_eq!(

@@ -11,13 +11,13 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::text::Quoted;
+use crate::wire::json;
 
 use super::args::Rpcd;
 use super::exit;
 
 mod answer;
 mod client;
-mod devices;
 pub mod methods;
 
 use methods::{Method, What};
@@ -47,7 +47,7 @@ pub fn run(rpcd: &Rpcd) -> i32 {
                 Ok(answer) => answer,
                 Err(text) => Map::from_iter([("error".to_owned(), Value::String(text))]),
             };
-            let mut text = Value::Object(answer).to_string();
+            let mut text = json::for_people(&Value::Object(answer).to_string());
             text.push('\n');
             out.write_all(text.as_bytes()).and_then(|()| out.flush())
         }
@@ -85,7 +85,6 @@ fn call(name: &str, socket: &str) -> Result<Map<String, Value>, String> {
     let agent = client::Client::new(socket);
     match method.what {
         What::Command(unix, verb) => answer::of_command(&agent, unix, verb, method, arguments),
-        What::Devices => devices::answer(&agent, &arguments),
         What::PacketCapture => answer::packet_capture(&agent),
     }
 }
@@ -159,6 +158,6 @@ mod tests {
         let given = |text: &str| checked(flow, parsed(text.as_bytes()).unwrap());
         assert_eq!(given(r#"{"ubus_rpc_session":"0","id":7,"x":null}"#).unwrap().len(), 1);
         let error = given(r#"{"id":7,"command":"restart"}"#).unwrap_err();
-        assert_eq!(error, "no argument is called \"command\": flow takes id");
+        assert_eq!(error, "no argument is called \"command\": flow takes id, process");
     }
 }

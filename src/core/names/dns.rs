@@ -1,6 +1,7 @@
-//! Names from answers of DNS (RFC 1035) and multicast DNS (RFC 6762).
+//! Names from answers of DNS (RFC 1035, hints of services RFC 9460), multicast DNS (RFC 6762) and
+//! LLMNR (RFC 4795).
 
-use super::Names;
+use super::{Names, Source};
 use crate::wire::dns::{Data, Message, Record, Section};
 
 /// Aliases followed in one answer.
@@ -14,7 +15,8 @@ const MAX_RECORDS: usize = 128;
 
 /// Learns the addresses of the name that an answer is about, through its aliases. What an answer
 /// says of other names is not believed, except over multicast, where there is no question.
-pub fn learn(names: &mut Names, payload: &[u8], multicast: bool) {
+pub fn learn(names: &mut Names, payload: &[u8], source: Source) {
+    let multicast = source == Source::Mdns;
     let Ok(message) = Message::parse(payload) else { return };
     if !message.is_response() || message.opcode() != 0 || message.response_code() != 0 {
         return;
@@ -29,11 +31,10 @@ pub fn learn(names: &mut Names, payload: &[u8], multicast: bool) {
     let believed = records.filter(|record| multicast || record.section == Section::Answer);
     let mut left = MAX_ADDRESSES;
     for record in believed {
-        let address = match record.read_data() {
-            Some(Data::A(ip)) => ip.into(),
-            Some(Data::Aaaa(ip)) => ip.into(),
-            _ => continue,
-        };
+        let addresses = record.addresses();
+        if addresses.clone().next().is_none() {
+            continue;
+        }
         let owner = record.name.text();
         let name = match (&owners, &asked) {
             (Some(owners), Some(asked)) => {
@@ -42,8 +43,10 @@ pub fn learn(names: &mut Names, payload: &[u8], multicast: bool) {
             _ => Some(&owner),
         };
         if let Some(name) = name {
-            names.learn(address, name);
-            left = left.saturating_sub(1);
+            for address in addresses.take(left) {
+                names.learn_from(address, name, source);
+                left = left.saturating_sub(1);
+            }
             if left == 0 {
                 break;
             }
@@ -112,7 +115,7 @@ mod tests {
 
     fn learnt(payload: &[u8], multicast: bool) -> Vec<(String, String)> {
         let mut names = Names::default();
-        learn(&mut names, payload, multicast);
+        learn(&mut names, payload, if multicast { Source::Mdns } else { Source::Dns });
         let mut all: Vec<(String, String)> =
             names.since(0).map(|(ip, name)| (ip.to_string(), name.to_owned())).collect();
         all.sort();
@@ -142,6 +145,30 @@ mod tests {
         assert_eq!(learnt(&bytes, false), expected);
         // Cut short by a snap length: what is there counts.
         assert_eq!(learnt(&bytes[..bytes.len() - 50], false).len(), 2);
+    }
+
+    #[test]
+    fn hints_of_services_are_addresses_of_the_name_asked_for() {
+        let hints = [
+            &[0, 1, 0][..],
+            &[0, 1, 0, 3, 2, b'h', b'2'],
+            &[0, 4, 0, 8, 192, 0, 2, 1, 192, 0, 2, 2],
+            &[0, 6, 0, 16, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7],
+        ];
+        let https = record("www.example.com", 65, &hints.concat());
+        let bytes = response(Some("www.example.com"), &[https], &[]);
+        let expected = pairs(&[
+            ("192.0.2.1", "www.example.com"),
+            ("192.0.2.2", "www.example.com"),
+            ("2001:db8::7", "www.example.com"),
+        ]);
+        assert_eq!(learnt(&bytes, false), expected);
+        // A length that lies ends the list.
+        for end in 0..hints.concat().len() {
+            let cut = record("www.example.com", 65, &hints.concat()[..end]);
+            let bytes = response(Some("www.example.com"), &[cut], &[]);
+            assert!(learnt(&bytes, false).len() <= 3);
+        }
     }
 
     #[test]
@@ -175,7 +202,7 @@ mod tests {
             multicast in proptest::bool::ANY,
         ) {
             let mut names = Names::default();
-            learn(&mut names, &bytes, multicast);
+            learn(&mut names, &bytes, if multicast { Source::Mdns } else { Source::Dns });
             proptest::prop_assert!(names.len() <= MAX_ADDRESSES);
         }
     }

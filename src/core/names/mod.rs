@@ -1,11 +1,14 @@
-//! Which names hosts have, learnt from what passes by: answers of DNS ([`dns`]) and leases of
-//! DHCP ([`dhcp`]). Nothing is asked of anybody.
+//! Which names hosts have: from files of this machine ([`files`]), and learnt from what passes by:
+//! answers of DNS ([`dns`]) and leases of DHCP ([`dhcp`]). Nothing is asked of anybody.
 //!
 //! Whoever can send such packets can say what he likes: names are for people to read, and nothing
 //! is permitted or refused for them.
 
 pub mod dhcp;
 pub mod dns;
+pub mod files;
+mod keep;
+pub mod saved;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -32,6 +35,41 @@ const BESIDE: usize = size_of::<Entry>();
 /// Messages that are read in a second; the rest is counted and passed over.
 pub const MESSAGES: u32 = 1_000;
 
+/// Who says that an address has a name; whom to believe more comes later.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Source {
+    /// An answer of DNS that passed by.
+    Dns,
+    /// An answer of LLMNR.
+    Llmnr,
+    /// A name of NetBIOS that the host claims.
+    NetBios,
+    /// An answer of multicast DNS: the host says it itself.
+    Mdns,
+    /// A lease of DHCP that passed by.
+    Dhcp,
+    /// The file of leases of a DHCP server here.
+    Lease,
+    /// A file in which somebody wrote it down.
+    Hosts,
+}
+
+impl Source {
+    /// Its name in all outputs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Llmnr => "llmnr",
+            Self::NetBios => "netbios",
+            Self::Mdns => "mdns",
+            Self::Dhcp => "dhcp",
+            Self::Lease => "lease",
+            Self::Hosts => "hosts",
+        }
+    }
+}
+
 /// What is known of names.
 #[derive(Debug)]
 pub struct Names {
@@ -45,6 +83,7 @@ pub struct Names {
     sequence: u64,
     leases: dhcp::Requests,
     enabled: bool,
+    cap: usize,
     forgotten: u64,
     unread: u64,
 }
@@ -55,6 +94,7 @@ struct Entry {
     address: IpAddr,
     name: Box<str>,
     sequence: u64,
+    source: Source,
     /// The name that the address had before.
     older: Option<u16>,
     /// Heard again since it was last looked at for what gives way.
@@ -83,6 +123,7 @@ impl Default for Names {
             sequence: 0,
             leases: dhcp::Requests::default(),
             enabled: true,
+            cap: MAX_NAMES,
             forgotten: 0,
             unread: 0,
         }
@@ -94,9 +135,15 @@ impl Names {
     /// are not.
     pub fn set_enabled(&mut self, enabled: bool) {
         if !enabled && self.enabled {
-            *self = Self { sequence: self.sequence, ..Self::default() };
+            *self = Self { sequence: self.sequence, cap: self.cap, ..Self::default() };
         }
         self.enabled = enabled;
+    }
+
+    /// How many names are kept, at most [`MAX_NAMES`].
+    pub fn set_cap(&mut self, cap: usize) {
+        self.cap = cap.clamp(1, MAX_NAMES);
+        while self.order.len() > self.cap && self.forget_oldest() {}
     }
 
     /// Whether names are learnt from packets.
@@ -106,15 +153,15 @@ impl Names {
     }
 
     /// Learns from a packet for which [`tells`] holds, and its frame. `nanos` is when it was seen;
-    /// `pace` is the limit of whoever brings packets.
-    pub fn hear(&mut self, packet: &Packet, frame: &[u8], nanos: u64, pace: &mut Pace) {
+    /// `pace` is the limit of whoever brings packets. `false` if it was not read.
+    pub fn hear(&mut self, packet: &Packet, frame: &[u8], nanos: u64, pace: &mut Pace) -> bool {
         if !self.enabled {
-            return;
+            return false;
         }
-        let Some(datagram) = &packet.datagram else { return };
+        let Some(datagram) = &packet.datagram else { return false };
         if !pace.admits(nanos) {
             self.unread = self.unread.saturating_add(1);
-            return;
+            return false;
         }
         let payload = packet.payload(frame);
         let tuple = &datagram.tuple;
@@ -124,34 +171,48 @@ impl Names {
                 // put together.
                 if let Some(([l0, l1], rest)) = payload.split_first_chunk() {
                     let len = usize::from(u16::from_be_bytes([*l0, *l1]));
-                    dns::learn(self, rest.get(..len).unwrap_or(rest), false);
+                    dns::learn(self, rest.get(..len).unwrap_or(rest), Source::Dns);
                 }
             }
-            (_, MDNS, _) => dns::learn(self, payload, true),
-            (_, DNS, _) => dns::learn(self, payload, false),
-            _ => {
+            (_, MDNS, _) => dns::learn(self, payload, Source::Mdns),
+            (_, DNS, _) => dns::learn(self, payload, Source::Dns),
+            (_, LLMNR, _) => dns::learn(self, payload, Source::Llmnr),
+            (_, DHCP_SERVER | DHCP_CLIENT, _) => {
                 if let Some((address, name)) = self.leases.read(payload) {
-                    self.learn(address.into(), &name);
+                    self.learn_from(address.into(), &name, Source::Dhcp);
                 }
             }
+            // For those who keep devices.
+            _ => {}
         }
+        true
+    }
+
+    /// Learns a name of an address from an answer of DNS; `false` if it is no name or no address
+    /// of a host.
+    pub fn learn(&mut self, address: IpAddr, name: &str) -> bool {
+        self.learn_from(address, name, Source::Dns)
     }
 
     /// Learns a name of an address; `false` if it is no name or no address of a host.
-    pub fn learn(&mut self, address: IpAddr, name: &str) -> bool {
+    pub fn learn_from(&mut self, address: IpAddr, name: &str, source: Source) -> bool {
         let address = address.to_canonical();
         let Some(name) = clean(name).filter(|_| is_host(address)) else { return false };
-        if self.refresh(address, &name) {
+        if self.refresh(address, &name, source) {
             return true;
         }
         let needed = BESIDE.saturating_add(name.len());
-        while self.order.len() >= MAX_NAMES || self.octets.saturating_add(needed) > MAX_OCTETS {
+        while self.order.len() >= self.cap || self.octets.saturating_add(needed) > MAX_OCTETS {
             if !self.forget_oldest() {
                 return false;
             }
         }
-        // The oldest of many keeps its place in the order for its successor.
-        let full = self.chain(address).nth(MAX_OF_ONE.saturating_sub(1));
+        // The oldest of those that are believed least keeps its place in the order for its
+        // successor.
+        let full = self.dispensable(address);
+        if full.and_then(|place| self.entry(place)).is_some_and(|least| source < least.source) {
+            return false;
+        }
         if let Some(oldest) = full {
             self.forget(oldest);
         }
@@ -159,7 +220,7 @@ impl Names {
         let older = self.places.get(&address).copied();
         let sequence = self.sequence;
         let again = full.is_some();
-        let entry = Entry { address, name: name.into(), sequence, older, again };
+        let entry = Entry { address, name: name.into(), sequence, source, older, again };
         let place = match self.free.pop() {
             Some(place) => place,
             None => {
@@ -179,18 +240,73 @@ impl Names {
         true
     }
 
-    /// The newest name of an address.
+    /// The name of an address that is believed most, the newest of several.
     #[must_use]
     pub fn name_of(&self, address: IpAddr) -> Option<&str> {
         self.find(address).map(|known| known.name)
     }
 
-    /// The newest name of an address, with its place.
+    /// The name of an address that is believed most, with its place.
     #[must_use]
     pub fn find(&self, address: IpAddr) -> Option<Known<'_>> {
-        let place = *self.places.get(&address)?;
-        let entry = self.entry(place)?;
+        let mut best: Option<(u16, &Entry)> = None;
+        for place in self.chain(address) {
+            let entry = self.entry(place)?;
+            if best.is_none_or(|(_, best)| entry.source > best.source) {
+                best = Some((place, entry));
+            }
+        }
+        let (place, entry) = best?;
         Some(Known { place, sequence: entry.sequence, name: &entry.name })
+    }
+
+    /// All names of an address and who says so, the newest first.
+    pub fn names_of(&self, address: IpAddr) -> impl Iterator<Item = (&str, Source)> {
+        let entries = self.chain(address.to_canonical()).filter_map(|place| self.entry(place));
+        entries.map(|entry| (&*entry.name, entry.source))
+    }
+
+    /// The name that was asked for when an answer of DNS gave this address, the newest of several.
+    #[must_use]
+    pub fn hint(&self, address: IpAddr) -> Option<&str> {
+        self.names_of(address).find(|(_, source)| *source == Source::Dns).map(|(name, _)| name)
+    }
+
+    /// Names that answers of DNS gave, those first that were learnt first.
+    pub fn hints(&self) -> impl Iterator<Item = (IpAddr, &str)> {
+        let entries = self.order.iter().filter_map(|place| self.entry(*place));
+        let hints = entries.filter(|entry| entry.source == Source::Dns);
+        hints.map(|entry| (entry.address, &*entry.name))
+    }
+
+    /// Takes what a source says as a whole: names of its that are no longer among them are
+    /// forgotten.
+    pub fn replace(&mut self, source: Source, names: &[(IpAddr, String)]) {
+        if !self.enabled {
+            return;
+        }
+        let mut said: Vec<(IpAddr, String)> = names
+            .iter()
+            .filter_map(|(address, name)| Some((address.to_canonical(), clean(name)?)))
+            .collect();
+        said.sort_unstable();
+        let places = std::mem::take(&mut self.order);
+        for place in places {
+            let is_gone = self.entry(place).is_some_and(|entry| {
+                let same = |(ip, name): &(IpAddr, String)| {
+                    ip.cmp(&entry.address).then_with(|| name.as_str().cmp(&entry.name))
+                };
+                entry.source == source && said.binary_search_by(same).is_err()
+            });
+            if is_gone {
+                self.forget(place);
+            } else {
+                self.order.push_back(place);
+            }
+        }
+        for (address, name) in said {
+            self.learn_from(address, &name, source);
+        }
     }
 
     /// The addresses that have or had a name. It looks at all that is known.
@@ -255,8 +371,19 @@ impl Names {
         std::iter::successors(first, next).take(MAX_OF_ONE)
     }
 
+    /// Which name of an address gives way to another; `None` if there is room for one more.
+    fn dispensable(&self, address: IpAddr) -> Option<u16> {
+        if self.chain(address).count() < MAX_OF_ONE {
+            return None;
+        }
+        let source = |place: u16| self.entry(place).map(|entry| entry.source);
+        // The oldest come last.
+        self.chain(address)
+            .reduce(|least, next| if source(next) <= source(least) { next } else { least })
+    }
+
     /// Makes a name that an address has its newest; `false` if it has not got it.
-    fn refresh(&mut self, address: IpAddr, name: &str) -> bool {
+    fn refresh(&mut self, address: IpAddr, name: &str, source: Source) -> bool {
         let has = |place: &u16| self.entry(*place).is_some_and(|entry| &*entry.name == name);
         let Some(place) = self.chain(address).find(has) else { return false };
         self.unlink(place);
@@ -264,6 +391,7 @@ impl Names {
         if let Some(entry) = self.entry_mut(place) {
             entry.older = older;
             entry.again = true;
+            entry.source = entry.source.max(source);
         }
         true
     }
@@ -284,10 +412,13 @@ impl Names {
 
     /// Forgets the name that was not heard for longest; `false` if there is none.
     fn forget_oldest(&mut self) -> bool {
-        // Each name is put back once at most, so that this ends.
+        // Each name is put back twice at most, so that this ends: once if it was heard again, once
+        // if a file says it, since that will not be read again for it.
+        let mut spared = self.order.len().saturating_mul(2);
         while let Some(place) = self.order.pop_front() {
+            spared = spared.saturating_sub(1);
             match self.entry_mut(place) {
-                Some(entry) if entry.again => {
+                Some(entry) if spared > 0 && (entry.again || entry.source >= Source::Lease) => {
                     entry.again = false;
                     self.order.push_back(place);
                 }
@@ -314,6 +445,9 @@ const TCP: u8 = 6;
 const UDP: u8 = 17;
 const DNS: u16 = 53;
 const MDNS: u16 = 5_353;
+const LLMNR: u16 = 5_355;
+const NETBIOS: u16 = 137;
+const SSDP: u16 = 1_900;
 const DHCP_SERVER: u16 = 67;
 const DHCP_CLIENT: u16 = 68;
 
@@ -325,22 +459,23 @@ pub fn tells(packet: &Packet) -> bool {
     let tuple = &datagram.tuple;
     match tuple.sport {
         DNS => tuple.proto == UDP || tuple.proto == TCP && datagram.payload_captured > 0,
-        MDNS | DHCP_SERVER | DHCP_CLIENT => tuple.proto == UDP,
-        _ => false,
+        MDNS | LLMNR | NETBIOS | SSDP | DHCP_SERVER | DHCP_CLIENT => tuple.proto == UDP,
+        _ => tuple.dport == SSDP && tuple.proto == UDP,
     }
 }
 
 /// A name as it is kept: in lower case, without a dot at its end; `None` if nobody should see it.
 fn clean(name: &str) -> Option<String> {
     let name = name.strip_suffix('.').unwrap_or(name);
-    // Control characters, what stands for damage, and what changes the direction of the text.
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{fffd}' | '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-            || matches!(c, '\u{2060}'..='\u{2069}')
-    };
-    let fits = (1..=MAX_NAME).contains(&name.len()) && !name.contains(hidden);
+    let fits = (1..=MAX_NAME).contains(&name.len()) && !name.contains(is_hidden);
     fits.then(|| name.to_ascii_lowercase())
+}
+
+/// Control characters, what stands for damage, and what changes the direction of the text.
+pub(super) fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{fffd}' | '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{2069}')
 }
 
 /// Whether an address can be that of one host elsewhere. Blocking resolvers answer 0.0.0.0.
@@ -425,6 +560,60 @@ mod tests {
         assert_eq!(names.places.len(), names.len());
         names.set_enabled(false);
         assert!(names.is_empty());
+    }
+
+    #[test]
+    fn whoever_is_believed_more_names_an_address() {
+        let mut names = Names::default();
+        names.learn_from(ip(1), "from-the-lease", Source::Lease);
+        names.learn_from(ip(1), "tv.local", Source::Mdns);
+        names.learn(ip(1), "said-last.example");
+        assert_eq!(names.name_of(ip(1)), Some("from-the-lease"));
+        assert_eq!(names.hint(ip(1)), Some("said-last.example"));
+        assert_eq!(names.hints().collect::<Vec<_>>(), [(ip(1), "said-last.example")]);
+        // Whoever is believed more and says the same lifts a name up.
+        names.learn_from(ip(1), "TV.local", Source::Hosts);
+        assert_eq!(names.name_of(ip(1)), Some("tv.local"));
+        assert_eq!(names.names_of(ip(1)).count(), 3);
+    }
+
+    #[test]
+    fn names_of_files_outlast_a_flood_of_answers() {
+        let mut names = Names::default();
+        names.learn_from(ip(1), "written-down", Source::Hosts);
+        for n in 0..20_000 {
+            names.learn(ip(1), &format!("n{n}.example"));
+            names.learn(ip(n), "other.example");
+        }
+        assert_eq!(names.name_of(ip(1)), Some("written-down"));
+        assert!(names.len() <= MAX_NAMES);
+        // A table of nothing else still has room for what comes.
+        let mut names = Names::default();
+        names.set_cap(8);
+        for n in 0..100 {
+            assert!(names.learn_from(ip(n), "x", Source::Hosts));
+        }
+        assert_eq!(names.len(), 8);
+        for n in 0..MAX_OF_ONE {
+            names.learn_from(ip(200), &format!("h{n}"), Source::Hosts);
+        }
+        assert!(!names.learn(ip(200), "dns.example"));
+    }
+
+    #[test]
+    fn a_file_that_is_read_again_forgets_what_it_no_longer_says() {
+        let mut names = Names::default();
+        let said = |list: &[(u32, &str)]| -> Vec<(IpAddr, String)> {
+            list.iter().map(|(n, name)| (ip(*n), (*name).to_owned())).collect()
+        };
+        names.learn(ip(1), "dns.example");
+        names.replace(Source::Lease, &said(&[(1, "Laptop"), (2, "phone")]));
+        assert_eq!(names.name_of(ip(1)), Some("laptop"));
+        let sequence = names.sequence();
+        names.replace(Source::Lease, &said(&[(2, "phone"), (3, "bad\u{1b}name")]));
+        assert_eq!(names.name_of(ip(1)), Some("dns.example"));
+        assert_eq!((names.name_of(ip(2)), names.name_of(ip(3))), (Some("phone"), None));
+        assert_eq!((names.len(), names.sequence()), (2, sequence));
     }
 
     proptest::proptest! {

@@ -189,7 +189,13 @@ fn collect(plain: &[u8], crypto: &mut Crypto) {
 /// The next frame: a piece of the handshake with its place, or another.
 fn frame<'a>(cursor: &mut Cursor<'a>) -> Option<Option<(usize, &'a [u8])>> {
     match cursor.u8()? {
-        0 | 1 => Some(None),
+        // Padding: most of many packets.
+        0 => {
+            let run = cursor.rest().iter().take_while(|octet| **octet == 0).count();
+            cursor.skip(run)?;
+            Some(None)
+        }
+        1 => Some(None),
         kind @ (2 | 3) => {
             cursor.varint()?;
             cursor.varint()?;

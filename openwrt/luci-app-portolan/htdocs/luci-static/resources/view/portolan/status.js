@@ -75,9 +75,10 @@ function devices(answer, hints) {
 	const texts = list => lines(Array.isArray(list) && list.length ? list : [ '–' ]);
 
 	return section(_('Devices'), table(
-		[ _('Name'), _('Addresses'), _('Hardware address'), _('Interfaces'), _('Received'), _('Sent'), _('State') ],
+		[ _('Name'), _('What it is'), _('Addresses'), _('Hardware address'), _('Interfaces'), _('Received'), _('Sent'), _('State') ],
 		found.map(row => [
 			texts(named(row)),
+			texts([ row.kind, row.os, row.vendor ].filter(text => typeof text == 'string' && text)),
 			texts(row.addresses),
 			row.macaddr,
 			texts(row.interfaces),
@@ -93,7 +94,7 @@ function hosts(answer, hints) {
 	return section(_('Who moves most'), table(
 		[ _('Host'), _('Sent'), _('Received'), _('Flows'), _('Share') ],
 		rows(answer, 'top').map(row => [
-			lines([ row.key, hints.get(String(row.key).toLowerCase()) ].filter(text => text)),
+			lines([ ...new Set([ row.name, hints.get(String(row.key).toLowerCase()), row.key ]) ].filter(text => text)),
 			octets(row.tx_bytes),
 			octets(row.rx_bytes),
 			String(number(row.flows)),

@@ -129,6 +129,7 @@ fn every_method_of_the_list_answers() {
     let id = session["id"].as_u64().unwrap_or_else(|| panic!("{session}"));
     assert_eq!(ask("sessions", "")["rows"][0]["id"], id);
     ask("session_stop", &format!("{{\"id\": {id}}}"));
+    assert_eq!(ask("sinks", "")["rows"], json!([]));
     let facts = ask("packet_capture", "");
     assert_eq!(facts["http"][0]["port"], 8_082, "{facts}");
     assert_eq!(

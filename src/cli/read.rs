@@ -46,7 +46,7 @@ pub fn run(arguments: &Read) -> i32 {
     }
     let formats = [arguments.json, arguments.csv, arguments.telemetry];
     if formats.iter().filter(|wanted| **wanted).count() > 1 {
-        complain!("portolan: --json, --csv or --telemetry: one of them");
+        complain!("portolan: one of --json, --csv and --telemetry, not both");
         return exit::USAGE;
     }
     let mut filter = match arguments.filter.as_deref().map(Filter::new).transpose() {

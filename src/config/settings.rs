@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use crate::expression::Expression;
+use crate::expression::{self, Expression};
 use crate::text::Quoted;
 use crate::wire::mac;
 
@@ -480,6 +480,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("max_capture_length", "capture_snaplen"),
     ("socket_listen_path", "telemetry_legacy"),
     ("socket_listen_address", "telemetry_legacy"),
+    ("socket_listen_port", "telemetry_legacy"),
     ("socket_dump_established_flows", "telemetry_established"),
     ("privacy-filter_mac", "privacy_filter_mac"),
     ("privacy-filter_host", "privacy_filter_host"),
@@ -500,6 +501,7 @@ const IGNORED: &[&str] = &[
     "profile",
     "enable_coredumps",
     "use_getifaddrs",
+    "socket_dump_unknown_flows",
     "detection_cores",
     "capture_base",
     "detection_base",
@@ -521,6 +523,8 @@ pub enum Error {
     Unknown(String, Option<&'static str>),
     /// The file of a secret cannot be used: its path, and why.
     Secret(String, String),
+    /// An expression that is none: the setting, what is wrong and where.
+    Expression(&'static str, expression::Error),
     /// Two settings that cannot be together; the text says what to do.
     Conflict(&'static str),
 }
@@ -535,6 +539,7 @@ impl fmt::Display for Error {
                 write!(f, "no setting is called {}: did you mean {near}?", Quoted(name))
             }
             Self::Secret(path, why) => write!(f, "password file {}: {why}", Quoted(path)),
+            Self::Expression(name, error) => write!(f, "{name}: {error}"),
             Self::Conflict(text) => f.write_str(text),
         }
     }
@@ -578,6 +583,9 @@ impl Settings {
         let (base, index) = numbered(name).ok_or_else(unknown)?;
         let key = *key_of(base).ok_or_else(unknown)?;
         let bad = Error::Value { name: key.name, expects: key.expects };
+        if key.name == "telemetry_filter" && !value.is_empty() {
+            Expression::parse(value).map_err(|error| Error::Expression(key.name, error))?;
+        }
         if let "management_password_file" | "http_users_file" | "http_token_file" = key.name {
             let text = secret(value).map_err(|why| Error::Secret(value.to_owned(), why))?;
             return match key.name {
@@ -603,9 +611,11 @@ impl Settings {
                 "privacy_filter_regex_search" => self.set_pattern(index, value),
                 "privacy_filter_regex_replace" => self.set_replacement(index, value),
                 "telemetry_legacy" => {
-                    let scheme = if as_written.ends_with("path") { "unix" } else { "tcp" };
-                    let target = Target::parse(&format!("{scheme}://{value}"), Some(LEGACY_PORT));
-                    target.map(|target| self.telemetry_legacy.push(target))
+                    if as_written.ends_with("port") {
+                        return Some(self.set_legacy_port(value));
+                    }
+                    let targets = listening(value, Some(LEGACY_PORT));
+                    targets.map(|targets| self.telemetry_legacy.extend(targets))
                 }
                 _ => return None,
             }
@@ -630,28 +640,43 @@ impl Settings {
         texts.into_iter().map(|(_, search, replace)| (search.clone(), replace.clone())).collect()
     }
 
+    /// In Netify's old configuration the port stands behind its address, by itself.
+    fn set_legacy_port(&mut self, value: &str) -> Option<()> {
+        let port = value.parse().ok()?;
+        self.telemetry_legacy.iter_mut().rev().find_map(|target| match target {
+            Target::Tcp(address) => {
+                address.set_port(port);
+                Some(())
+            }
+            _ => None,
+        })
+    }
+
     fn set_pattern(&mut self, index: u16, value: &str) -> Option<()> {
         if !value.is_empty() {
             regex_lite::RegexBuilder::new(value).size_limit(MAX_PATTERN).build().ok()?;
         }
-        value.clone_into(&mut self.replaced(index).1);
+        if let Some(text) = self.replaced(index, value) {
+            value.clone_into(&mut text.1);
+        }
         Some(())
     }
 
     fn set_replacement(&mut self, index: u16, value: &str) -> Option<()> {
-        value.clone_into(&mut self.replaced(index).2);
+        if let Some(text) = self.replaced(index, value) {
+            value.clone_into(&mut text.2);
+        }
         Some(())
     }
 
-    fn replaced(&mut self, index: u16) -> &mut (u16, String, String) {
+    /// The pattern of this number with what it is replaced by; a new one for `value` unless that
+    /// is nothing.
+    fn replaced(&mut self, index: u16, value: &str) -> Option<&mut (u16, String, String)> {
         let texts = &mut self.privacy_texts;
-        let at = texts.iter().position(|(known, ..)| *known == index);
-        let at = at.unwrap_or_else(|| {
+        if !value.is_empty() && !texts.iter().any(|(known, ..)| *known == index) {
             texts.push((index, String::new(), String::new()));
-            texts.len().saturating_sub(1)
-        });
-        #[expect(clippy::indexing_slicing, reason = "it was found, or added, right here")]
-        &mut texts[at]
+        }
+        texts.iter_mut().find(|(known, ..)| *known == index)
     }
 
     fn assign(&mut self, name: &'static str, value: &str) -> Option<()> {
@@ -770,12 +795,8 @@ impl Settings {
             "telemetry_send" => self.telemetry_send = telemetry::targets(value, None, |_| true)?,
             "telemetry_format" => self.telemetry_format = Format::parse(value)?,
             "telemetry_types" => self.telemetry_types = Types::parse(words(value))?,
-            "telemetry_filter" => {
-                if !value.is_empty() {
-                    Expression::parse(value).ok()?;
-                }
-                value.clone_into(&mut self.telemetry_filter);
-            }
+            // It was checked before.
+            "telemetry_filter" => value.clone_into(&mut self.telemetry_filter),
             "telemetry_established" => self.telemetry_established = switch(value)?,
             "telemetry_log" => {
                 self.telemetry_log = match value {
@@ -1295,14 +1316,14 @@ mod tests {
     #[test]
     fn what_netify_calls_socket_and_privacy_filter_is_understood() {
         let mut s = Settings::default();
-        let text = "[socket]\nlisten_path[0] = /run/n.sock\nlisten_address[1] = 127.0.0.1\n\
+        let text = "[socket]\nlisten_path[0] = /run/n.sock\nlisten_address[1] = 127.0.0.1\nlisten_port[1] = 7200\n\
                     dump_established_flows = no\n[privacy-filter]\nmac[0] = 00:11:22:33:44:55\n\
                     mac[1] = 00:11:22:33:44:56\nhost[0] = 192.0.2.1\nregex_search[1] = b\n\
                     regex_search[0] = a\nregex_replace[1] = c\n\
                     private_external_addresses = yes\n";
         assert_eq!(s.apply_file(text, &mut no_secrets), Ok(vec![]));
         let shown = s.show("telemetry_legacy").unwrap();
-        assert_eq!(shown, "unix:///run/n.sock tcp://127.0.0.1:7150");
+        assert_eq!(shown, "unix:///run/n.sock tcp://127.0.0.1:7200");
         assert!(!s.telemetry_established && s.privacy_external);
         assert_eq!((s.privacy_macs.len(), s.privacy_hosts.len()), (2, 1));
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
@@ -1317,6 +1338,9 @@ mod tests {
         ] {
             assert!(s.set(name, wrong, &mut no_secrets).is_err(), "{name}");
         }
+        let error = s.set("telemetry_filter", "port == 53 && colour", &mut no_secrets);
+        let text = error.unwrap_err().to_string();
+        assert!(text.starts_with("telemetry_filter: ") && text.contains("column 15"), "{text}");
         assert!(matches!(s.set("flows_idle[0]", "3", &mut no_secrets), Err(Error::Unknown(..))));
     }
 

@@ -169,8 +169,15 @@ pub fn targets(
         return Some(Vec::new());
     }
     let words = value.split([' ', ',', '\t']).filter(|word| !word.is_empty());
-    let targets: Option<Vec<Target>> =
-        words.map(|word| Target::parse(word, port).filter(&fits)).collect();
+    let parse = |word: &str| {
+        if word.contains("://") || port.is_none() {
+            return Target::parse(word, port);
+        }
+        // As Netify's old configuration has them, a path or an address by itself.
+        let scheme = if word.starts_with('/') { "unix" } else { "tcp" };
+        Target::parse(&format!("{scheme}://{word}"), port)
+    };
+    let targets: Option<Vec<Target>> = words.map(|word| parse(word).filter(&fits)).collect();
     targets.filter(|targets| targets.len() <= MAX_TARGETS)
 }
 

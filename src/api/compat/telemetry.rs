@@ -60,16 +60,13 @@ impl<'a> Scene<'a> {
 /// A report as one row.
 #[must_use]
 pub fn row(report: &Report, scene: &Scene<'_>) -> Row {
+    let typed = || Row::new().with("type", report.name());
     match report {
-        Report::Flow(told) => flow(told, scene),
-        Report::Endpoints(hosts) => {
-            extended(Row::new().with("type", "endpoints"), endpoints(hosts, scene))
-        }
-        Report::Interfaces(known) => {
-            extended(Row::new().with("type", "interfaces"), interfaces(known, scene))
-        }
+        Report::Flow(told) => flow(told, report.name(), scene),
+        Report::Endpoints(hosts) => extended(typed(), endpoints(hosts, scene)),
+        Report::Interfaces(known) => extended(typed(), interfaces(known, scene)),
         Report::InterfaceStatistics(seen) => {
-            let mut row = Row::new().with("type", "interface_stats");
+            let mut row = typed();
             for (name, seen) in seen {
                 row.push(name.to_string(), figures(seen, ""));
             }
@@ -77,7 +74,7 @@ pub fn row(report: &Report, scene: &Scene<'_>) -> Row {
         }
         Report::GlobalStatistics(both) => {
             let (interval, total) = &**both;
-            let row = extended(Row::new().with("type", "global_stats"), figures(interval, ""));
+            let row = extended(typed(), figures(interval, ""));
             extended(row, figures(total, "x_total_"))
         }
         Report::Status(status) => agent_status(status),
@@ -150,15 +147,8 @@ pub fn definitions(lore: &Lore) -> Row {
         .with("applications", Value::List(applications.collect()))
 }
 
-fn flow(told: &Told, scene: &Scene<'_>) -> Row {
+fn flow(told: &Told, kind: &'static str, scene: &Scene<'_>) -> Row {
     let is_legacy = scene.format == Format::Legacy;
-    let kind = match told.stage {
-        Stage::First => "flow",
-        Stage::Update => "flow_dpi_update",
-        Stage::Complete => "flow_dpi_complete",
-        Stage::Statistics => "flow_stats",
-        Stage::Purge => "flow_purge",
-    };
     let mut row = Row::new()
         .with("type", kind)
         .with("interface", told.interface.to_string())

@@ -143,6 +143,25 @@ impl Report {
         }
     }
 
+    /// The name of its kind in all outputs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Flow(told) => match told.stage {
+                Stage::First => "flow",
+                Stage::Update => "flow_dpi_update",
+                Stage::Complete => "flow_dpi_complete",
+                Stage::Statistics => "flow_stats",
+                Stage::Purge => "flow_purge",
+            },
+            Self::Endpoints(_) => "endpoints",
+            Self::Interfaces(_) => "interfaces",
+            Self::InterfaceStatistics(_) => "interface_stats",
+            Self::GlobalStatistics(_) => "global_stats",
+            Self::Status(_) => "agent_status",
+        }
+    }
+
     /// Figures that are told over and over: the first to be given up when there is no room.
     #[must_use]
     pub const fn is_statistics(&self) -> bool {

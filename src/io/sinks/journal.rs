@@ -36,6 +36,8 @@ struct Open {
 pub(super) struct Journal {
     file: File,
     open: Option<Open>,
+    /// The file may end within a line: it could not be written further.
+    torn: bool,
     /// What is written next.
     next: Option<Vec<u8>>,
     retry: Tick,
@@ -46,7 +48,7 @@ pub(super) struct Journal {
 impl Journal {
     pub(super) const fn new(file: File) -> Self {
         let back_off = BackOff(BackOff::FIRST);
-        Self { file, open: None, next: None, retry: Tick(0), back_off, problem: None }
+        Self { file, open: None, torn: false, next: None, retry: Tick(0), back_off, problem: None }
     }
 
     /// Writes records until `budget` is spent; `true` if there are more.
@@ -63,6 +65,9 @@ impl Journal {
             let Some(open) = &mut self.open else {
                 self.next = Some(record);
                 self.open = Some(open(folder, name)?);
+                if std::mem::take(&mut self.torn) {
+                    self.put(b"\n")?;
+                }
                 continue;
             };
             let waiting = together.len().saturating_add(record.len()) as u64;
@@ -97,7 +102,7 @@ impl Journal {
             log::warn!("telemetry into {}: {problem}; trying again", self.file.path.display());
         }
         self.problem = Some(problem);
-        self.open = None;
+        self.torn |= self.open.take().is_some();
         self.retry = self.back_off.next(now);
     }
 }

@@ -414,7 +414,7 @@ impl Names {
     fn forget_oldest(&mut self) -> bool {
         // Each name is put back twice at most, so that this ends: once if it was heard again, once
         // if a file says it, since that will not be read again for it.
-        let mut spared = self.order.len().saturating_mul(2);
+        let mut spared = self.order.len().saturating_mul(2).saturating_add(1);
         while let Some(place) = self.order.pop_front() {
             spared = spared.saturating_sub(1);
             match self.entry_mut(place) {

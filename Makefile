@@ -39,6 +39,7 @@ test: ## install what the tests need and run them all
 	$(SUDO) tests/skydive_client.py $(PORTOLAN)
 	$(SUDO) tests/packets.py $(PORTOLAN)
 	$(SUDO) tests/devices.py $(PORTOLAN)
+	$(SUDO) tests/telemetry.py $(PORTOLAN)
 	$(SUDO) tests/robust.py $(PORTOLAN)
 	$(SUDO) tests/quickstart.sh
 

@@ -118,6 +118,8 @@ counters! {
     exports_dropped,
     /// Messages of alerts that were not posted because too many waited.
     alerts_dropped,
+    /// Records of telemetry that consumers lost because they were slow or away.
+    telemetry_dropped,
     /// Stream clients accepted.
     clients_accepted,
     /// Stream clients turned away or closed to make room.

@@ -62,12 +62,12 @@ fi
 # Clients of others that the tests drive, from PyPI, beside what is built.
 if [ "$want" != run ]; then
     venv=$(dirname "$0")/../target/venv
-    if ! "$venv/bin/python3" -c 'import skydive, websockets' 2>/dev/null; then
-        echo "installing: skydive-client and websockets into target/venv"
+    if ! "$venv/bin/python3" -c 'import jsonschema, skydive, websockets' 2>/dev/null; then
+        echo "installing: skydive-client, websockets and jsonschema into target/venv"
         mkdir -p "$(dirname "$venv")"
         { python3 -m venv "$venv" &&
             "$venv/bin/pip" install -q --disable-pip-version-check \
-                skydive-client==0.10.0 websockets; } ||
+                skydive-client==0.10.0 websockets jsonschema; } ||
             echo "setup: could not install skydive-client: its tests are skipped" >&2
     fi
 fi

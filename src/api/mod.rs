@@ -8,6 +8,7 @@ pub mod compat;
 pub mod http;
 pub mod json;
 pub mod mgmt;
+pub mod sink;
 pub mod stream;
 mod tap;
 pub mod unix;

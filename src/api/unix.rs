@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use crate::config::telemetry::Format;
 use crate::core::Agent;
 use crate::core::agent::{Cursor, Item, Reply};
 use crate::core::auth::Caller;
@@ -16,6 +17,7 @@ use crate::time::Tick;
 use crate::wire;
 
 use super::compat::netify::{self, Form};
+use super::compat::telemetry;
 use super::json::{self, Indent};
 use super::{Close, Connection, Outbox, Progress};
 
@@ -83,6 +85,8 @@ struct Answer {
 #[derive(Debug)]
 struct Stream {
     subscription: Subscription,
+    /// Flows that are there are told as telemetry.
+    is_telemetry: bool,
     /// The flows of now, until they are told.
     snapshot: Option<Cursor>,
     complete: bool,
@@ -336,7 +340,8 @@ impl Unix {
             Some(names) => {
                 for name in &names {
                     let topic = name.as_deref().and_then(Topic::parse);
-                    let expected = "topics out of test, peer, flow, device, iface, alert";
+                    let expected =
+                        "topics out of test, peer, flow, device, iface, alert, telemetry";
                     let wrong = Failure::BadArgument { name: "topic", expected };
                     topics = topics.with(topic.ok_or_else(|| refuse(wrong))?);
                 }
@@ -351,8 +356,13 @@ impl Unix {
         }
         let subscription = agent.subscribe(topics, &selection).map_err(refuse)?;
         self.unsubscribe(agent);
+        let is_telemetry = topics.contains(Topic::Telemetry);
+        let has_snapshot = is_telemetry || topics.contains(Topic::Flow);
+        if is_telemetry {
+            agent.want_telemetry();
+        }
         let mut snapshot = None;
-        if topics.contains(Topic::Flow) {
+        if has_snapshot {
             let page = Page { after: 0, rows: usize::MAX };
             let flows = Command::Flows { query: selection, page };
             if let Ok(Reply::Rows(cursor)) = agent.run(flows, &self.caller) {
@@ -363,11 +373,12 @@ impl Unix {
         let names: Vec<&'static str> = names.map(|(_, name, _)| *name).collect();
         let data = Row::new().with("topics", names);
         self.say(out, request.is_pretty(), |b| reply::object(b, reply::DONE, &data, "Ok."));
-        if snapshot.is_none() && topics.contains(Topic::Flow) {
+        if snapshot.is_none() && has_snapshot {
             self.say(out, false, |b| b.extend_from_slice(b"{\"type\":\"snapshot\",\"flows\":0}\n"));
         }
         self.stream = Some(Stream {
             subscription,
+            is_telemetry,
             snapshot,
             complete: false,
             told: 0,
@@ -651,10 +662,20 @@ impl Stream {
             self.rows = rows.into();
         }
         while let Some(item) = self.rows.pop_front() {
+            let line = match &item {
+                Item::Flow(told) if self.is_telemetry => {
+                    let Some(row) = telemetry::established(told, agent, Format::Lines) else {
+                        continue;
+                    };
+                    Some(row)
+                }
+                Item::Flow(told) => Some(netify::flow(told, agent, Form::Established)),
+                Item::Row(_) => None,
+            };
             let fits = out.push(|b| {
                 match &item {
-                    Item::Flow(record) => {
-                        json::row(b, &netify::flow(record, agent, Form::Established));
+                    Item::Flow(_) => {
+                        line.iter().for_each(|line| json::row(b, line));
                     }
                     Item::Row(row) => {
                         b.extend_from_slice(b"{\"type\":\"flow\",\"established\":true");

@@ -128,6 +128,10 @@ pub struct Read {
     #[argh(switch, short = 'j')]
     pub json: bool,
 
+    /// the life of each flow and the figures of each interval as records of telemetry
+    #[argh(switch, short = 't')]
+    pub telemetry: bool,
+
     /// one line of comma-separated values per flow, after a header line
     #[argh(switch)]
     pub csv: bool,

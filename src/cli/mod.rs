@@ -19,6 +19,7 @@ pub mod query;
 pub mod read;
 pub mod rpcd;
 mod sink;
+mod telemetry;
 
 /// Prints to standard output and returns the exit code: a reader that has seen enough is no
 /// failure.

@@ -14,7 +14,7 @@ use crate::core::labelled::Labelled;
 use crate::core::rulebook;
 use crate::core::subject::{Around, Asked};
 use crate::counters::Counters;
-use crate::detect::Outcome;
+use crate::detect::{Outcome, Progress as Found};
 use crate::expression::Expression as Wanted;
 use crate::filter::names::Tables;
 use crate::filter::vm::Meta;
@@ -29,6 +29,7 @@ use crate::wire::proto;
 
 use super::args::Read;
 use super::exit;
+use super::telemetry::Teller;
 
 /// Flows that may expire after each frame: their work is spread over the file.
 const EXPIRE_BUDGET: usize = 64;
@@ -43,8 +44,9 @@ pub fn run(arguments: &Read) -> i32 {
         complain!("portolan: read what? Name capture files, or - for standard input");
         return exit::USAGE;
     }
-    if arguments.json && arguments.csv {
-        complain!("portolan: --json or --csv, not both");
+    let formats = [arguments.json, arguments.csv, arguments.telemetry];
+    if formats.iter().filter(|wanted| **wanted).count() > 1 {
+        complain!("portolan: one of --json, --csv and --telemetry, not both");
         return exit::USAGE;
     }
     let mut filter = match arguments.filter.as_deref().map(Filter::new).transpose() {
@@ -65,9 +67,10 @@ pub fn run(arguments: &Read) -> i32 {
     signals::catch_interrupt();
     // SIGPIPE stays ignored: a reader that has seen enough shows as an error of the write.
     let stdout = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
-    let format = match (arguments.json, arguments.csv) {
-        (true, _) => Format::Json,
-        (_, true) => Format::Csv,
+    let format = match formats {
+        [true, ..] => Format::Json,
+        [_, true, _] => Format::Csv,
+        [.., true] => Format::Telemetry(Box::default()),
         _ => Format::Summary(Summary::default()),
     };
     let mut report = Report { out: stdout, format, failed: None, file: String::new(), wanted };
@@ -82,6 +85,7 @@ pub fn run(arguments: &Read) -> i32 {
     let mut span = Span::default();
     for name in &arguments.files {
         name.clone_into(&mut report.file);
+        report.begin(name, &totals);
         let read = read(name, &mut filter, &mut totals, &mut counters, &mut span, &mut report);
         if let Err(problem) = read {
             complain!("portolan: {name}: {problem}");
@@ -92,6 +96,7 @@ pub fn run(arguments: &Read) -> i32 {
         }
         // Each file stands for itself: a flow does not go on in the next one.
         totals.flush(EndReason::Shutdown, &mut counters, &mut report);
+        report.end(span.last, &totals, &counters);
         if report.failed.is_some() {
             break;
         }
@@ -181,8 +186,10 @@ fn read(
                 span.first = span.first.min(Some(frame.ts));
             }
             engine.frames(part, counters, report);
+            report.advance(latest, engine, counters);
             if latest.secs() != second || engine.flows.is_emergency() {
                 while engine.advance(latest, EXPIRE_BUDGET, counters, report) {}
+                report.advance(latest, engine, counters);
             }
             rest = behind;
         }
@@ -291,6 +298,7 @@ enum Format {
     Json,
     Csv,
     Summary(Summary),
+    Telemetry(Box<Teller>),
 }
 
 /// Takes flows as they end and writes them out.
@@ -317,6 +325,33 @@ impl<W: Write> Report<W> {
     fn write(&mut self, bytes: &[u8]) {
         if self.failed.is_none() {
             self.failed = self.out.write_all(bytes).err();
+        }
+    }
+
+    /// Begins with a file.
+    fn begin(&mut self, path: &str, engine: &Engine) {
+        if let Format::Telemetry(teller) = &mut self.format {
+            teller.begin(path, engine);
+        }
+    }
+
+    /// Tells what has become known by now.
+    fn advance(&mut self, now: Tick, engine: &Engine, counters: &Counters) {
+        if let Format::Telemetry(teller) = &mut self.format {
+            let mut lines = Vec::new();
+            teller.write(&engine.lore, &mut lines);
+            teller.advance(now, engine, counters, &mut lines);
+            self.write(&lines);
+        }
+    }
+
+    /// Tells what is told at the end of a file.
+    fn end(&mut self, now: Tick, engine: &Engine, counters: &Counters) {
+        if let Format::Telemetry(teller) = &mut self.format {
+            let mut lines = Vec::new();
+            teller.write(&engine.lore, &mut lines);
+            teller.end_interval(now, engine, counters, &mut lines);
+            self.write(&lines);
         }
     }
 
@@ -352,7 +387,16 @@ impl<W: Write> Report<W> {
 }
 
 impl<W: Write> Listener for Report<W> {
+    fn detected(&mut self, flow: &Flow, id: FlowId, what: &Outcome, progress: Found, _: &Lore) {
+        if let Format::Telemetry(teller) = &mut self.format {
+            teller.telemetry.detected(flow, id, what, progress);
+        }
+    }
+
     fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason, what: &Outcome, lore: &Lore) {
+        if let Format::Telemetry(teller) = &mut self.format {
+            return teller.telemetry.ended(flow, id, reason, what);
+        }
         let told = Labelled { record: Record::new(flow, id, Some(reason)), what: what.clone() };
         let record = &told.record;
         if let Some(wanted) = &self.wanted {
@@ -364,6 +408,7 @@ impl<W: Write> Listener for Report<W> {
             }
         }
         match &mut self.format {
+            Format::Telemetry(_) => {}
             Format::Json => {
                 let mut line = Vec::with_capacity(1_024);
                 let row = netify::offline(&told, &self.file, &Clock::FILE, lore);

@@ -4,5 +4,6 @@
 pub mod access;
 pub mod ini;
 pub mod settings;
+pub mod telemetry;
 
 pub use settings::Settings;

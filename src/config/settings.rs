@@ -6,10 +6,13 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use crate::expression::{self, Expression};
 use crate::text::Quoted;
+use crate::wire::mac;
 
 use super::access::{self, MAX_ENTRIES, Token, User};
 use super::ini;
+use super::telemetry::{self, Format, LEGACY_PORT, Target, Types};
 
 /// The management password that n2n ships: accepted on loopback alone.
 pub const DEFAULT_PASSWORD: &str = "n2n";
@@ -137,6 +140,34 @@ pub struct Settings {
     pub startup_type: String,
     /// Show the sockets of this machine and their processes.
     pub sockets_shown: bool,
+    /// Where telemetry can be fetched, in lines.
+    pub telemetry_listen: Vec<Target>,
+    /// Where it can be fetched with the framing of old agents.
+    pub telemetry_legacy: Vec<Target>,
+    /// Where it is sent.
+    pub telemetry_send: Vec<Target>,
+    /// How it is written there and into files.
+    pub telemetry_format: Format,
+    /// Which records are sent.
+    pub telemetry_types: Types,
+    /// Expression of the flows that are told; empty for all.
+    pub telemetry_filter: String,
+    /// Whoever comes to fetch it is told the flows that are there.
+    pub telemetry_established: bool,
+    /// File that it is written into.
+    pub telemetry_log: Option<PathBuf>,
+    /// KiB of that file at most.
+    pub telemetry_log_kib: u32,
+    /// Such files at most.
+    pub telemetry_log_files: u32,
+    /// Hardware addresses that telemetry masks.
+    pub privacy_macs: Vec<[u8; 6]>,
+    /// Hosts and networks that it masks.
+    pub privacy_hosts: Vec<(IpAddr, u8)>,
+    /// Patterns of texts that it replaces, by their number, and with what.
+    pub privacy_texts: Vec<(u16, String, String)>,
+    /// Our own addresses towards the Internet are masked.
+    pub privacy_external: bool,
     /// Where connections and their translations are known from.
     pub conntrack: Conntrack,
     /// Packets with payload of a flow that are looked at to see what it is; 0 looks at none.
@@ -238,6 +269,20 @@ impl Default for Settings {
             startup_filter: String::new(),
             startup_type: String::new(),
             sockets_shown: false,
+            telemetry_listen: Vec::new(),
+            telemetry_legacy: Vec::new(),
+            telemetry_send: Vec::new(),
+            telemetry_format: Format::default(),
+            telemetry_types: Types::default(),
+            telemetry_filter: String::new(),
+            telemetry_established: true,
+            telemetry_log: None,
+            telemetry_log_kib: 1_024,
+            telemetry_log_files: 4,
+            privacy_macs: Vec::new(),
+            privacy_hosts: Vec::new(),
+            privacy_texts: Vec::new(),
+            privacy_external: false,
             conntrack: Conntrack::Auto,
             detection_packets: 24,
             detection_flows: 2_048,
@@ -275,6 +320,9 @@ pub struct Door {
     pub parameters: String,
 }
 
+/// Octets that a compiled pattern may take.
+const MAX_PATTERN: usize = 16 * 1024;
+
 /// Such places at most.
 const MAX_DOORS: usize = 16;
 
@@ -305,6 +353,8 @@ const PORT: &str = "a port from 0 to 65535";
 const APPLICATIONS: &str = "ports with names, as in 8080:WEB 5000:PHONE";
 const DOORS: &str = "off, or an address with port and parameters: 127.0.0.1:57012 nif=eth0";
 const PATHS: &str = "absolute paths, or off";
+const LISTEN: &str = "off, or unix:///PATH and tcp://ADDRESS:PORT (an address, no name)";
+const SEND: &str = "off, or unix:///PATH, tcp://, udp:// or http:// with ADDRESS:PORT, no names";
 const SECONDS: &str = "seconds from 1 to 86400";
 
 /// Every setting.
@@ -371,6 +421,33 @@ pub const KEYS: &[Key] = &[
     key("startup_capture_type", "afpacket or pcap", "type of that capture"),
     live("topology_metrics_update", SECONDS, "seconds between counters of interfaces"),
     key("topology_sockets", SWITCH, "show sockets and their processes"),
+    live("telemetry_listen", LISTEN, "where telemetry is fetched, a JSON object a line"),
+    live("telemetry_legacy", LISTEN, "where it is fetched as of Netify 3 and 4"),
+    live("telemetry_send", SEND, "where telemetry is sent"),
+    live("telemetry_format", "lines or legacy", "how it is written there and into the file"),
+    live("telemetry_types", "stream-flows, stream-stats or both", "which records are told"),
+    live("telemetry_filter", "an expression such as app == 'x'", "flows that are told; empty: all"),
+    live("telemetry_established", SWITCH, "who fetches it is told the flows that are there"),
+    live("telemetry_log", "an absolute path, or off", "file that telemetry is written into"),
+    live("telemetry_log_kib", "KiB from 64 to 4194304", "KiB of that file at most"),
+    live(
+        "telemetry_log_files",
+        "a number from 1 to 100",
+        "such files at most, the older by number",
+    ),
+    live("privacy_filter_mac", "hardware addresses", "hardware addresses that telemetry masks"),
+    live("privacy_filter_host", "addresses or networks", "hosts that telemetry masks"),
+    live(
+        "privacy_filter_regex_search",
+        "a pattern",
+        "texts that telemetry replaces ([N] for more)",
+    ),
+    live(
+        "privacy_filter_regex_replace",
+        "a text with $1",
+        "what it replaces them by ([N] for more)",
+    ),
+    live("privacy_filter_private_external_addresses", SWITCH, "masks our addresses on uplinks"),
     live("conntrack", "auto, netlink, procfs or off", "where address translation is known from"),
     live("detection_packets", "a number from 0 to 255", "packets looked at per flow; 0 is none"),
     live("detection_flows", "a number from 16 to 65536", "flows that are looked at at once"),
@@ -401,6 +478,15 @@ const ALIASES: &[(&str, &str)] = &[
     ("allowed_origins", "http_origins"),
     ("password", "management_password"),
     ("max_capture_length", "capture_snaplen"),
+    ("socket_listen_path", "telemetry_legacy"),
+    ("socket_listen_address", "telemetry_legacy"),
+    ("socket_listen_port", "telemetry_legacy"),
+    ("socket_dump_established_flows", "telemetry_established"),
+    ("privacy-filter_mac", "privacy_filter_mac"),
+    ("privacy-filter_host", "privacy_filter_host"),
+    ("privacy-filter_regex_search", "privacy_filter_regex_search"),
+    ("privacy-filter_regex_replace", "privacy_filter_regex_replace"),
+    ("privacy-filter_private_external_addresses", "privacy_filter_private_external_addresses"),
 ];
 
 /// Keys of Netify's configuration that mean nothing here.
@@ -415,6 +501,7 @@ const IGNORED: &[&str] = &[
     "profile",
     "enable_coredumps",
     "use_getifaddrs",
+    "socket_dump_unknown_flows",
     "detection_cores",
     "capture_base",
     "detection_base",
@@ -436,6 +523,8 @@ pub enum Error {
     Unknown(String, Option<&'static str>),
     /// The file of a secret cannot be used: its path, and why.
     Secret(String, String),
+    /// An expression that is none: the setting, what is wrong and where.
+    Expression(&'static str, expression::Error),
     /// Two settings that cannot be together; the text says what to do.
     Conflict(&'static str),
 }
@@ -450,6 +539,7 @@ impl fmt::Display for Error {
                 write!(f, "no setting is called {}: did you mean {near}?", Quoted(name))
             }
             Self::Secret(path, why) => write!(f, "password file {}: {why}", Quoted(path)),
+            Self::Expression(name, error) => write!(f, "{name}: {error}"),
             Self::Conflict(text) => f.write_str(text),
         }
     }
@@ -490,8 +580,12 @@ impl Settings {
             return Ok(());
         }
         let unknown = || Error::Unknown(name.to_owned(), nearest(name));
-        let key = *key_of(name).ok_or_else(unknown)?;
+        let (base, index) = numbered(name).ok_or_else(unknown)?;
+        let key = *key_of(base).ok_or_else(unknown)?;
         let bad = Error::Value { name: key.name, expects: key.expects };
+        if key.name == "telemetry_filter" && !value.is_empty() {
+            Expression::parse(value).map_err(|error| Error::Expression(key.name, error))?;
+        }
         if let "management_password_file" | "http_users_file" | "http_token_file" = key.name {
             let text = secret(value).map_err(|why| Error::Secret(value.to_owned(), why))?;
             return match key.name {
@@ -501,7 +595,88 @@ impl Settings {
             }
             .ok_or(bad);
         }
-        self.assign(key.name, value).ok_or(bad)
+        match index {
+            Some(index) => self.add(base, key.name, index, value).ok_or_else(unknown)?.ok_or(bad),
+            None => self.assign(key.name, value).ok_or(bad),
+        }
+    }
+
+    /// Adds an item of a list that is written with one key for each, as in `mac[0]`; `None` if
+    /// that is no such list, `Some(None)` if the value is none of it.
+    fn add(&mut self, as_written: &str, name: &str, index: u16, value: &str) -> Option<Option<()>> {
+        Some(
+            match name {
+                "privacy_filter_mac" => mac::parse(value).map(|mac| self.privacy_macs.push(mac)),
+                "privacy_filter_host" => network(value).map(|host| self.privacy_hosts.push(host)),
+                "privacy_filter_regex_search" => self.set_pattern(index, value),
+                "privacy_filter_regex_replace" => self.set_replacement(index, value),
+                "telemetry_legacy" => {
+                    if as_written.ends_with("port") {
+                        return Some(self.set_legacy_port(value));
+                    }
+                    let targets = listening(value, Some(LEGACY_PORT));
+                    targets.map(|targets| self.telemetry_legacy.extend(targets))
+                }
+                _ => return None,
+            }
+            .filter(|()| {
+                let lists = [
+                    self.privacy_macs.len(),
+                    self.privacy_hosts.len(),
+                    self.privacy_texts.len(),
+                    self.telemetry_legacy.len(),
+                ];
+                lists.iter().all(|len| *len <= MAX_ENTRIES)
+            }),
+        )
+    }
+
+    /// Patterns of texts to replace, and with what, in the order of their numbers.
+    #[must_use]
+    pub fn rewrites(&self) -> Vec<(String, String)> {
+        let mut texts: Vec<_> =
+            self.privacy_texts.iter().filter(|(_, s, _)| !s.is_empty()).collect();
+        texts.sort_unstable();
+        texts.into_iter().map(|(_, search, replace)| (search.clone(), replace.clone())).collect()
+    }
+
+    /// In Netify's old configuration the port stands behind its address, by itself.
+    fn set_legacy_port(&mut self, value: &str) -> Option<()> {
+        let port = value.parse().ok()?;
+        self.telemetry_legacy.iter_mut().rev().find_map(|target| match target {
+            Target::Tcp(address) => {
+                address.set_port(port);
+                Some(())
+            }
+            _ => None,
+        })
+    }
+
+    fn set_pattern(&mut self, index: u16, value: &str) -> Option<()> {
+        if !value.is_empty() {
+            regex_lite::RegexBuilder::new(value).size_limit(MAX_PATTERN).build().ok()?;
+        }
+        if let Some(text) = self.replaced(index, value) {
+            value.clone_into(&mut text.1);
+        }
+        Some(())
+    }
+
+    fn set_replacement(&mut self, index: u16, value: &str) -> Option<()> {
+        if let Some(text) = self.replaced(index, value) {
+            value.clone_into(&mut text.2);
+        }
+        Some(())
+    }
+
+    /// The pattern of this number with what it is replaced by; a new one for `value` unless that
+    /// is nothing.
+    fn replaced(&mut self, index: u16, value: &str) -> Option<&mut (u16, String, String)> {
+        let texts = &mut self.privacy_texts;
+        if !value.is_empty() && !texts.iter().any(|(known, ..)| *known == index) {
+            texts.push((index, String::new(), String::new()));
+        }
+        texts.iter_mut().find(|(known, ..)| *known == index)
     }
 
     fn assign(&mut self, name: &'static str, value: &str) -> Option<()> {
@@ -615,6 +790,38 @@ impl Settings {
             "startup_capture_bpf" => value.clone_into(&mut self.startup_filter),
             "startup_capture_type" => value.clone_into(&mut self.startup_type),
             "topology_sockets" => self.sockets_shown = switch(value)?,
+            "telemetry_listen" => self.telemetry_listen = listening(value, None)?,
+            "telemetry_legacy" => self.telemetry_legacy = listening(value, Some(LEGACY_PORT))?,
+            "telemetry_send" => self.telemetry_send = telemetry::targets(value, None, |_| true)?,
+            "telemetry_format" => self.telemetry_format = Format::parse(value)?,
+            "telemetry_types" => self.telemetry_types = Types::parse(words(value))?,
+            // It was checked before.
+            "telemetry_filter" => value.clone_into(&mut self.telemetry_filter),
+            "telemetry_established" => self.telemetry_established = switch(value)?,
+            "telemetry_log" => {
+                self.telemetry_log = match value {
+                    "" | "off" | "no" | "none" => None,
+                    path if path.starts_with('/') && !path.ends_with('/') => Some(path.into()),
+                    _ => return None,
+                };
+            }
+            "telemetry_log_kib" => {
+                self.telemetry_log_kib = number(value).filter(|n| (64..=4_194_304).contains(n))?;
+            }
+            "telemetry_log_files" => {
+                self.telemetry_log_files = number(value).filter(|n| (1..=100).contains(n))?;
+            }
+            "privacy_filter_mac" => {
+                let macs: Option<Vec<_>> = words(value).map(mac::parse).collect();
+                self.privacy_macs = macs.filter(|list| list.len() <= MAX_ENTRIES)?;
+            }
+            "privacy_filter_host" => {
+                let hosts: Option<Vec<_>> = words(value).map(network).collect();
+                self.privacy_hosts = hosts.filter(|list| list.len() <= MAX_ENTRIES)?;
+            }
+            "privacy_filter_regex_search" => self.set_pattern(0, value)?,
+            "privacy_filter_regex_replace" => self.set_replacement(0, value)?,
+            "privacy_filter_private_external_addresses" => self.privacy_external = switch(value)?,
             "conntrack" => {
                 let known = SOURCES.iter().find(|(name, _)| *name == value);
                 self.conntrack = known.map(|(_, source)| *source)?;
@@ -720,6 +927,35 @@ impl Settings {
             "startup_capture_bpf" => self.startup_filter.clone(),
             "startup_capture_type" => self.startup_type.clone(),
             "topology_sockets" => switch(self.sockets_shown),
+            "telemetry_listen" => telemetry::shown(&self.telemetry_listen),
+            "telemetry_legacy" => telemetry::shown(&self.telemetry_legacy),
+            "telemetry_send" => telemetry::shown(&self.telemetry_send),
+            "telemetry_format" => self.telemetry_format.name().to_owned(),
+            "telemetry_types" => self.telemetry_types.to_string(),
+            "telemetry_filter" => self.telemetry_filter.clone(),
+            "telemetry_established" => switch(self.telemetry_established),
+            "telemetry_log" => match &self.telemetry_log {
+                Some(path) => path.display().to_string(),
+                None => "off".to_owned(),
+            },
+            "telemetry_log_kib" => self.telemetry_log_kib.to_string(),
+            "telemetry_log_files" => self.telemetry_log_files.to_string(),
+            "privacy_filter_mac" => {
+                let macs = self.privacy_macs.iter().map(|mac| mac::text(*mac));
+                macs.collect::<Vec<_>>().join(" ")
+            }
+            "privacy_filter_host" => {
+                let hosts = self.privacy_hosts.iter();
+                let hosts = hosts.map(|(address, length)| format!("{address}/{length}"));
+                hosts.collect::<Vec<_>>().join(" ")
+            }
+            "privacy_filter_regex_search" | "privacy_filter_regex_replace" => {
+                let first = self.privacy_texts.iter().find(|(index, ..)| *index == 0);
+                first.map_or_else(String::new, |(_, search, replace)| {
+                    if name.ends_with("search") { search } else { replace }.clone()
+                })
+            }
+            "privacy_filter_private_external_addresses" => switch(self.privacy_external),
             "conntrack" => {
                 let known = SOURCES.iter().find(|(_, source)| *source == self.conntrack);
                 known.map(|(name, _)| (*name).to_owned()).unwrap_or_default()
@@ -832,6 +1068,19 @@ pub type Secrets<'a> = dyn FnMut(&str) -> Result<String, String> + 'a;
 pub fn key_of(name: &str) -> Option<&'static Key> {
     let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
     KEYS.iter().find(|key| key.name == name)
+}
+
+/// A name without the number in brackets behind it, if it has one.
+fn numbered(name: &str) -> Option<(&str, Option<u16>)> {
+    match name.split_once('[') {
+        None => Some((name, None)),
+        Some((base, rest)) => Some((base, Some(rest.strip_suffix(']')?.parse().ok()?))),
+    }
+}
+
+fn listening(value: &str, port: Option<u16>) -> Option<Vec<Target>> {
+    let fits = |target: &Target| matches!(target, Target::Unix(_) | Target::Tcp(_));
+    telemetry::targets(value, port, fits)
 }
 
 /// The name of a setting from its place in the file.
@@ -1062,6 +1311,37 @@ mod tests {
         for wrong in ["57012", "localhost:1", "127.0.0.1"] {
             assert!(s.set("pcap_over_ip", wrong, &mut no_secrets).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_netify_calls_socket_and_privacy_filter_is_understood() {
+        let mut s = Settings::default();
+        let text = "[socket]\nlisten_path[0] = /run/n.sock\nlisten_address[1] = 127.0.0.1\nlisten_port[1] = 7200\n\
+                    dump_established_flows = no\n[privacy-filter]\nmac[0] = 00:11:22:33:44:55\n\
+                    mac[1] = 00:11:22:33:44:56\nhost[0] = 192.0.2.1\nregex_search[1] = b\n\
+                    regex_search[0] = a\nregex_replace[1] = c\n\
+                    private_external_addresses = yes\n";
+        assert_eq!(s.apply_file(text, &mut no_secrets), Ok(vec![]));
+        let shown = s.show("telemetry_legacy").unwrap();
+        assert_eq!(shown, "unix:///run/n.sock tcp://127.0.0.1:7200");
+        assert!(!s.telemetry_established && s.privacy_external);
+        assert_eq!((s.privacy_macs.len(), s.privacy_hosts.len()), (2, 1));
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(s.rewrites(), [pair("a", ""), pair("b", "c")]);
+        for (name, wrong) in [
+            ("privacy_filter_regex_search", "("),
+            ("privacy-filter_mac[2]", "nonsense"),
+            ("telemetry_filter", "colour == 'red'"),
+            ("telemetry_listen", "udp://127.0.0.1:1"),
+            ("telemetry_send", "http://collector.lan/"),
+            ("telemetry_log", "relative"),
+        ] {
+            assert!(s.set(name, wrong, &mut no_secrets).is_err(), "{name}");
+        }
+        let error = s.set("telemetry_filter", "port == 53 && colour", &mut no_secrets);
+        let text = error.unwrap_err().to_string();
+        assert!(text.starts_with("telemetry_filter: ") && text.contains("column 15"), "{text}");
+        assert!(matches!(s.set("flows_idle[0]", "3", &mut no_secrets), Err(Error::Unknown(..))));
     }
 
     #[test]

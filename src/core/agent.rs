@@ -51,6 +51,7 @@ use super::rules::Applied;
 use super::select::{Filter, Selection};
 use super::status::{Interval, Status};
 use super::subject::{Around, Asked};
+use super::telemetry::{Outlet, Telemetry};
 
 pub use super::listing::{Cursor, Item};
 pub use super::status::Usage;
@@ -170,6 +171,8 @@ pub struct Facts {
     pub ports: Vec<Port>,
     /// Names and patterns of interfaces that should be captured and are not there.
     pub missing: Vec<String>,
+    /// Where telemetry goes besides subscribers.
+    pub sinks: Vec<Outlet>,
 }
 
 /// The capture of one interface.
@@ -181,6 +184,8 @@ pub struct Port {
     pub is_open: bool,
     /// In words: `capturing`, or why not and what to do.
     pub state: String,
+    /// Frames come by a ring.
+    pub has_ring: bool,
     /// Frames lost by the kernel.
     pub drops: u64,
 }
@@ -236,6 +241,8 @@ pub struct Agent {
     pub discovery: Discovery,
     /// Requests on their way to the discovery service.
     pub relay: Relay,
+    /// What consumers of telemetry were told.
+    pub telemetry: Telemetry,
     /// The system's names, for filters.
     pub tables: Rc<Tables>,
     pub(super) applied: Applied,
@@ -286,6 +293,7 @@ macro_rules! publisher {
     ($agent:ident) => {
         Publisher {
             bus: &mut $agent.bus,
+            telemetry: &mut $agent.telemetry,
             around: Around {
                 groups: Some(&$agent.groups),
                 links: Some(&$agent.links),
@@ -331,6 +339,7 @@ impl Agent {
             lookback: Lookback::default(),
             discovery: Discovery::default(),
             relay: Relay::default(),
+            telemetry: Telemetry::default(),
             tables: Rc::default(),
             applied: Applied::default(),
             imports: None,
@@ -410,6 +419,7 @@ impl Agent {
             }
             Command::SessionStop { id } => self.stop_session(id),
             Command::Sessions { page } => Ok(self.list_sessions(page)),
+            Command::Sinks => Ok(self.list_sinks()),
             Command::Set { key, value } => self.set(&key, &value),
             Command::Settings { page } => Ok(self.list_settings(page)),
             Command::Status => Ok(Reply::Status(Box::new(self.status()))),
@@ -469,6 +479,7 @@ impl Agent {
     pub fn frames(&mut self, frames: &[Frame<'_>]) {
         let mut publisher = publisher!(self);
         self.engine.frames(frames, &mut self.counters, &mut publisher);
+        self.tell_telemetry();
         if !self.connections.adrift.is_empty() {
             self.turn_round();
         }
@@ -479,9 +490,12 @@ impl Agent {
     pub fn turn(&mut self, clock: Clock) -> bool {
         self.watch_clock(clock);
         self.clock = clock;
+        let budget = self.telemetry.slice(EXPIRE_BUDGET);
         let mut publisher = publisher!(self);
         let now = clock.tick;
-        let mut more = self.engine.advance(now, EXPIRE_BUDGET, &mut self.counters, &mut publisher);
+        let mut more = self.engine.advance(now, budget, &mut self.counters, &mut publisher);
+        self.want_telemetry();
+        self.tell_telemetry();
         more |= self.end_period(now);
         more |= self.tend_connections(now);
         self.processes.expire(now);
@@ -573,6 +587,7 @@ impl Agent {
             self.links.iter().map(|(slot, _)| (slot, role(slot))).collect();
         self.engine.flows.set_locality(Locality::new(&networks, &roles));
         self.orient_devices();
+        self.name_places();
     }
 
     /// The settings in force.
@@ -647,6 +662,19 @@ impl Agent {
         &self.engine.flows
     }
 
+    /// Ends some flows while telemetry is wanted, so that it can be handed on between them: the
+    /// process is about to leave. `true` if there are more.
+    pub fn end_some(&mut self) -> bool {
+        if !self.telemetry.is_wanted() {
+            return false;
+        }
+        let most = self.telemetry.slice(EXPIRE_BUDGET);
+        let mut publisher = publisher!(self);
+        let more = self.engine.end_some(most, &mut self.counters, &mut publisher);
+        self.tell_telemetry();
+        more
+    }
+
     /// Ends every flow and tells subscribers: the process is about to leave.
     pub fn finish(&mut self) {
         self.save_orders();
@@ -660,6 +688,7 @@ impl Agent {
         self.send_flows(usize::MAX);
         let mut publisher = publisher!(self);
         self.engine.flush(EndReason::Shutdown, &mut self.counters, &mut publisher);
+        self.tell_telemetry();
     }
 
     /// Reads the configuration again; on an error the old one stays.
@@ -720,6 +749,7 @@ impl Agent {
         );
         self.host.set_log_level(settings.log_level);
         self.links.set_roles(Patterns::of(&settings.wan), Patterns::of(&settings.lan));
+        self.set_privacy();
         self.orient();
     }
 
@@ -753,6 +783,7 @@ impl Agent {
                 let flushed = u64::from(self.engine.flows.len());
                 let mut publisher = publisher!(self);
                 self.engine.flush(EndReason::Flushed, &mut self.counters, &mut publisher);
+                self.tell_telemetry();
                 flushed
             }
             Flush::Stats => {
@@ -770,11 +801,12 @@ impl Agent {
         }
         let Some((mut active, mut at)) = self.period.scan else { return false };
         let since = self.period.since;
-        let mut left = SLICE;
+        let mut left = self.telemetry.slice(SLICE);
+        let mut more = false;
         for (id, flow) in self.engine.flows.after(at) {
             if left == 0 {
-                self.period.scan = Some((active, at));
-                return true;
+                more = true;
+                break;
             }
             left = left.saturating_sub(1);
             at = Some(id);
@@ -783,6 +815,15 @@ impl Agent {
             if is_active {
                 self.devices.alive(flow);
             }
+            if self.telemetry.is_wanted() {
+                let inspector = &self.engine.inspector;
+                self.telemetry.look(flow, id, since, || inspector.outcome(flow.detector));
+            }
+        }
+        self.tell_telemetry();
+        if more {
+            self.period.scan = Some((active, at));
+            return true;
         }
         self.look_for_devices(now);
         self.save_names_in_time(now);
@@ -798,6 +839,9 @@ impl Agent {
         let told = std::mem::take(&mut self.period.told);
         let until = now.plus(seconds(self.settings.update_interval));
         self.period = Period { until, since: now, scan: None, expired, purged, told };
+        if self.telemetry.is_wanted() {
+            self.tell_interval();
+        }
         false
     }
 
@@ -836,6 +880,7 @@ impl Agent {
 /// Hands what becomes of flows to the bus, if anybody listens.
 struct Publisher<'a> {
     bus: &'a mut Bus,
+    telemetry: &'a mut Telemetry,
     around: Around<'a>,
     adrift: &'a mut Adrift,
     devices: &'a mut Devices,
@@ -880,6 +925,7 @@ impl Listener for Publisher<'_> {
         lore: &Lore,
     ) {
         self.devices.detected(flow, what, progress);
+        self.telemetry.detected(flow, id, what, progress);
         let is_news = progress.named || progress.refined;
         if is_news && self.bus.wants(Topic::Flow) && !flow.is_carrier() {
             let told = Labelled { record: Record::new(flow, id, None), what: what.clone() };
@@ -889,6 +935,7 @@ impl Listener for Publisher<'_> {
 
     fn ended(&mut self, flow: &Flow, id: FlowId, reason: EndReason, what: &Outcome, lore: &Lore) {
         self.devices.ended(flow, what);
+        self.telemetry.ended(flow, id, reason, what);
         if self.bus.wants(Topic::Flow) && !flow.is_carrier() {
             let told = Labelled { record: Record::new(flow, id, Some(reason)), what: what.clone() };
             self.publish(&Event::FlowEnded(Rc::new(told)), lore);

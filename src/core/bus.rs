@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::labelled::Labelled;
 use super::row::Row;
 use super::select::Filter;
+use super::telemetry::Report;
 use crate::expression::Expression;
 use crate::topology::links::Change;
 
@@ -29,19 +30,22 @@ pub enum Topic {
     Iface,
     /// Neighbours that come, go or move to another hardware address.
     Peer,
+    /// Records of telemetry: flows with all that is known of them, and figures.
+    Telemetry,
     /// What `post.test` sends.
     Test,
 }
 
 impl Topic {
     /// All topics with their names and what they carry.
-    pub const ALL: [(Self, &'static str, &'static str); 6] = [
+    pub const ALL: [(Self, &'static str, &'static str); 7] = [
         (Self::Test, "test", "texts sent by post.test"),
         (Self::Peer, "peer", "neighbours new, gone or moved"),
         (Self::Flow, "flow", "flows that start, are named and end"),
         (Self::Device, "device", "devices new, online or offline"),
         (Self::Iface, "iface", "interfaces new, gone, up or down"),
         (Self::Alert, "alert", "drops, table full, clock steps"),
+        (Self::Telemetry, "telemetry", "records of telemetry"),
     ];
 
     /// The name used by all interfaces.
@@ -66,10 +70,11 @@ impl Topic {
 pub struct Topics(u8);
 
 impl Topics {
-    /// Every topic.
+    /// Every topic but that of telemetry, which tells of flows once more.
     #[must_use]
     pub fn all() -> Self {
-        Topic::ALL.iter().fold(Self::default(), |set, (topic, ..)| set.with(*topic))
+        let topics = Topic::ALL.iter().filter(|(topic, ..)| *topic != Topic::Telemetry);
+        topics.fold(Self::default(), |set, (topic, ..)| set.with(*topic))
     }
 
     /// The set with `topic` in it.
@@ -105,6 +110,8 @@ pub enum Event {
     FlowEnded(Rc<Labelled>),
     /// An interface or neighbour changed.
     Link(Rc<Change>),
+    /// Telemetry.
+    Telemetry(Rc<Report>),
     /// The text of `post.test`.
     Test(Rc<str>),
 }
@@ -119,17 +126,19 @@ impl Event {
             Self::FlowDetected(_) | Self::FlowEnded(_) | Self::FlowStarted(_) => Topic::Flow,
             Self::Link(change) if is_neighbour(change) => Topic::Peer,
             Self::Link(_) => Topic::Iface,
+            Self::Telemetry(_) => Topic::Telemetry,
             Self::Test(_) => Topic::Test,
         }
     }
 
     /// The flow that it is about.
     #[must_use]
-    pub const fn flow(&self) -> Option<&Rc<Labelled>> {
+    pub fn flow(&self) -> Option<&Rc<Labelled>> {
         match self {
             Self::FlowDetected(told) | Self::FlowEnded(told) | Self::FlowStarted(told) => {
                 Some(told)
             }
+            Self::Telemetry(report) => report.flow(),
             Self::Alert { .. } | Self::Device(_) | Self::Link(_) | Self::Test(_) => None,
         }
     }

@@ -64,6 +64,7 @@ pub enum Command {
     SessionStart { pairs: Vec<(String, String)> },
     SessionStop { id: u64 },
     Sessions { page: Page },
+    Sinks,
     Set { key: String, value: String },
     Settings { page: Page },
     Status,
@@ -229,6 +230,7 @@ pub enum Verb {
     Sessions,
     Set,
     Settings,
+    Sinks,
     Status,
     Stop,
     StopPackets,
@@ -427,6 +429,7 @@ pub const TABLE: &[Entry] = &[
         "[n= after=]",
         "settings with their values",
     ),
+    entry(Verb::Sinks, &["sinks"], &["sinks"], "", "where telemetry goes"),
     entry(
         Verb::Reload,
         &["reload"],
@@ -605,6 +608,7 @@ impl Command {
             }
             Verb::Set => set(arguments)?,
             Verb::Settings => Self::Settings { page: arguments.page()? },
+            Verb::Sinks => Self::Sinks,
             Verb::Status => Self::Status,
             Verb::Stop => Self::Stop { now: arguments.write },
             Verb::Timestamps => Self::Timestamps,

@@ -226,6 +226,23 @@ impl Engine {
         self.flows.flush(reason, counters, &mut observer);
     }
 
+    /// Ends at most `most` flows because the process leaves; `true` if there are more.
+    pub fn end_some<O: Listener>(
+        &mut self,
+        most: usize,
+        counters: &mut Counters,
+        observer: &mut O,
+    ) -> bool {
+        let mut observer = Tally {
+            ended: &mut self.ended,
+            inspector: &mut self.inspector,
+            recall: &mut self.recall,
+            lore: &self.lore,
+            listener: observer,
+        };
+        self.flows.flush_some(EndReason::Shutdown, most, counters, &mut observer)
+    }
+
     /// Flows that ended for this reason.
     #[must_use]
     pub fn ended(&self, reason: EndReason) -> u64 {

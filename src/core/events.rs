@@ -106,6 +106,11 @@ impl Agent {
                 row
             }
             Event::Link(change) => self.change_row(change),
+            Event::Telemetry(report) => {
+                let rest = report.flow().map(|told| self.flow_row(told)).unwrap_or_default();
+                let first = std::iter::once(("record".into(), report.name().into()));
+                first.chain(rest.into_fields()).collect()
+            }
             Event::Test(text) => Row::new().with("test", text.to_string()),
         }
     }

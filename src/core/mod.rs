@@ -43,5 +43,6 @@ pub mod rules;
 pub mod select;
 pub mod status;
 pub mod subject;
+pub mod telemetry;
 
 pub use agent::Agent;

@@ -95,6 +95,10 @@ impl Agent {
             flow_news_dropped: self.flow_news.dropped,
             exports_dropped: self.exports.dropped,
             alerts_dropped: self.alerts.dropped,
+            telemetry_dropped: self
+                .counters
+                .telemetry_dropped
+                .saturating_add(self.telemetry.dropped),
             ..self.counters.clone()
         }
     }
@@ -191,6 +195,20 @@ impl Agent {
             row("mgmt", c.udp_sent, c.udp_received, 0, 0),
         ];
         Reply::Rows(Cursor::ready(rows.into_iter().collect(), Row::default()))
+    }
+
+    /// Where telemetry goes.
+    pub(super) fn list_sinks(&self) -> Reply {
+        let rows = self.facts.sinks.iter().map(|sink| {
+            Row::new()
+                .with("target", sink.target.clone())
+                .with("format", sink.format)
+                .with("records", sink.records)
+                .with("dropped", sink.dropped)
+                .with("waiting", sink.waiting)
+                .with("state", sink.state.clone())
+        });
+        Reply::Rows(Cursor::ready(rows.collect(), Row::default()))
     }
 
     /// The settings as they are in force. Of a secret there is no value, only that it is one.

@@ -411,11 +411,28 @@ impl Table {
         counters: &mut Counters,
         observer: &mut O,
     ) {
+        self.flush_some(reason, usize::MAX, counters, observer);
+    }
+
+    /// Ends at most `most` flows; `true` if there are more.
+    pub fn flush_some<O: Observer>(
+        &mut self,
+        reason: EndReason,
+        most: usize,
+        counters: &mut Counters,
+        observer: &mut O,
+    ) -> bool {
+        let mut left = most;
         for slot in 1..self.slab.fresh() {
+            if left == 0 {
+                return !self.is_empty();
+            }
             if self.slab.get(slot).is_some() {
                 self.end(slot, reason, counters, observer);
+                left = left.saturating_sub(1);
             }
         }
+        false
     }
 
     /// Applies other limits. A smaller table evicts over the next turns of [`Self::advance`].

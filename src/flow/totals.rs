@@ -3,7 +3,7 @@
 
 use super::table::Sight;
 use crate::source::Direction;
-use crate::wire::decode::{Fragment, Packet};
+use crate::wire::decode::{Fragment, Packet, Tunnel};
 
 /// Interfaces with totals of their own; frames of others count in the sums alone.
 const IFACES_MAX: usize = 1_024;
@@ -45,6 +45,12 @@ pub struct Interface {
     pub udp: Sum,
     /// ICMP and ICMPv6.
     pub icmp: Sum,
+    /// IGMP.
+    pub igmp: Sum,
+    /// Datagrams within MPLS.
+    pub mpls: Sum,
+    /// Datagrams within PPPoE.
+    pub pppoe: Sum,
     /// Frames with a VLAN tag.
     pub vlan: Sum,
     /// Fragments.
@@ -123,8 +129,14 @@ impl Totals {
         }
         match datagram.tuple.proto {
             1 | 58 => interface.icmp.add(len),
+            2 => interface.igmp.add(len),
             6 => interface.tcp.add(len),
             17 | 136 => interface.udp.add(len),
+            _ => {}
+        }
+        match packet.tunnel {
+            Tunnel::Mpls => interface.mpls.add(len),
+            Tunnel::PppoE => interface.pppoe.add(len),
             _ => {}
         }
     }

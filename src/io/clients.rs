@@ -493,7 +493,7 @@ impl Stream {
         Some(address).filter(|address| !address.is_loopback())
     }
 
-    fn watched(&mut self) -> &mut dyn Watched {
+    pub(super) fn watched(&mut self) -> &mut dyn Watched {
         match self {
             Self::Tcp(stream) => stream,
             Self::Unix(stream) => stream,

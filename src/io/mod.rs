@@ -19,6 +19,7 @@ pub mod recorder;
 pub mod relay;
 pub mod run;
 pub mod sessions;
+mod sinks;
 pub mod sockets;
 pub mod spaces;
 pub mod token;

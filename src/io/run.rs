@@ -48,6 +48,7 @@ use super::probes::Probes;
 use super::recorder::Recorder;
 use super::relay::Relays;
 use super::sessions::Sessions;
+use super::sinks::Sinks;
 use super::sockets::Sockets;
 use super::spaces::Spaces;
 use super::token::{Readiness, Slot, Source, source_of};
@@ -140,6 +141,7 @@ pub struct Loop {
     poster: Poster,
     sender: Sender,
     sessions: Sessions,
+    sinks: Sinks,
     /// Finds processes for who asks.
     sockets: Sockets,
     changes: Vec<LinkChange>,
@@ -218,6 +220,7 @@ impl Loop {
             poster: Poster::default(),
             sender: Sender::default(),
             sessions: Sessions::default(),
+            sinks: Sinks::default(),
             sockets: Sockets::default(),
             changes: Vec::new(),
             next_second: now.tick,
@@ -232,6 +235,7 @@ impl Loop {
         new.follow_connections(&settings, now.tick);
         new.doors.become_these(&settings.http, new.poll.registry());
         new.streams.become_these(&stream_doors(&settings), new.poll.registry());
+        new.sinks.become_these(&settings, &mut new.agent, new.poll.registry(), now.tick);
         Ok(new)
     }
 
@@ -314,7 +318,8 @@ impl Loop {
         let watched = self.captures.iter().any(|c| c.open)
             || !self.clients.is_empty()
             || !self.probes.is_empty()
-            || !self.sessions.is_empty();
+            || !self.sessions.is_empty()
+            || !self.sinks.is_empty();
         let second = (watched || self.seconds < TOLD).then_some(self.next_second);
         let deadlines = [
             Some(self.agent.deadline()),
@@ -324,6 +329,7 @@ impl Loop {
             self.injector.deadline(),
             self.poster.deadline(),
             self.relays.deadline(),
+            self.sinks.deadline(),
             self.agent.packets.deadline(),
             self.agent.packets.past_deadline(),
             self.paused,
@@ -364,6 +370,7 @@ impl Loop {
                 }
             }
             Source::Folders => self.spaces.folders_changed(now),
+            Source::Sink(slot) => self.sinks.event(slot, readiness),
             Source::Session(slot) => self.sessions.event(slot, readiness.error),
             Source::SessionSpace(slot) => self.sessions.space_event(slot),
             Source::Space(slot) => self.spaces.event(slot),
@@ -416,6 +423,7 @@ impl Loop {
                 more |= port.serve(&mut self.agent, tick);
             }
         }
+        more |= self.sinks.serve(&mut self.agent, self.poll.registry(), tick);
         more || self.sessions.is_ready(&self.agent)
     }
 
@@ -501,6 +509,7 @@ impl Loop {
         let port = |status: capture::Status<'_>| Port {
             slot: status.slot,
             is_open: status.open,
+            has_ring: status.has_ring,
             state: match (status.open, status.problem) {
                 (true, _) if status.has_ring => "capturing".to_owned(),
                 (true, _) => "capturing without a ring".to_owned(),
@@ -538,6 +547,7 @@ impl Loop {
         self.agent.packets.expire(&clock);
         self.clients.expire(self.poll.registry(), &mut self.agent, now);
         self.agent.facts.clients = self.clients.len();
+        self.agent.facts.sinks = self.sinks.shown();
         let suppressed = u64::from(logger::take_suppressed());
         let counters = &mut self.agent.counters;
         counters.log_suppressed = counters.log_suppressed.saturating_add(suppressed);
@@ -601,6 +611,7 @@ impl Loop {
         self.register_captures(now);
         self.doors.become_these(&settings.http, self.poll.registry());
         self.streams.become_these(&stream_doors(&settings), self.poll.registry());
+        self.sinks.become_these(&settings, &mut self.agent, self.poll.registry(), now);
         let wanted = (settings.management_address, settings.management_port);
         let open = self.management.as_ref().and_then(|port| port.address().ok());
         match (&mut self.management, open) {
@@ -823,7 +834,12 @@ impl Loop {
         }
         self.doors.close(self.poll.registry());
         self.streams.close(self.poll.registry());
+        while self.agent.end_some() {
+            self.sinks.drain(&mut self.agent, self.poll.registry(), now.tick);
+        }
         self.agent.finish();
+        self.sinks.finish(&mut self.agent, self.poll.registry(), now.tick);
+        self.sinks.close(&mut self.agent, self.poll.registry());
         self.recorder.finish(&mut self.agent);
         if let Some(port) = &mut self.management {
             port.serve(&mut self.agent, now.tick);

@@ -41,6 +41,8 @@ pub enum Source {
     StreamListener(u16),
     /// Signals.
     Signals,
+    /// A consumer of telemetry, or a listener for them.
+    Sink(Slot),
     /// The netlink socket of a namespace.
     Space(Slot),
     /// A Unix listener, by position.
@@ -95,6 +97,7 @@ impl From<Source> for Token {
             Source::StreamListener(index) => (12, Slot { index, generation: 0 }),
             Source::Relay(slot) => (13, slot),
             Source::Connections => (14, none),
+            Source::Sink(slot) => (15, slot),
         };
         let generation = usize::from(slot.generation & GENERATION_MASK);
         // 4 + 12 + 16 bits: fits the usize of a 32-bit machine.
@@ -128,6 +131,7 @@ pub fn source_of(token: Token) -> Option<Source> {
         12 => Source::StreamListener(index),
         13 => Source::Relay(slot),
         14 => Source::Connections,
+        15 => Source::Sink(slot),
         _ => return None,
     })
 }
@@ -150,6 +154,7 @@ mod tests {
             Source::Relay(slot),
             Source::Session(slot),
             Source::SessionSpace(slot),
+            Source::Sink(slot),
             Source::Space(slot),
             Source::Signals,
             Source::UnixListener(7),

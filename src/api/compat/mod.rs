@@ -4,3 +4,4 @@
 pub mod detected;
 pub mod nat;
 pub mod netify;
+pub mod telemetry;

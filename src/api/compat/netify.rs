@@ -2,7 +2,8 @@
 //! told apart by `type`. Members that Netify's telemetry has carry its names and meaning; our own
 //! stand beside them.
 
-use super::{detected, nat};
+use super::{detected, nat, telemetry};
+use crate::config::telemetry::Format;
 use crate::core::Agent;
 use crate::core::bus::{Event, is_neighbour};
 use crate::core::engine::Lore;
@@ -90,6 +91,9 @@ pub fn event(event: &Event, agent: &Agent) -> Row {
         Event::FlowDetected(told) => return flow(told, agent, Form::Detected),
         Event::FlowEnded(told) => return flow(told, agent, Form::Ended),
         Event::FlowStarted(told) => return flow(told, agent, Form::Started),
+        Event::Telemetry(report) => {
+            return telemetry::row(report, &telemetry::Scene::of(agent, Format::Lines));
+        }
         Event::Alert { .. } => "alert",
         Event::Device(_) => "device",
         Event::Link(change) if is_neighbour(change) => "neighbour",
@@ -154,7 +158,7 @@ pub fn status(status: &Status) -> Row {
     row
 }
 
-fn members(record: &Record, clock: &Clock) -> Row {
+pub(super) fn members(record: &Record, clock: &Clock) -> Row {
     let (local, other) = record.local_and_other();
     let opened_local = record.is_initiator_local != Some(false);
     let mut row = Row::new()
@@ -206,7 +210,7 @@ fn members(record: &Record, clock: &Clock) -> Row {
 }
 
 /// `local:GROUP` and `other:GROUP` for each address group that holds an address of that end.
-fn tags(record: &Record, groups: &Store) -> Vec<String> {
+pub(super) fn tags(record: &Record, groups: &Store) -> Vec<String> {
     let (local, other) = record.local_and_other();
     let mut tags = Vec::new();
     for (side, end) in

@@ -440,6 +440,7 @@ def hostile():
              *tls(LAPTOP, "10.88.0.11", "203.0.113.66", 50009, evil))
     row = lab.device(text(LAPTOP), lambda row: row.get("fingerprints", {}).get("server"))
     check("it is kept", "[31m" in row.get("name", "") or "pwned" in row.get("name", ""), row)
+    check("the name to show commands nobody", all(ord(c) >= 32 and not 127 <= ord(c) < 160 for c in row.get("name", "\n")), row)
     check("no name is longer than may be", all(len(name.encode()) <= 255 for name in row["names"]), row)
     flows = wait(lambda: lab.data("list-flows", port=443)["flows"]) or []
     check("the flow is there", flows and flows[0].get("host_server_name"), flows)

@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
 use super::super::agent::{Agent, Item, SLICE};
+use super::super::names::is_hidden;
 use super::super::row::{Row, Value};
 use super::device::{Device, Trace};
 use super::guess;
@@ -196,11 +197,12 @@ impl Agent {
         })
     }
 
-    /// The name of a device that is believed most, empty if it has none.
+    /// The name of a device that is believed most, empty if it has none. Clients of others print
+    /// it as it is, so that what could command a terminal is replaced.
     #[must_use]
     pub fn name_of_device(&self, device: &Device) -> String {
         let names = self.devices.names_of(device, &self.engine.lore.names);
-        names.first().map_or_else(String::new, |(_, name)| (*name).to_owned())
+        names.first().map_or_else(String::new, |(_, name)| name.replace(is_hidden, "\u{fffd}"))
     }
 
     /// A device as one row.
@@ -227,7 +229,7 @@ impl Agent {
         let shown = names.iter().take(MAX_NAMES);
         let mut row = Row::new()
             .with("macaddr", device.mac)
-            .with("name", names.first().map_or_else(String::new, |(_, name)| (*name).to_owned()))
+            .with("name", self.name_of_device(device))
             .with("vendor", vendor::of(device.mac).unwrap_or_default())
             .with("kind", kind_of)
             .with("os", os.what)

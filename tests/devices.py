@@ -530,9 +530,10 @@ def caps():
         lab.send(0, udp(mac, f"10.88.0.{n % 200 + 2}", "255.255.255.255", n + 1000, 9, b"x" * 20))
     status = wait(lambda: (s := lab.data("status"))["devices"] == 1024 and s)
     check("the table is full and no more", status, lab.data("status")["devices"])
-    counters = wait(lambda: (c := lab.data("status")["counters"])["devices_refused"] and c) or {}
-    check("losses are counted", counters.get("devices_forgotten", 0) + counters.get("devices_refused", 0)
-          >= 1900, counters)
+    def lost():
+        counters = lab.data("status")["counters"]
+        return counters["devices_forgotten"] + counters["devices_refused"]
+    check("losses are counted", wait(lambda: lost() >= 1900), lost())
     same("the neighbour stays", lab.device(text(PRINTER)).get("confirmed"), True)
     rows, after = [], 0
     while after is not None:

@@ -357,6 +357,7 @@ fn every_method_answers_with_begin_and_end_and_clean_rows() {
             let argument = match *name {
                 "flow" => b.answer("r 1 flows n=1").0[0]["id"].to_string(),
                 "gremlin" => "G.V().Count()".to_owned(),
+                "lookup" => "10.0.0.1".to_owned(),
                 _ => String::new(),
             };
             let (rows, end) = b.answer(&format!("r 7 {name} {argument}"));

@@ -109,9 +109,14 @@ fn every_method_of_the_list_answers() {
     let neighbours = ask("neighbours", r#"{"dev": "va"}"#);
     assert_eq!(neighbours["neighbours"][0]["ip4addr"], "10.99.0.2", "{neighbours}");
     let devices = ask("devices", "");
-    assert_eq!(devices["devices"][0]["macaddr"], "02:00:00:00:00:0b", "{devices}");
-    assert_eq!(devices["devices"][0]["addresses"], json!(["10.99.0.2"]));
+    // The busiest first: who sent, then whom the kernel knows.
+    let macs = devices["devices"].as_array().unwrap().iter().map(|device| &device["macaddr"]);
+    assert_eq!(macs.collect::<Vec<_>>(), ["02:00:00:00:00:09", "02:00:00:00:00:0b"], "{devices}");
+    assert_eq!(devices["devices"][1]["addresses"], json!(["10.99.0.2"]));
     assert!(devices["devices"][0]["tx_bytes"].as_u64().unwrap() > 0, "{devices}");
+    assert_eq!(ask("apps", "")["apps"][0]["flows"], 3);
+    let looked = ask("lookup", r#"{"what": "10.99.0.2"}"#);
+    assert_eq!(looked["rows"][0]["key"], "scope", "{looked}");
     assert_eq!(ask("gremlin", r#"{"query": "G.V().Has('Name', 'va').Count()"}"#)["result"], 1);
     assert!(ask("topology", r#"{"type": "veth"}"#)["rows"].is_array());
     assert!(ask("netns", "")["rows"].is_array());

@@ -4,6 +4,9 @@
 /// Octets of a host name that are looked at: its last ones.
 const MAX_HOST: usize = 256;
 
+/// Bits by which most suffixes that are not known are told without a search.
+const BITS: usize = 1 << 16;
+
 /// Suffixes and their applications.
 #[derive(Debug, Default)]
 pub(super) struct Domains {
@@ -11,6 +14,8 @@ pub(super) struct Domains {
     pool: Vec<u8>,
     /// Sorted by their text once [`Self::sort`] was called.
     entries: Vec<Entry>,
+    /// A bit for each hash of an entry's text.
+    known: Vec<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +42,8 @@ impl Domains {
     /// Octets that they take.
     #[cfg(test)]
     pub(super) fn octets(&self) -> usize {
-        self.pool.capacity().saturating_add(size_of_val(self.entries.as_slice()))
+        let tables = size_of_val(&*self.entries).saturating_add(size_of_val(&*self.known));
+        self.pool.capacity().saturating_add(tables)
     }
 
     /// Puts them in order; of two that are equal the later one counts.
@@ -47,6 +53,13 @@ impl Domains {
         self.entries.reverse();
         self.entries.dedup_by(|a, b| a.text(&pool) == b.text(&pool));
         self.entries.reverse();
+        self.known = vec![0; BITS / 64];
+        for entry in &self.entries {
+            let (word, bit) = place(entry.text(&pool).iter().fold(SEED, hash));
+            if let Some(word) = self.known.get_mut(word) {
+                *word |= bit;
+            }
+        }
         self.pool = pool;
         self.pool.shrink_to_fit();
         self.entries.shrink_to_fit();
@@ -56,21 +69,48 @@ impl Domains {
     /// alone.
     pub(super) fn find<'a>(&self, host: &'a str) -> Option<(u16, &'a str)> {
         let host = host.strip_suffix('.').unwrap_or(host);
-        let mut folded = [0; MAX_HOST];
-        for (to, from) in folded.iter_mut().zip(host.bytes().rev()) {
-            *to = from.to_ascii_lowercase();
-        }
-        let mut rest = host;
-        loop {
-            if let Some(suffix) = folded.get(..rest.len()) {
-                let found = self.entries.binary_search_by(|e| e.text(&self.pool).cmp(suffix));
-                if let Some(entry) = found.ok().and_then(|at| self.entries.get(at)) {
-                    return Some((entry.application, rest));
+        let (mut folded, mut sum) = ([0; MAX_HOST], SEED);
+        // Ends of suffixes that may be known, the shortest first.
+        let (mut ends, mut count) = ([0_u8; MAX_LABELS], 0);
+        for (len, octet) in (0_u8..=u8::MAX).zip(host.bytes().rev().map(Some).chain([None])) {
+            if octet.is_none_or(|octet| octet == b'.') {
+                let (word, bit) = place(sum);
+                let may_be = self.known.get(word).is_some_and(|word| word & bit != 0);
+                if may_be && let Some(end) = ends.get_mut(count) {
+                    *end = len;
+                    count = count.saturating_add(1);
                 }
             }
-            (_, rest) = rest.split_once('.')?;
+            let Some(octet) = octet else { break };
+            let octet = octet.to_ascii_lowercase();
+            if let Some(to) = folded.get_mut(usize::from(len)) {
+                *to = octet;
+            }
+            sum = hash(sum, &octet);
         }
+        ends.get(..count).unwrap_or_default().iter().rev().find_map(|len| {
+            let suffix = folded.get(..usize::from(*len))?;
+            let found = self.entries.binary_search_by(|e| e.text(&self.pool).cmp(suffix)).ok()?;
+            let application = self.entries.get(found)?.application;
+            Some((application, host.get(host.len().saturating_sub(suffix.len())..)?))
+        })
     }
+}
+
+/// Labels of a host name that are looked at; more than a name may have (RFC 1035, 2.3.4).
+const MAX_LABELS: usize = 128;
+
+/// Where a hash begins (FNV-1a).
+const SEED: u32 = 0x811c_9dc5;
+
+fn hash(sum: u32, octet: &u8) -> u32 {
+    (sum ^ u32::from(*octet)).wrapping_mul(0x0100_0193)
+}
+
+/// The word and the bit of a hash.
+fn place(sum: u32) -> (usize, u64) {
+    let at = (sum ^ sum >> 16) & 0xffff;
+    (usize::try_from(at >> 6).unwrap_or_default(), 1 << (at & 63))
 }
 
 impl Entry {

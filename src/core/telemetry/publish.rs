@@ -64,7 +64,8 @@ impl Agent {
         self.telemetry.established(flow, id, &told.what)
     }
 
-    /// Takes in how interfaces are called and which of their addresses are masked.
+    /// Takes in how interfaces are called and which of their addresses are masked, and tells that
+    /// something changed.
     pub(in crate::core) fn name_places(&mut self) {
         let links = &self.links;
         let external: Vec<_> = links
@@ -77,6 +78,10 @@ impl Agent {
             (slot, Place { name: (*link.name).into(), is_internal })
         }));
         self.telemetry.privacy.set_external(external);
+        if self.telemetry.is_wanted() {
+            let interfaces = Report::Interfaces(self.monitored());
+            self.publish_reports(vec![interfaces]);
+        }
     }
 
     /// Takes in what the settings say is not told.

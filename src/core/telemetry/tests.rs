@@ -63,9 +63,9 @@ impl Bench {
         self.table.flush(EndReason::Shutdown, &mut Counters::default(), &mut ends);
     }
 
-    fn told(&mut self) -> Vec<Box<Told>> {
+    fn told(&mut self) -> Vec<Told> {
         let flow = |report| match report {
-            Report::Flow(told) => told,
+            Report::Flow(told) => *told,
             other => panic!("{other:?}"),
         };
         self.telemetry.take().into_iter().map(flow).collect()
@@ -129,12 +129,12 @@ fn figures_and_the_end_add_up_to_all_bytes() {
     bench.interval(since);
     let all = bench.table.get(id).unwrap().total_bytes();
     bench.end();
-    let settled = |told: &&Box<Told>| matches!(told.stage, Stage::Statistics | Stage::Purge);
+    let settled = |told: &&Told| matches!(told.stage, Stage::Statistics | Stage::Purge);
     let told = bench.told();
     let figures: Vec<_> = told.iter().filter(settled).collect();
     assert_eq!(figures.len(), 8);
-    let bytes = |told: &&Box<Told>| told.sent.bytes + told.received.bytes;
-    assert_eq!(figures.iter().map(|told| bytes(told)).sum::<u64>(), all);
+    let bytes = |told: &&Told| told.sent.bytes + told.received.bytes;
+    assert_eq!(figures.iter().map(bytes).sum::<u64>(), all);
     let packets: u64 = figures.iter().map(|t| t.sent.packets + t.received.packets).sum();
     assert_eq!(packets, 99);
     // About a packet of a hundred octets a second.

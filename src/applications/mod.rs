@@ -18,8 +18,14 @@ mod tests;
 use self::domains::Domains;
 use self::networks::Networks;
 
-/// The rules that come with the program.
-pub const SHIPPED: &str = include_str!("rules/portolan.rules");
+/// The rules that come with the program: `rules/portolan.rules` without its remarks.
+#[must_use]
+pub fn shipped() -> String {
+    const PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rules.deflate"));
+    // It was packed with the program: it is whole, and no larger than this.
+    let octets = miniz_oxide::inflate::decompress_to_vec_with_limit(PACKED, 1 << 20);
+    octets.ok().and_then(|octets| String::from_utf8(octets).ok()).unwrap_or_default()
+}
 
 /// What rules may hold; what goes beyond is refused with the place.
 pub const MAX_APPLICATIONS: usize = 8_192;

@@ -1,7 +1,7 @@
 //! Applications as they are read: the shipped rules, then the user's own of the state directory.
 
 use super::Agent;
-use crate::applications::{Applications, Builder, SHIPPED};
+use crate::applications::{self, Applications, Builder};
 
 /// Folder of the user's rules in the state directory; files of other names are passed over.
 pub const FOLDER: &str = "applications.d";
@@ -47,6 +47,6 @@ pub fn known() -> Result<Applications, String> {
 
 fn shipped() -> Result<Builder, String> {
     let mut builder = Builder::default();
-    builder.read(SHIPPED).map_err(|error| format!("shipped rules:{error}"))?;
+    builder.read(&applications::shipped()).map_err(|error| format!("shipped rules:{error}"))?;
     Ok(builder)
 }

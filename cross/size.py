@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Holds the binaries for routers against their budgets, and tells what takes the room.
 
-  size.py [--files] [NAME]
+  size.py [--files] [--readme] [NAME]
 
 The table has a line for each binary that was built, with what it takes where flash is compressed.
-Exit code 1 if one is above its budget in cross/targets. Then, of NAME (armv7 by default), the
+Exit code 1 if one is above its budget in cross/targets. README.md has the same figures: what differs
+there is told, and --readme puts them in. Then, of NAME (armv7 by default), the
 sections and the parts of the program: our modules (files with --files), the libraries, Rust's own
 and the C library. Code that a library generates for a type of ours counts as ours.
 """
@@ -32,9 +33,11 @@ FUNCTION = 2
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--files", action="store_true")
+    args.add_argument("--readme", action="store_true")
     args.add_argument("name", nargs="?", default="armv7")
     args = args.parse_args()
-    fits = budgets()
+    fits, built = budgets()
+    readme(built, args.readme)
     path = os.path.join(ROOT, "target/cross", args.name, "portolan.unstripped")
     if os.path.exists(path):
         elf = Elf(path)
@@ -46,10 +49,10 @@ def main():
 
 
 def budgets():
-    """Prints the first table; whether all that was built fits."""
+    """Prints the first table; whether all that was built fits, and the figures."""
     with open(os.path.join(ROOT, "cross/targets"), encoding="ascii") as file:
         lines = [line.split("#")[0].split() for line in file]
-    fits = True
+    fits, built = True, {}
     print(f"{'target':<12} {'binary':<14} {'bytes':>9} {'budget':>9} {'gzip -9':>9}")
     for name, _, _, budget, *_ in filter(None, lines):
         for kind in KINDS:
@@ -60,11 +63,37 @@ def budgets():
                 data = file.read()
             packed = zlib.compressobj(9, wbits=31)
             packed = len(packed.compress(data) + packed.flush())
+            built.setdefault(name, {})[kind] = (len(data), packed)
             over = len(data) - int(budget)
             remark = f"  {over} too many" if over > 0 else ""
             fits &= over <= 0
             print(f"{name:<12} {kind:<14} {len(data):>9} {budget:>9} {packed:>9}{remark}")
-    return fits
+    return fits, built
+
+
+def readme(built, write):
+    """Holds the table of README.md against what was built, or puts the figures in."""
+    path = os.path.join(ROOT, "README.md")
+    with open(path, encoding="utf-8") as file:
+        lines = file.read().split("\n")
+    for at, line in enumerate(lines):
+        row = re.match(r"\| `([a-z0-9_-]+)` \| (.*) \| [0-9 ]+ \| [0-9 ]+ \| [0-9 ]+ \|$", line)
+        figures = built.get(row[1], {}) if row else {}
+        if len(figures) < len(KINDS):
+            continue
+        (full, packed), (mini, _) = (figures[kind] for kind in KINDS)
+        new = f"| `{row[1]}` | {row[2]} | {thousands(full)} | {thousands(packed)} | {thousands(mini)} |"
+        if new != line:
+            lines[at] = new
+            if not write:
+                print(f"README.md has other figures of {row[1]}: cross/size.py --readme puts these in")
+    if write:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines))
+
+
+def thousands(number):
+    return f"{number:,}".replace(",", " ")
 
 
 def table(title, rows):

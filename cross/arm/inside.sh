@@ -1,5 +1,5 @@
 #!/bin/sh
-# What must hold on an ARM machine; run in it by machine.py, under busybox: inside.sh router|rollover
+# What must hold on an ARM machine; run in it by machine.py, under busybox: inside.sh router|rollover|begin
 #
 # A router with a bridge for the local network, an uplink over a pair of devices, and a card; the
 # host behind the bridge ("pc") and the one behind the uplink ("far") are network namespaces. Counts
@@ -483,10 +483,28 @@ recorded_behind() {
     return 1
 }
 
+# How long five starts take until they answer, on a machine whose clock counts instructions.
+begin() {
+    prepare
+    for round in 1 2 3 4 5; do
+        began=$(hundredths)
+        portolan -c $conf 2>$log &
+        agent=$!
+        until ask status | grep -q '"uptime"'; do :; done
+        note "start $round: first answer after $(($(hundredths) - began))0 ms of a nanosecond each instruction"
+        kill $agent
+        check "it ends" gone $agent
+    done
+    began=$(hundredths)
+    ask status >/dev/null
+    note "asking once, with nobody there: $(($(hundredths) - began))0 ms"
+}
+
 network
 case $part in
 router) router ;;
 rollover) rollover ;;
+begin) begin ;;
 *) echo "inside: what is \"$part\"?" && exit 2 ;;
 esac
 echo "$passed passed, $failed failed"

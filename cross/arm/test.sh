@@ -1,7 +1,8 @@
 #!/bin/bash
-# Tries the binaries of routers on kernels of their own: test.sh [arm64|armhf|2038]...
+# Tries the binaries of routers on kernels of their own: test.sh [arm64|armhf|2038|count]...
 #   arm64, armhf   a router with a bridge, an uplink and a card, on 64 and 32 bits
 #   2038           the 32-bit one with its clock short of 2038-01-19T03:14:07
+#   count          what a start takes in instructions: told, not judged
 # Everything under emulation, without root and without a network; minutes. What the machines say is
 # kept in target/arm/*.log. A binary that is not there yet is built.
 set -euo pipefail
@@ -13,7 +14,7 @@ LIMIT=${LIMIT:-600}
 failed=()
 
 main() {
-    [ $# -gt 0 ] || set -- arm64 armhf 2038
+    [ $# -gt 0 ] || set -- arm64 armhf 2038 count
     mkdir -p target/arm/files
     head -c 51200 /dev/zero >target/arm/files/file
     for part; do
@@ -21,7 +22,8 @@ main() {
         arm64) try arm64 arm64 aarch64 router ;;
         armhf) try armhf armhf armv7 router ;;
         2038) try 2038 armhf armv7 rollover --date 2038-01-19T03:13:20 ;;
-        *) die "test-arm: what is \"$part\"? arm64, armhf or 2038" ;;
+        count) try count armhf armv7 begin --count ;;
+        *) die "test-arm: what is \"$part\"? arm64, armhf, 2038 or count" ;;
         esac
     done
     [ ${#failed[@]} = 0 ] || die "test-arm: failed: ${failed[*]}: see target/arm/*.log"

@@ -49,7 +49,7 @@ fn only(mut flows: Vec<Value>) -> Value {
 fn counts_are_exact_in_every_list() {
     let Some(lab) = Lab::new() else { return };
     let agent = lab.start(&["-i", "va"]);
-    until(|| capturing(&agent, "va").then_some(()), || "capture".into());
+    agent.wait_for_capture("va");
     let near = within(&lab.here, || UdpSocket::bind("10.99.0.1:5000").unwrap());
     let far = within(&lab.there, || UdpSocket::bind("10.99.0.2:6000").unwrap());
     for _ in 0..123 {
@@ -110,7 +110,7 @@ fn counts_are_exact_in_every_list() {
 fn a_tcp_connection_has_its_handshake_time_its_direction_and_its_end() {
     let Some(lab) = Lab::new() else { return };
     let agent = lab.start(&["-i", "va"]);
-    until(|| capturing(&agent, "va").then_some(()), || "capture".into());
+    agent.wait_for_capture("va");
     let mut events = agent.client();
     assert_eq!(events.ask(r#"{"command":"subscribe","data":["flow"]}"#)["code"], 100);
     let listener = within(&lab.there, || TcpListener::bind("10.99.0.2:80").unwrap());
@@ -208,7 +208,7 @@ fn without_a_name_it_picks_the_bridge_and_the_uplink() {
 fn a_flood_of_connections_leaves_memory_answers_and_the_living_flow_alone() {
     let Some(lab) = Lab::new() else { return };
     let agent = lab.start(&["-i", "va", "-s", "flows_max=4096"]);
-    until(|| capturing(&agent, "va").then_some(()), || "capture".into());
+    agent.wait_for_capture("va");
     let near = within(&lab.here, || UdpSocket::bind("10.99.0.1:5000").unwrap());
     let far = within(&lab.there, || UdpSocket::bind("10.99.0.2:6000").unwrap());
     let marker = || {
@@ -288,7 +288,7 @@ fn an_idle_agent_hardly_ever_wakes() {
     // Something happens in the namespaces of other tests.
     let config = lab.file("idle.conf", "[netns]\ndiscovery = no\n");
     let agent = lab.start(&["-i", "va", "-c", &config]);
-    until(|| capturing(&agent, "va").then_some(()), || "capture".into());
+    agent.wait_for_capture("va");
     let wakes = || agent.figure("voluntary_ctxt_switches");
     let (before, start) = (wakes(), Instant::now());
     sleep(Duration::from_secs(5));

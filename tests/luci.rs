@@ -25,6 +25,7 @@ fn the_pages_show_what_the_agent_says() {
     let agent = lab.as_ref().map(|lab| {
         let agent = lab.start(&["-i", "va"]);
         agent.data(r#"{"command":"add-group-address","group":"guests","data":"10.99.0.2"}"#);
+        agent.wait_for_capture("va");
         Raw::open(&lab.there, "vb").send(&frame(
             17,
             [10, 99, 0, 2],

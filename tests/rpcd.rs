@@ -89,6 +89,7 @@ fn every_method_of_the_list_answers() {
     // Other tests have a `va` too, in namespaces of their own.
     let folder = format!("packet_dir={dir}");
     let agent = lab.start(&["-i", "va", "-s", &folder, "-s", "netns_discovery=no"]);
+    agent.wait_for_capture("va");
     traffic(&lab, 3);
     process::until(|| (agent.flows("").len() == 3).then_some(()), || "three flows".to_owned());
     let flow = agent.flows("")[0]["id"].as_u64().unwrap();
@@ -167,6 +168,7 @@ fn every_method_of_the_list_answers() {
 fn a_long_table_is_whole_in_pages_that_rpcd_takes() {
     let Some(lab) = Lab::new() else { return };
     let agent = lab.start(&["-i", "va"]);
+    agent.wait_for_capture("va");
     traffic(&lab, 1_500);
     process::until(
         || (agent.status()["flow_count"] == 1_500).then_some(()),

@@ -202,6 +202,15 @@ impl Agent {
         self.data(&request)["flows"].as_array().unwrap().clone()
     }
 
+    /// Waits until an interface is captured: the agent answers before that.
+    #[track_caller]
+    pub fn wait_for_capture(&self, name: &str) {
+        until(
+            || self.interface(name).filter(|row| row["capturing"] == true).map(drop),
+            || format!("capture of {name}"),
+        );
+    }
+
     #[track_caller]
     pub fn interface(&self, name: &str) -> Option<Value> {
         let data = self.data(r#"{"command":"interfaces"}"#);

@@ -222,7 +222,7 @@ fn what_cannot_be_is_said_and_nothing_happens() {
         ("flows", "7", "no JSON object"),
         ("flows", "{", "no JSON"),
         ("flows", "{\"n\":1}{\"n\":1}", "no JSON"),
-        ("flows", r#"{"iface": "va"}"#, "flows takes dev, proto"),
+        ("flows", r#"{"iface": "va"}"#, "flows takes where, dev, proto"),
         ("flows", r#"{"command": "restart"}"#, "no argument is called \"command\""),
         ("flows", r#"{"n": 0}"#, "invalid n"),
         ("flows", r#"{"n": "many"}"#, "invalid n"),

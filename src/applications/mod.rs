@@ -54,8 +54,10 @@ pub struct Application {
 pub struct Applications {
     /// By number.
     applications: Vec<Application>,
-    /// Tags and former tags, by their text.
-    tags: Vec<(Box<str>, u16)>,
+    /// Places of applications, by tag.
+    tags: Vec<u16>,
+    /// Former tags, by their text.
+    aliases: Vec<(Box<str>, u16)>,
     domains: Domains,
     networks: Networks,
     /// IP protocol, port.
@@ -74,11 +76,14 @@ impl Applications {
     /// The application of a tag or a former tag, in any case.
     #[must_use]
     pub fn by_tag(&self, tag: &str) -> Option<&Application> {
-        let folded = |byte: &u8| byte.to_ascii_lowercase();
-        let order =
-            |known: &(Box<str>, u16)| known.0.bytes().cmp(tag.as_bytes().iter().map(folded));
-        let at = self.tags.binary_search_by(order).ok()?;
-        self.get(self.tags.get(at)?.1)
+        let tag = tag.to_ascii_lowercase();
+        let known = |place: &u16| self.applications.get(usize::from(*place));
+        let order = |place: &u16| known(place).map_or("", |found| &*found.tag).cmp(&tag);
+        if let Ok(at) = self.tags.binary_search_by(order) {
+            return self.tags.get(at).and_then(known);
+        }
+        let at = self.aliases.binary_search_by(|(alias, _)| (**alias).cmp(&tag)).ok()?;
+        self.get(self.aliases.get(at)?.1)
     }
 
     /// All, by number.

@@ -94,15 +94,16 @@ impl Builder {
         self.applications.sort_by_key(|application| application.id);
         self.applications.shrink_to_fit();
         self.domains.sort();
-        // A tag outranks another's former one, and the first of those the others.
-        let tags =
-            self.applications.iter().map(|application| (application.tag.clone(), application.id));
-        let mut tags: Vec<_> = tags.chain(self.aliases).collect();
-        tags.sort_by(|a, b| a.0.cmp(&b.0));
-        tags.dedup_by(|later, first| later.0 == first.0);
+        let places = 0..u16::try_from(self.applications.len()).unwrap_or(u16::MAX);
+        let mut tags: Vec<u16> = places.collect();
+        tags.sort_by_key(|place| self.applications.get(usize::from(*place)).map(|a| &*a.tag));
+        // The first of those that are equal counts.
+        self.aliases.sort_by(|a, b| a.0.cmp(&b.0));
+        self.aliases.dedup_by(|later, first| later.0 == first.0);
         Applications {
             applications: self.applications,
             tags,
+            aliases: self.aliases,
             domains: self.domains,
             networks: Networks::new(self.networks),
             ports: self.ports,

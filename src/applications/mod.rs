@@ -76,13 +76,13 @@ impl Applications {
     /// The application of a tag or a former tag, in any case.
     #[must_use]
     pub fn by_tag(&self, tag: &str) -> Option<&Application> {
-        let tag = tag.to_ascii_lowercase();
+        let folded = || tag.bytes().map(|octet| octet.to_ascii_lowercase());
         let known = |place: &u16| self.applications.get(usize::from(*place));
-        let order = |place: &u16| known(place).map_or("", |found| &*found.tag).cmp(&tag);
-        if let Ok(at) = self.tags.binary_search_by(order) {
+        let text = |place: &u16| known(place).map_or("", |found| &*found.tag).bytes();
+        if let Ok(at) = self.tags.binary_search_by(|place| text(place).cmp(folded())) {
             return self.tags.get(at).and_then(known);
         }
-        let at = self.aliases.binary_search_by(|(alias, _)| (**alias).cmp(&tag)).ok()?;
+        let at = self.aliases.binary_search_by(|(alias, _)| alias.bytes().cmp(folded())).ok()?;
         self.get(self.aliases.get(at)?.1)
     }
 

@@ -4,10 +4,10 @@
   size.py [--files] [--readme] [NAME]
 
 The table has a line for each binary that was built, with what it takes where flash is compressed.
-Exit code 1 if one is above its budget in cross/targets. README.md has the same figures: what differs
-there is told, and --readme puts them in. Then, of NAME (armv7 by default), the
-sections and the parts of the program: our modules (files with --files), the libraries, Rust's own
-and the C library. Code that a library generates for a type of ours counts as ours.
+README.md has the same figures, and --readme puts them in. Exit code 1 if a binary is above its
+budget in cross/targets, or if README.md differs. Then, of NAME (armv7 by default), the sections and
+the parts of the program: our modules (files with --files), the libraries, Rust's own and the C
+library. Code that a library generates for a type of ours counts as ours.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main():
     args.add_argument("name", nargs="?", default="armv7")
     args = args.parse_args()
     fits, built = budgets()
-    readme(built, args.readme)
+    fits &= readme(built, args.readme)
     path = os.path.join(ROOT, "target/cross", args.name, "portolan.unstripped")
     if os.path.exists(path):
         elf = Elf(path)
@@ -72,24 +72,26 @@ def budgets():
 
 
 def readme(built, write):
-    """Holds the table of README.md against what was built, or puts the figures in."""
+    """Whether the table of README.md has what was built, once it is put in if that is wanted."""
     path = os.path.join(ROOT, "README.md")
     with open(path, encoding="utf-8") as file:
         lines = file.read().split("\n")
+    wrong = {name for name, figures in built.items() if len(figures) == len(KINDS)}
     for at, line in enumerate(lines):
         row = re.match(r"\| `([a-z0-9_-]+)` \| (.*) \| [0-9 ]+ \| [0-9 ]+ \| [0-9 ]+ \|$", line)
-        figures = built.get(row[1], {}) if row else {}
-        if len(figures) < len(KINDS):
+        if not row or row[1] not in wrong:
             continue
-        (full, packed), (mini, _) = (figures[kind] for kind in KINDS)
+        (full, packed), (mini, _) = (built[row[1]][kind] for kind in KINDS)
         new = f"| `{row[1]}` | {row[2]} | {thousands(full)} | {thousands(packed)} | {thousands(mini)} |"
-        if new != line:
+        if write or new == line:
             lines[at] = new
-            if not write:
-                print(f"README.md has other figures of {row[1]}: cross/size.py --readme puts these in")
+            wrong.remove(row[1])
     if write:
         with open(path, "w", encoding="utf-8") as file:
             file.write("\n".join(lines))
+    for name in sorted(wrong):
+        print(f"README.md has other figures of {name}, or none: cross/size.py --readme puts these in")
+    return not wrong
 
 
 def thousands(number):

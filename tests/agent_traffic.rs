@@ -159,7 +159,7 @@ fn an_interface_that_goes_and_returns_is_followed_by_its_pattern() {
         ip(&format!("-n {here} link add w0 type veth peer name wp netns {there}"));
         ip(&format!("-n {here} link set w0 up"));
         ip(&format!("-n {there} link set wp up"));
-        until(|| capturing(&agent, "w0").then_some(()), || "capture of w0".into());
+        agent.wait_for_capture("w0");
         let before = packets(&agent, "w0");
         let raw = Raw::open(there, "wp");
         for n in 0..10 {
@@ -192,10 +192,8 @@ fn without_a_name_it_picks_the_bridge_and_the_uplink() {
     ip(&format!("-n {here} addr add 192.168.9.1/24 dev br0"));
     ip(&format!("-n {here} route add default via 10.99.0.2"));
     let agent = lab.start(&[]);
-    until(
-        || (capturing(&agent, "br0") && capturing(&agent, "va")).then_some(()),
-        || "capture of br0 and va".into(),
-    );
+    agent.wait_for_capture("br0");
+    agent.wait_for_capture("va");
     for name in ["lo", "p1", "q1"] {
         assert!(!capturing(&agent, name), "{name}");
     }

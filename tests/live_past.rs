@@ -36,10 +36,7 @@ fn a_flow_is_told_from_its_past_on_without_a_gap() {
     let options = ["-i", "va", "--http", "off", "--set", "lookback_kib=4096"];
     let agent = lab.start(&options);
     ip(&format!("-n {} neigh replace 10.99.0.1 lladdr {} dev vb", lab.there, mac(&lab)));
-    until(
-        || agent.interface("va").filter(|row| row["capturing"] == true),
-        || "va is not captured".to_owned(),
-    );
+    agent.wait_for_capture("va");
     let (over, sent) = (AtomicBool::new(false), AtomicU32::new(0));
     let stream = std::thread::scope(|scope| {
         let (over, sent, there) = (&over, &sent, &lab.there);

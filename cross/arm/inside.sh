@@ -1,5 +1,6 @@
 #!/bin/sh
-# What must hold on an ARM machine; run in it by machine.py, under busybox: inside.sh router|rollover|begin
+# What must hold on an ARM machine; run in it by machine.py, under busybox:
+# inside.sh router|rollover|begin
 #
 # A router with a bridge for the local network, an uplink over a pair of devices, and a card; the
 # host behind the bridge ("pc") and the one behind the uplink ("far") are network namespaces. Counts
@@ -490,6 +491,7 @@ begin() {
         began=$(hundredths)
         portolan -c $conf 2>$log &
         agent=$!
+        # Without a pause, which would be in the time; one that never answers meets the machine's limit.
         until ask status | grep -q '"uptime"'; do :; done
         note "start $round: first answer after $(($(hundredths) - began))0 ms of a nanosecond each instruction"
         kill $agent

@@ -440,3 +440,88 @@ impl<O: Listener> Observer for Tally<'_, O> {
         self.inspector.release(word);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    /// An answer of DNS that gives a host an address; over TCP with its length before it.
+    fn answer(n: u16, tcp: bool) -> Vec<u8> {
+        let name = format!("n{n:05}");
+        let mut message = vec![0, 7, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0, 6];
+        message.extend(name.bytes());
+        message.extend([0, 0, 1, 0, 1, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+        message.extend(address(n).octets());
+        if tcp {
+            message.splice(0..0, u16::try_from(message.len()).unwrap().to_be_bytes());
+        }
+        message
+    }
+
+    fn address(n: u16) -> Ipv4Addr {
+        let [high, low] = n.to_be_bytes();
+        Ipv4Addr::new(198, 18, high, low)
+    }
+
+    /// From the resolver to a client that never changes its port.
+    fn packet(tcp: bool, payload: &[u8]) -> Vec<u8> {
+        let head: &[u8] =
+            if tcp { &[0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 1, 0, 0, 0, 0, 0] } else { &[] };
+        let length = |more: usize| u16::try_from(head.len() + payload.len() + more).unwrap();
+        let mut data = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0];
+        data.extend(length(if tcp { 24 } else { 28 }).to_be_bytes());
+        data.extend([0, 0, 0, 0, 64, if tcp { 6 } else { 17 }, 0, 0, 10, 0, 0, 53, 10, 0, 0, 2]);
+        data.extend([0, 53, 0x9c, 0x40]);
+        if !tcp {
+            data.extend([length(8).to_be_bytes(), [0, 0]].concat());
+        }
+        data.extend([head, payload].concat());
+        data
+    }
+
+    fn engine() -> Engine {
+        Engine::new(Limits { max_flows: 64 }, Timeouts::default(), Seed::random())
+    }
+
+    fn see(engine: &mut Engine, data: &[u8], micros: u64) {
+        let wire_len = u32::try_from(data.len()).unwrap();
+        let frame = Frame { ts: Tick(micros), wire_len, data, ..Frame::EMPTY };
+        engine.frames(&[frame], &mut Counters::default(), &mut ());
+    }
+
+    fn known(engine: &Engine, n: u16) -> Option<&str> {
+        engine.lore.names.hint(IpAddr::V4(address(n)))
+    }
+
+    #[test]
+    fn each_answer_of_one_flow_names_its_address_long_after_it_is_known_what_the_flow_is() {
+        for tcp in [false, true] {
+            let mut engine = engine();
+            for n in 0..300 {
+                see(&mut engine, &packet(tcp, &answer(n, tcp)), 1_000_000 + u64::from(n) * 10_000);
+            }
+            assert_eq!((engine.flows.len(), engine.inspector.open()), (1, 0), "one flow, and done");
+            for n in 0..300 {
+                assert_eq!(known(&engine, n), Some(&*format!("n{n:05}")), "tcp {tcp}");
+            }
+        }
+        let mut engine = engine();
+        let both = [answer(1, true), answer(2, true)].concat();
+        see(&mut engine, &packet(true, &both), 1_000_000);
+        assert_eq!((known(&engine, 1), known(&engine, 2)), (Some("n00001"), Some("n00002")));
+    }
+
+    #[test]
+    fn a_flood_of_answers_is_read_at_a_bounded_rate_and_the_rest_is_counted() {
+        let mut engine = engine();
+        for n in 0..4_000 {
+            see(&mut engine, &packet(false, &answer(n, false)), 1_000_000);
+        }
+        let mut counters = Counters::default();
+        engine.lore.names.count_into(&mut counters);
+        let read = engine.lore.names.len() as u64;
+        assert!((50..=u64::from(names::MESSAGES)).contains(&read), "{read}");
+        assert_eq!(counters.names_unread, 4_000 - read);
+    }
+}

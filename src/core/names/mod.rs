@@ -170,9 +170,13 @@ impl Names {
             (TCP, ..) => {
                 // Each message has its length before it; what began in an earlier segment is not
                 // put together.
-                if let Some(([l0, l1], rest)) = payload.split_first_chunk() {
+                let mut rest = payload;
+                for _ in 0..MAX_MESSAGES {
+                    let Some(([l0, l1], more)) = rest.split_first_chunk() else { break };
                     let len = usize::from(u16::from_be_bytes([*l0, *l1]));
-                    dns::learn(self, rest.get(..len).unwrap_or(rest), Source::Dns);
+                    let (message, behind) = more.split_at(len.min(more.len()));
+                    dns::learn(self, message, Source::Dns);
+                    rest = behind;
                 }
             }
             (_, MDNS, _) => dns::learn(self, payload, Source::Mdns),
@@ -441,6 +445,9 @@ impl Names {
         }
     }
 }
+
+/// Messages of DNS that are read of one segment of a stream.
+const MAX_MESSAGES: usize = 8;
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;

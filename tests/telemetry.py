@@ -259,6 +259,10 @@ def files():
     total = [record for record in records if record["type"] == "global_stats"]
     check("figures of all intervals", sum(one["raw"] for one in total) == len(packets)
           and total[-1]["x_total_raw"] == len(packets), total)
+    states = [record for record in records if record["type"] == "agent_status"]
+    check("of a cache that is off there is no size", all(
+        one["dhc_status"] is True and one["dhc_size"] >= 0 and one["fhc_status"] is False
+        and "fhc_size" not in one for one in states) and states[-1]["dhc_size"] == 1, states[-1:])
     raw = subprocess.run([portolan, "read", "--telemetry", path], capture_output=True).stdout
     check("hostile text is escaped", b"\x1b" not in raw and b"\\u001b[2J" in raw)
 

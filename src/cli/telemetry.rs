@@ -176,8 +176,8 @@ impl Teller {
             capture: Vec::new(),
             connections: Row::default(),
             detecting: engine.inspector.open(),
-            dns_hints: Some(engine.lore.names.len()),
-            flow_hashes: None,
+            dns_hints: engine.lore.hints.then(|| engine.lore.names.len()),
+            flow_hashes: engine.recall.is_on().then(|| engine.recall.len()),
             devices: 0,
             counters: counters.clone(),
         }

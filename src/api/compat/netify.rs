@@ -134,9 +134,14 @@ pub fn status(status: &Status) -> Row {
         .with("tcm_kb", now.heap_kib)
         .with("tcm_kb_prev", last.usage.heap_kib)
         .with("dhc_status", status.dns_hints.is_some())
-        .with("fhc_status", status.flow_hashes.is_some())
-        .with("dhc_size", status.dns_hints.unwrap_or(0))
-        .with("fhc_size", status.flow_hashes.unwrap_or(0))
+        .with("fhc_status", status.flow_hashes.is_some());
+    // Of caches that are off Netify says no size.
+    for (name, size) in [("dhc_size", status.dns_hints), ("fhc_size", status.flow_hashes)] {
+        if let Some(size) = size {
+            row.push(name, size);
+        }
+    }
+    let mut row = row
         .with("devices", status.devices)
         .with("version", VERSION)
         .with("flows_max", status.max_flows)

@@ -13,10 +13,15 @@ pub const fn is_hidden(c: char) -> bool {
         || matches!(c, '\u{2060}'..='\u{2069}')
 }
 
-/// A text that commands neither a terminal nor whoever reads it: see [`is_hidden`].
+/// A text in one line that commands neither a terminal nor whoever reads it: see [`is_hidden`].
 #[must_use]
 pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if is_hidden(c) { '?' } else { c }).collect()
+    let shown = |c| match c {
+        '\t' | '\n' | '\r' => ' ',
+        c if is_hidden(c) => '?',
+        c => c,
+    };
+    text.chars().map(shown).collect()
 }
 
 /// Shows a text in quotes, with what could end the quotes or the line escaped.
@@ -69,8 +74,8 @@ mod tests {
 
     #[test]
     fn nothing_hidden_is_shown() {
-        let all = "a\0\x1b[2J\u{9b}\u{61c}\u{202e}\u{2066}\u{200f}\u{feff}\u{2028}é";
-        assert_eq!(plain(all), "a??[2J???????é");
+        let all = "a\n\0\x1b[2J\u{9b}\u{61c}\u{202e}\u{2066}\u{200f}\u{feff}\u{2028}é";
+        assert_eq!(plain(all), "a ??[2J???????é");
         assert_eq!(Quoted("\u{202e}gpj").to_string(), r#""\u{202e}gpj""#);
     }
 

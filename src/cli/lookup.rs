@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "application  net?[2Jflix  (rule dom a_b.example)\n\
-             device kind  tv  (90 % sure: name??x)\n"
+             device kind  tv  (90 % sure: name ?x)\n"
         );
     }
 

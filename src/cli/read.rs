@@ -721,7 +721,7 @@ mod tests {
     #[test]
     fn a_name_with_a_comma_stays_one_field() {
         assert_eq!(quoted("a,\"b\".pcap"), "\"a,\"\"b\"\".pcap\"");
-        assert_eq!(quoted("a\n\x1b[2J\u{202e}"), "a??[2J?");
+        assert_eq!(quoted("a\n\x1b[2J\u{202e}"), "a ?[2J?");
         assert_eq!(quoted("=cmd|' /C calc'!A0,"), "\"'=cmd|' /C calc'!A0,\"");
     }
 }

@@ -361,7 +361,7 @@ impl Tally {
 
     fn note(&mut self, block: &[u8]) {
         if let Some(reason) = remark(block) {
-            self.reason = plain(&reason);
+            self.reason = plain(reason);
         }
         let Some((interface, lost)) = losses(block) else { return };
         match self.lost.iter_mut().find(|(known, _)| *known == interface) {

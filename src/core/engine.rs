@@ -468,7 +468,10 @@ mod tests {
     fn packet(tcp: bool, payload: &[u8]) -> Vec<u8> {
         let head: &[u8] =
             if tcp { &[0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 1, 0, 0, 0, 0, 0] } else { &[] };
-        let length = |more: usize| u16::try_from(head.len() + payload.len() + more).unwrap();
+        let length = |more: usize| {
+            let all: usize = [head.len(), payload.len(), more].iter().sum();
+            u16::try_from(all).unwrap()
+        };
         let mut data = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0];
         data.extend(length(if tcp { 24 } else { 28 }).to_be_bytes());
         data.extend([0, 0, 0, 0, 64, if tcp { 6 } else { 17 }, 0, 0, 10, 0, 0, 53, 10, 0, 0, 2]);

@@ -13,6 +13,7 @@ import http.server
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -23,6 +24,7 @@ import tempfile
 import threading
 import time
 import traceback
+import urllib.parse
 
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(here, "support"))
@@ -296,7 +298,41 @@ def inventory():
     check("devices have names", "work-laptop" in [one.get("name") for one in rows], rows)
     check("top over UDP", "netflix" in [one["key"] for one in agent.udp("r 1 top of=app")])
     same("wrong", lab.data("top", of="colour")["code"], 501)
-    flows = lab.data("list-flows", port=443)["flows"]
+    # The same conditions over HTTP, where mistakes are told with their place, too.
+    wanted = "app == netflix && local_ip == 10.88.0.11"
+    listed = json.loads(fetch("/api/flows?where=" + urllib.parse.quote(wanted))[2])["flows"]
+    same("flows over HTTP", [(one["detected_application_name"], one["local_name"]) for one in listed],
+         [("netflix", "work-laptop")])
+    status, body = post("/api/flows", {"where": wanted})
+    same("and by POST", (status, [one["id"] for one in json.loads(body)["flows"]]), (200, [listed[0]["id"]]))
+    for status, body in (post("/api/flows", {"where": "port == http"}), fetch("/api/flows?where=port+%3D%3D+http")[::2]):
+        check("a mistake is told with its column", status == 400 and b"at column 9" in body, body)
+    status, _, body = fetch("/api/top?of=device&where=" + urllib.parse.quote(wanted))
+    same("who moves most under a condition", [one["name"] for one in json.loads(body)["top"]], ["work-laptop"])
+    one = websocket("/ws/events?topic=flow,device&where=" + urllib.parse.quote(wanted))
+    told = [json.loads(message(one)) for _ in range(2)]
+    same("flows by WebSocket", [(row["type"], row.get("flows")) for row in told], [("flow", None), ("snapshot", 1)])
+    lab.send(0, *tls(LAPTOP, "10.88.0.11", "203.0.113.6", 50001, b"other.example"),
+             *tls(LAPTOP, "10.88.0.11", "203.0.113.5", 50002, b"www.netflix.com"))
+    row = json.loads(message(one))
+    while row["type"] == "device":
+        row = json.loads(message(one))
+    same("what happens, too", (row["flow"]["detected_application_name"], row["flow"]["other_ip"]),
+         ("netflix", "203.0.113.5"))
+    # Names stand beside the addresses of neighbours in the map.
+    ip("neigh", "replace", "10.88.0.11", "lladdr", text(LAPTOP), "dev", "br0", "nud", "reachable")
+
+    def labelled():
+        nodes = lab.data("gremlin", data="G.V().Has('Name', 'br0')")
+        known = [one for one in nodes[0]["Metadata"].get("Neighbors", []) if one.get("MAC") == text(LAPTOP)]
+        return known[0] if known and "Name" in known[0] else None
+    known = wait(labelled) or {}
+    same("a neighbour in the map", (known.get("Name"), known.get("Vendor")), ("work-laptop", "Raspberry Pi"))
+    nodes = lab.data("gremlin", data="G.V().Has('Neighbors.Name', 'work-laptop').Values('Name')")
+    same("it can be asked for", nodes, ["br0"])
+    same("neighbours", [one["desc"] for one in lab.data("neighbours", mac=text(LAPTOP))["neighbours"]], ["work-laptop"])
+    ip("neigh", "del", "10.88.0.11", "dev", "br0")
+    flows = lab.data("list-flows", port=443, where="other_ip == 203.0.113.5")["flows"]
     same("flows have names", flows[0].get("local_name"), "work-laptop")
     details = {row["key"]: row["value"] for row in lab.data("flow", id=flows[0]["id"])["flows"]}
     same("a flow in detail", (details.get("application"), details.get("server_name"),
@@ -515,6 +551,8 @@ def hostile_frames():
             answer(LAPTOP, "198.51.100.53", "10.88.0.12", b"\xe2\x80\xaegpj.example", "203.0.113.67"),
             answer(LAPTOP, "198.51.100.53", "10.88.0.12", b"<script>.example", "203.0.113.68"),
             *tls(LAPTOP, "10.88.0.11", "203.0.113.66", 50009, EVIL),
+            answer(LAPTOP, "198.51.100.53", "10.88.0.12", b"good.example", "203.0.113.69"),
+            tcp(LAPTOP, "10.88.0.11", "203.0.113.69", 50011, 81, 2, 100, 0),
             tcp(LAPTOP, "10.88.0.11", "203.0.113.67", 50010, 80, 2, 100, 0),
             tcp(LAPTOP, "10.88.0.11", "203.0.113.67", 50010, 80, 0x18, 101, 1, web)]
 
@@ -732,7 +770,15 @@ def hostile():
         done = subprocess.run([portolan, "read", *option, path], capture_output=True)
         same(f"read {option}", done.returncode, 0)
         shown = harmless(f"read {option}", done.stdout + done.stderr)
+        # An honest name is told beside its address.
+        if option == []:
+            check("names in the summary", "good.example 203.0.113.69" in shown, shown)
+            check("applications in the summary", re.search(r"^application .*\n(.*\n)*DNS ", shown, re.MULTILINE), shown[-900:])
+        if option == ["--json"]:
+            rows = [json.loads(line) for line in shown.splitlines()]
+            check("names in JSON", "good.example" in [row["other_name"] for row in rows], shown[-900:])
         if option == ["--csv"]:
+            check("names in CSV", ",good.example\n" in shown, shown)
             rows = list(csv.reader(io.StringIO(shown)))
             check("rows of one length", len({len(one) for one in rows}) == 1, [len(one) for one in rows])
             hosts = {one[rows[0].index("host")] for one in rows[1:]}

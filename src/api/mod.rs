@@ -5,6 +5,7 @@ use crate::core::Agent;
 use crate::time::Tick;
 
 pub mod compat;
+mod events;
 pub mod http;
 pub mod json;
 pub mod mgmt;

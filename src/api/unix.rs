@@ -5,19 +5,18 @@
 
 use std::collections::VecDeque;
 
-use crate::config::telemetry::Format;
 use crate::core::Agent;
 use crate::core::agent::{Cursor, Item, Reply};
 use crate::core::auth::Caller;
-use crate::core::bus::{Subscription, Topic, Topics};
-use crate::core::command::{Access, Arguments, Command, Entry, Failure, Page, TABLE, Verb};
+use crate::core::bus::Topics;
+use crate::core::command::{Access, Arguments, Command, Entry, TABLE, Verb};
 use crate::core::row::{Row, Value as Field};
 use crate::core::select::Selection;
 use crate::time::Tick;
 use crate::wire;
 
 use super::compat::netify::{self, Form};
-use super::compat::telemetry;
+use super::events::{self, Events};
 use super::json::{self, Indent};
 use super::{Close, Connection, Outbox, Progress};
 
@@ -65,7 +64,7 @@ pub struct Unix {
     answer: Option<Answer>,
     /// A query that is under way.
     asked: Option<Asked>,
-    stream: Option<Stream>,
+    stream: Option<Events>,
     /// Live packets, after which the connection ends.
     watch: Option<Watch>,
 }
@@ -80,20 +79,6 @@ struct Answer {
     written: u64,
     complete: bool,
     indent: Option<Indent>,
-}
-
-#[derive(Debug)]
-struct Stream {
-    subscription: Subscription,
-    /// Flows that are there are told as telemetry.
-    is_telemetry: bool,
-    /// The flows of now, until they are told.
-    snapshot: Option<Cursor>,
-    complete: bool,
-    told: u64,
-    rows: VecDeque<Item>,
-    /// Events that found no room.
-    lost: u64,
 }
 
 impl Unix {
@@ -331,60 +316,25 @@ impl Unix {
     ) -> Result<(), Refusal> {
         let verb = Verb::Subscribe;
         let refuse = |failure| Refusal::of(verb, failure);
-        let mut topics = Topics::default();
-        match data {
+        let topics = match data {
             None if request.get("data").is_some_and(|data| *data != Value::Null) => {
                 return Err(Refusal::new(REFUSED, "Invalid data."));
             }
-            None => topics = Topics::all(),
-            Some(names) => {
-                for name in &names {
-                    let topic = name.as_deref().and_then(Topic::parse);
-                    let expected =
-                        "topics out of test, peer, flow, device, iface, alert, telemetry";
-                    let wrong = Failure::BadArgument { name: "topic", expected };
-                    topics = topics.with(topic.ok_or_else(|| refuse(wrong))?);
-                }
-                if names.is_empty() {
-                    return Err(Refusal::new(REFUSED, "Invalid data."));
-                }
+            None => Topics::all(),
+            Some(names) if names.is_empty() => {
+                return Err(Refusal::new(REFUSED, "Invalid data."));
             }
-        }
+            Some(names) => events::topics(names.iter().map(Option::as_deref)).map_err(refuse)?,
+        };
         let mut selection = Selection::default();
         for (name, value) in named(request)? {
             selection.set(name, &value).map_err(refuse)?;
         }
-        let subscription = agent.subscribe(topics, &selection).map_err(refuse)?;
+        let events = Events::begin(topics, selection, agent, &self.caller).map_err(refuse)?;
         self.unsubscribe(agent);
-        let is_telemetry = topics.contains(Topic::Telemetry);
-        let has_snapshot = is_telemetry || topics.contains(Topic::Flow);
-        if is_telemetry {
-            agent.want_telemetry();
-        }
-        let mut snapshot = None;
-        if has_snapshot {
-            let page = Page { after: 0, rows: usize::MAX };
-            let flows = Command::Flows { query: selection, page };
-            if let Ok(Reply::Rows(cursor)) = agent.run(flows, &self.caller) {
-                snapshot = Some(cursor);
-            }
-        }
-        let names = Topic::ALL.iter().filter(|(topic, ..)| topics.contains(*topic));
-        let names: Vec<&'static str> = names.map(|(_, name, _)| *name).collect();
-        let data = Row::new().with("topics", names);
+        let data = Row::new().with("topics", events.names());
         self.say(out, request.is_pretty(), |b| reply::object(b, reply::DONE, &data, "Ok."));
-        if snapshot.is_none() && has_snapshot {
-            self.say(out, false, |b| b.extend_from_slice(b"{\"type\":\"snapshot\",\"flows\":0}\n"));
-        }
-        self.stream = Some(Stream {
-            subscription,
-            is_telemetry,
-            snapshot,
-            complete: false,
-            told: 0,
-            rows: VecDeque::new(),
-            lost: 0,
-        });
+        self.stream = Some(events);
         Ok(())
     }
 
@@ -395,7 +345,7 @@ impl Unix {
 
     fn unsubscribe(&mut self, agent: &mut Agent) {
         if let Some(stream) = self.stream.take() {
-            agent.bus.unsubscribe(stream.subscription);
+            stream.end(agent);
         }
     }
 
@@ -503,7 +453,7 @@ impl Connection for Unix {
             return Progress::More;
         }
         // What a subscriber is owed first comes first: no request is read before.
-        if let Some(stream) = self.stream.as_mut().filter(|stream| stream.snapshot.is_some()) {
+        if let Some(stream) = self.stream.as_mut().filter(|stream| stream.is_telling()) {
             return stream.advance(agent, out);
         }
         if !self.over && self.rest.is_some() && !self.drain_rest(agent, out) {
@@ -523,7 +473,7 @@ impl Connection for Unix {
     }
 
     fn ready(&self, out: &Outbox) -> bool {
-        let telling = self.stream.as_ref().is_some_and(|stream| stream.snapshot.is_some());
+        let telling = self.stream.as_ref().is_some_and(Events::is_telling);
         let watching = self.watch.is_some();
         watching
             || (!self.over
@@ -613,93 +563,6 @@ impl Answer {
             self.indent = Some(indent);
         }
         fits
-    }
-}
-
-impl Stream {
-    fn advance(&mut self, agent: &mut Agent, out: &mut Outbox) -> Progress {
-        if self.snapshot.is_some() {
-            self.tell_flows(agent, out);
-            return Progress::More;
-        }
-        for _ in 0..SLICE {
-            if !agent.bus.pending(self.subscription) && self.lost == 0 {
-                return Progress::Idle;
-            }
-            if out.is_high() {
-                return Progress::More;
-            }
-            self.lost = self.lost.saturating_add(agent.bus.take_dropped(self.subscription));
-            if self.lost > 0 {
-                let mut line = Vec::from(*b"{\"type\":\"dropped\",\"count\":");
-                wire::json::unsigned(&mut line, self.lost);
-                line.extend_from_slice(b"}\n");
-                if !out.push(|b| b.extend_from_slice(&line)) {
-                    return Progress::More;
-                }
-                self.lost = 0;
-            }
-            let Some(event) = agent.bus.next(self.subscription) else {
-                continue;
-            };
-            let fits = out.push(|b| {
-                json::row(b, &netify::event(&event, agent));
-                b.push(b'\n');
-            });
-            self.lost = u64::from(!fits);
-        }
-        Progress::More
-    }
-
-    /// Tells the flows that are there already, then how many they were.
-    fn tell_flows(&mut self, agent: &mut Agent, out: &mut Outbox) {
-        let Some(cursor) = self.snapshot.as_mut().filter(|_| !out.is_high()) else {
-            return;
-        };
-        if self.rows.is_empty() && !self.complete {
-            let mut rows = Vec::with_capacity(SLICE);
-            self.complete = !agent.rows(cursor, SLICE, &mut rows);
-            self.rows = rows.into();
-        }
-        while let Some(item) = self.rows.pop_front() {
-            let line = match &item {
-                Item::Flow(told) if self.is_telemetry => {
-                    let Some(row) = telemetry::established(told, agent, Format::Lines) else {
-                        continue;
-                    };
-                    Some(row)
-                }
-                Item::Flow(told) => Some(netify::flow(told, agent, Form::Established)),
-                Item::Row(_) => None,
-            };
-            let fits = out.push(|b| {
-                match &item {
-                    Item::Flow(_) => {
-                        line.iter().for_each(|line| json::row(b, line));
-                    }
-                    Item::Row(row) => {
-                        b.extend_from_slice(b"{\"type\":\"flow\",\"established\":true");
-                        json::members(b, row, false);
-                        b.push(b'}');
-                    }
-                }
-                b.push(b'\n');
-            });
-            if fits {
-                self.told = self.told.saturating_add(1);
-            } else if !out.is_empty() {
-                self.rows.push_front(item);
-                return;
-            }
-        }
-        if self.complete {
-            let mut line = Vec::from(*b"{\"type\":\"snapshot\",\"flows\":");
-            wire::json::unsigned(&mut line, self.told);
-            line.extend_from_slice(b"}\n");
-            if out.push(|b| b.extend_from_slice(&line)) {
-                self.snapshot = None;
-            }
-        }
     }
 }
 

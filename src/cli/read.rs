@@ -14,7 +14,7 @@ use crate::core::labelled::Labelled;
 use crate::core::rulebook;
 use crate::core::subject::{Around, Asked};
 use crate::counters::Counters;
-use crate::detect::{Fact, Outcome, Progress as Found};
+use crate::detect::{Fact, Outcome, Progress as Found, Protocol};
 use crate::expression::Expression as Wanted;
 use crate::filter::names::Tables;
 use crate::filter::vm::Meta;
@@ -425,7 +425,7 @@ impl<W: Write> Listener for Report<W> {
                 self.write(&line);
             }
             Format::Csv => self.csv(&told, lore),
-            Format::Summary(summary) => summary.add(record),
+            Format::Summary(summary) => summary.add(&told),
         }
     }
 }
@@ -452,6 +452,8 @@ struct Summary {
     protocols: HashMap<u8, Sum>,
     hosts: HashMap<std::net::IpAddr, Sum>,
     services: HashMap<(u8, u16), Sum>,
+    /// By the ids of product and protocol.
+    applications: HashMap<(u16, u16), Sum>,
     hosts_left_out: u64,
 }
 
@@ -482,7 +484,8 @@ fn capped<K: Eq + Hash>(sums: &mut HashMap<K, Sum>, key: K) -> Option<&mut Sum> 
 }
 
 impl Summary {
-    fn add(&mut self, record: &Record) {
+    fn add(&mut self, told: &Labelled) {
+        let Labelled { record, what } = told;
         if record.is_carrier {
             return;
         }
@@ -501,6 +504,9 @@ impl Summary {
         if record.responder.port != 0
             && let Some(sum) = capped(&mut self.services, service)
         {
+            sum.add(packets, record.initiator.bytes, record.responder.bytes);
+        }
+        if let Some(sum) = capped(&mut self.applications, (what.application, what.protocol.0)) {
             sum.add(packets, record.initiator.bytes, record.responder.bytes);
         }
         for (host, peer) in [(one, other), (other, one)] {
@@ -556,6 +562,19 @@ impl Summary {
             .map(|((p, port), sum)| (format!("{}/{port}", proto::text(*p)), *sum))
             .collect();
         table(out, "service", &mut services, arguments.top)?;
+        let mut applications: Vec<_> = self
+            .applications
+            .iter()
+            .map(|((id, protocol), sum)| {
+                let protocol = Protocol(*protocol).name();
+                let name = match engine.lore.applications.get(*id) {
+                    Some(known) => [&known.tag, " ", protocol].concat(),
+                    None => protocol.to_owned(),
+                };
+                (name, *sum)
+            })
+            .collect();
+        table(out, "application", &mut applications, arguments.top)?;
         let named = |ip: std::net::IpAddr| match engine.lore.names.name_of(ip) {
             Some(name) => [name, " ", &ip.to_string()].concat(),
             None => ip.to_string(),

@@ -826,6 +826,7 @@ impl Agent {
             return true;
         }
         self.look_for_devices(now);
+        self.label_neighbours();
         self.save_names_in_time(now);
         let expired = self.engine.ended(EndReason::Idle);
         let purged = self.counters.flows_ended;

@@ -20,10 +20,29 @@ const MAX_GROUPS: usize = 64;
 /// What interfaces have in common.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
+    /// Sorted by their addresses.
+    pub(super) labels: Vec<Label>,
     cards: Vec<Rc<Card>>,
     flags: Vec<(u32, Value)>,
     features: Vec<Value>,
     groups: Vec<(Group, Value)>,
+}
+
+/// What a hardware address is called by those who know more than the kernel.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Label {
+    /// Whose.
+    pub mac: [u8; 6],
+    /// Its name; may be empty.
+    pub name: Box<str>,
+    /// Who made it, empty if nobody knows; nothing if that was not looked up yet.
+    pub vendor: Option<&'static str>,
+}
+
+/// The label of an address among labels that are sorted.
+pub(super) fn label(labels: &[Label], mac: [u8; 6]) -> Option<&Label> {
+    let at = labels.binary_search_by(|label| label.mac.cmp(&mac)).ok()?;
+    labels.get(at)
 }
 
 /// A neighbour that is a multicast group: most interfaces have the same.
@@ -225,6 +244,11 @@ fn neighbour(
     map.put("IfIndex", set(of.via));
     map.put("Vlan", Some(vlan).filter(|vlan| *vlan != 0));
     map.put("VNI", set(vni));
+    if let Some(label) = of.mac.and_then(|mac| label(&shared.labels, mac)) {
+        for (key, text) in [("Name", &*label.name), ("Vendor", label.vendor.unwrap_or_default())] {
+            map.put(key, Some(text).filter(|text| !text.is_empty()));
+        }
+    }
     let new = Value::from(map);
     if let Some(group) = group.filter(|_| shared.groups.len() < MAX_GROUPS) {
         shared.groups.push((group, new.clone()));

@@ -14,6 +14,7 @@ use crate::wire::uuid::{OID, Uuid};
 
 use super::graph::{Graph, Id, Link, Node, edge_id};
 use super::interface::{Card, Interface, Parts};
+pub use super::metadata::Label;
 use super::metadata::{self, Shared};
 use super::space::{Departed, Space, Work, mark};
 use super::value::{Key, Map, Text, Value};
@@ -22,6 +23,10 @@ pub use super::space::{HOME, SpaceKey};
 
 /// Namespaces at a time, the agent's own included; further ones are left out and counted.
 pub const MAX_SPACES: usize = 1_024;
+
+/// Hardware addresses that have a name or a vendor beside them; what exceeds it has none. They are
+/// gathered in one go.
+pub const MAX_LABELS: usize = 256;
 
 /// How long an interface may be on its way from one namespace to another, in microseconds.
 const JOURNEY: u64 = 500_000;
@@ -140,6 +145,32 @@ impl Spaces {
             peers: super::fabric::Fabric::default(),
             refused: 0,
         }
+    }
+
+    /// Shows these names and vendors beside the addresses of neighbours. At most [`MAX_LABELS`],
+    /// further ones are left out.
+    pub fn set_labels(&mut self, mut labels: Vec<Label>) {
+        labels.sort_unstable();
+        labels.dedup_by(|next, kept| next.mac == kept.mac);
+        labels.truncate(MAX_LABELS);
+        if labels == self.shared.labels {
+            return;
+        }
+        self.shared.labels = labels;
+        for space in self.slots.iter_mut().flatten() {
+            for (ifindex, one) in &mut space.interfaces {
+                if !one.neighbours.is_empty() || !one.forwarding.is_empty() {
+                    let parts = Parts::NEIGHBOURS.with(Parts::FORWARDING);
+                    mark((space.key, *ifindex), one, parts, space.settled, &mut self.work);
+                }
+            }
+        }
+    }
+
+    /// The vendor that is shown of an address.
+    #[must_use]
+    pub fn vendor_shown(&self, mac: [u8; 6]) -> Option<&'static str> {
+        metadata::label(&self.shared.labels, mac).and_then(|label| label.vendor)
     }
 
     /// How often the counters of interfaces are shown.

@@ -78,6 +78,10 @@ pub fn offline(told: &Labelled, file: &str, clock: &Clock, lore: &Lore) -> Row {
     extend(&mut row, members(record, clock));
     detected::extend(&mut row, record, what, lore);
     nat::extend(&mut row, record, None);
+    let (local, other) = record.local_and_other();
+    for (member, end) in [("local_name", local), ("other_name", other)] {
+        row.push(member, lore.names.name_of(end.ip).unwrap_or_default().to_owned());
+    }
     if let Some(end) = record.end {
         row.push("end", end.name());
     }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use super::answer::{Answer, MARK, PIECE};
 use super::body::{Decoder, Error};
 use super::endpoint;
+use super::events::{self, Subscriber};
 use super::guard::{self, Refused};
 use super::head::{self, Bad, Method, Request};
 use super::login;
@@ -60,6 +61,7 @@ pub struct Http {
 enum State {
     Answer(Box<Answer>),
     Body(Box<Incoming>),
+    Events(Box<Subscriber>),
     Head,
     /// All is said: nothing more is read.
     Over,
@@ -151,6 +153,9 @@ impl Http {
         if let Some(endpoint) = endpoint::find(&request) {
             return self.upgrade(&request, endpoint, agent, now);
         }
+        if events::is_wanted(&request) {
+            return self.subscribe(&request, agent, now);
+        }
         if let Some(door) = watch::find(&request) {
             return self.watch(request, door, agent, now);
         }
@@ -230,6 +235,21 @@ impl Http {
                 self.is_known = true;
                 let answer = Answer::new(response, request, true, agent);
                 self.state = State::Socket(Box::new(Session::begin(session, answer)));
+            }
+            Err(answer) => {
+                count_refused(&answer, agent);
+                self.say(answer, request, agent);
+            }
+        }
+    }
+
+    /// Begins with events.
+    fn subscribe(&mut self, request: &Request, agent: &mut Agent, now: Tick) {
+        match Subscriber::begin(request, agent, now) {
+            Ok(subscriber) => {
+                self.useful = now;
+                self.is_known = true;
+                self.state = State::Events(Box::new(subscriber));
             }
             Err(answer) => {
                 count_refused(&answer, agent);
@@ -321,6 +341,7 @@ impl Connection for Http {
                     None => break,
                 },
                 State::Body(_) => self.take_body(rest, agent, now),
+                State::Events(subscriber) => subscriber.receive(rest, out, now),
                 State::Socket(session) => session.receive(rest, agent, out, now),
                 State::Watch(watch) => watch.receive(rest, agent, out, now),
                 State::Over => rest.len(),
@@ -342,6 +363,7 @@ impl Connection for Http {
         self.finished = true;
         match &mut self.state {
             State::Head | State::Body(_) => self.state = State::Over,
+            State::Events(subscriber) => subscriber.finish(out),
             State::Socket(session) => session.finish(agent, out, now),
             State::Watch(watch) => watch.finish(agent),
             State::Answer(_) | State::Over => {}
@@ -364,6 +386,7 @@ impl Connection for Http {
             }
             State::Head | State::Body(_) => Progress::Idle,
             State::Over => Progress::Done,
+            State::Events(subscriber) => subscriber.produce(agent, out, now),
             State::Socket(session) => session.produce(agent, out, now),
             State::Watch(watch) => match watch.produce(agent, out, now) {
                 Turn::Goes(progress) => progress,
@@ -380,7 +403,7 @@ impl Connection for Http {
         match &self.state {
             State::Answer(_) => false,
             State::Head | State::Body(_) => out.pending().len() < MARK,
-            State::Over | State::Watch(_) => true,
+            State::Events(_) | State::Over | State::Watch(_) => true,
             State::Socket(session) => session.ready(out),
         }
     }
@@ -388,7 +411,7 @@ impl Connection for Http {
     fn streams(&self) -> bool {
         match &self.state {
             State::Answer(answer) => answer.is_expected(),
-            State::Socket(_) | State::Watch(_) => true,
+            State::Events(_) | State::Socket(_) | State::Watch(_) => true,
             _ => false,
         }
     }
@@ -396,6 +419,7 @@ impl Connection for Http {
     fn has_news(&self, agent: &Agent) -> bool {
         match &self.state {
             State::Answer(answer) => !answer.waits(),
+            State::Events(subscriber) => subscriber.has_news(agent),
             State::Socket(session) => session.has_news(agent),
             State::Watch(watch) => watch.has_news(agent),
             _ => false,
@@ -423,6 +447,7 @@ impl Connection for Http {
                     self.time_out(agent);
                 }
             }
+            State::Events(subscriber) => subscriber.expire(agent, out, now),
             State::Socket(session) => session.expire(agent, out, now),
             State::Watch(watch) => watch.expire(agent, out, now),
             State::Answer(_) | State::Over => {}
@@ -431,6 +456,7 @@ impl Connection for Http {
 
     fn closed(&mut self, agent: &mut Agent) {
         match &self.state {
+            State::Events(subscriber) => subscriber.closed(agent),
             State::Socket(session) => session.closed(agent),
             State::Watch(watch) => watch.closed(agent),
             State::Answer(_) | State::Body(_) | State::Head | State::Over => {}
@@ -441,6 +467,7 @@ impl Connection for Http {
         match &self.state {
             State::Answer(answer) => answer.held(),
             State::Body(incoming) => incoming.request.body.capacity(),
+            State::Events(subscriber) => subscriber.held(),
             State::Socket(session) => session.held(),
             State::Watch(watch) => watch.held(),
             State::Head | State::Over => 0,
@@ -454,6 +481,7 @@ impl Connection for Http {
 
     fn standing(&self) -> Option<(bool, Tick)> {
         let useful = match &self.state {
+            State::Events(subscriber) => subscriber.heard(),
             State::Socket(session) => session.heard(),
             // Who sees packets now does not make room for others.
             State::Watch(_) => Tick(u64::MAX),

@@ -49,17 +49,7 @@ pub(super) fn upgrade(
     now: Tick,
 ) -> Result<(Response, Opened), Response> {
     let bad = || Response::text(400, "Bad Request");
-    if request.method != Method::Get || !request.is_11 || request.has_body() {
-        return Err(bad());
-    }
-    if !request.lists("upgrade", "websocket") || !request.lists("connection", "upgrade") {
-        return Err(bad());
-    }
-    if request.field("sec-websocket-version") != Some("13") {
-        let answer = Response::text(426, "Upgrade Required: WebSocket version 13");
-        return Err(answer.with("Sec-WebSocket-Version", "13"));
-    }
-    let accepted = accepted(request).ok_or_else(bad)?;
+    let accepted = handshake(request)?;
     let identity = login::identify(request, true, agent).map_err(|denied| match denied {
         Denied::Nothing | Denied::Wrong | Denied::TooSoon => login::refusal(denied),
     })?;
@@ -123,13 +113,37 @@ pub(super) fn upgrade(
         fault,
         now,
     };
-    let response = Response::new(101, "", Body::Full(Vec::new()))
-        .with("Upgrade", "websocket")
-        .with("Connection", "Upgrade")
-        .with("Sec-WebSocket-Accept", accepted)
+    let response = opening(accepted)
         .with("X-Host-ID", agent.facts.hostname.clone())
         .with("X-Service-Type", "analyzer");
     Ok((response, opened))
+}
+
+/// What proves that the key of a request was read, if it opens a WebSocket.
+///
+/// # Errors
+/// The answer that refuses it.
+pub(super) fn handshake(request: &Request) -> Result<String, Response> {
+    let bad = || Response::text(400, "Bad Request");
+    if request.method != Method::Get || !request.is_11 || request.has_body() {
+        return Err(bad());
+    }
+    if !request.lists("upgrade", "websocket") || !request.lists("connection", "upgrade") {
+        return Err(bad());
+    }
+    if request.field("sec-websocket-version") != Some("13") {
+        let answer = Response::text(426, "Upgrade Required: WebSocket version 13");
+        return Err(answer.with("Sec-WebSocket-Version", "13"));
+    }
+    accepted(request).ok_or_else(bad)
+}
+
+/// The answer that opens a WebSocket.
+pub(super) fn opening(accepted: String) -> Response {
+    Response::new(101, "", Body::Full(Vec::new()))
+        .with("Upgrade", "websocket")
+        .with("Connection", "Upgrade")
+        .with("Sec-WebSocket-Accept", accepted)
 }
 
 /// The answer to the key of a request, if it has one.

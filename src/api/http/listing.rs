@@ -1,5 +1,7 @@
-//! Answers of many rows over HTTP: devices, what is used, who moves most, one flow, and what is
-//! known of something. The commands and their arguments are those of every other interface.
+//! Answers of many rows over HTTP: flows, devices, what is used, who moves most, one flow, and what
+//! is known of something. The commands and their arguments are those of every other interface.
+
+use serde_json::Value;
 
 use super::head::{Method, Request};
 use super::response::{Body, JSON, Response};
@@ -11,7 +13,7 @@ use crate::config::access::Role;
 use crate::core::Agent;
 use crate::core::agent::{Cursor, Item, Reply};
 use crate::core::auth::Caller;
-use crate::core::command::{Arguments, Command, Failure, TABLE, Verb};
+use crate::core::command::{Arguments, Command, Entry, Failure, TABLE, Verb};
 use crate::wire;
 
 /// Rows of one answer at most.
@@ -19,6 +21,9 @@ const MAX_ROWS: usize = 1_000;
 
 /// Rows fetched at a time.
 const SLICE: usize = 64;
+
+const FLOWS: Route =
+    route("/api/flows", "flow", "Flows that match, with conditions as a JSON object");
 
 const fn route(path: &'static str, object: &'static str, summary: &'static str) -> Route {
     Route {
@@ -42,6 +47,12 @@ const fn route(path: &'static str, object: &'static str, summary: &'static str) 
 
 /// The operations; the second part of each path is the name of the command.
 pub const ROUTES: &[Route] = &[
+    route("/api/flows", "flow", "Flows that match: where, dev, proto, host, port, mac, n, after"),
+    Route {
+        method: Method::Post,
+        about: About { body: Some(("application/json", "Any")), ..FLOWS.about },
+        ..FLOWS
+    },
     route("/api/devices", "devices", "Who is here, the busiest first: n, after"),
     route("/api/devices/{which}", "devices", "The device with this MAC, address or name"),
     route("/api/apps", "apps", "Applications and protocols in use, the busiest first: n, after"),
@@ -53,10 +64,16 @@ pub const ROUTES: &[Route] = &[
 /// Carries out the command that the path names.
 fn list(agent: &mut Agent, caller: &Caller, request: &Request) -> Response {
     let name = request.path.get(1).map_or("", String::as_str);
-    let Some(entry) = TABLE.iter().find(|entry| entry.unix.contains(&name)) else {
+    let called = |entry: &&Entry| entry.unix.contains(&name) || entry.udp.contains(&name);
+    let Some(entry) = TABLE.iter().find(called) else {
         return Response::text(404, "no such command");
     };
-    let named = request.query.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    let body = match members(&request.body) {
+        Ok(body) => body,
+        Err(problem) => return Response::text(400, problem),
+    };
+    let of_query = request.query.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    let named = of_query.chain(body.iter().map(|(name, value)| (name.as_str(), value.clone())));
     let words = request.path.get(2).map(String::as_str).into_iter();
     let arguments = Arguments {
         named: named.collect(),
@@ -74,6 +91,22 @@ fn list(agent: &mut Agent, caller: &Caller, request: &Request) -> Response {
         Err(failure @ Failure::NotFound) => Response::text(404, &failure.to_string()),
         Err(failure) => Response::text(400, &failure.to_string()),
     }
+}
+
+/// Arguments in the body of a request, if it has one.
+fn members(body: &[u8]) -> Result<Vec<(String, String)>, &'static str> {
+    if body.is_empty() {
+        return Ok(Vec::new());
+    }
+    let Ok(Value::Object(members)) = serde_json::from_slice(body) else {
+        return Err("expected a JSON object, as in {\"where\": \"port == 443\"}");
+    };
+    let text = |value| match value {
+        Value::String(text) => Ok(text),
+        Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
+        _ => Err("expected texts, numbers, true and false in the JSON object"),
+    };
+    members.into_iter().map(|(name, value)| Ok((name, text(value)?))).collect()
 }
 
 /// Rows on their way: `{"devices":[…],"next":…}`.

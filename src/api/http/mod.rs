@@ -9,6 +9,7 @@ pub mod discovery;
 mod edit;
 pub mod endpoint;
 pub mod envelope;
+mod events;
 mod filter;
 pub mod graph;
 pub mod guard;

@@ -165,10 +165,7 @@ fn check_upgrade(request: &Request) -> Result<Response, Response> {
     let Some(accept) = endpoint::accepted(request) else {
         return refused("Bad Request: Sec-WebSocket-Key must be 16 octets in base64");
     };
-    Ok(Response::new(101, "", Body::Full(Vec::new()))
-        .with("Upgrade", "websocket")
-        .with("Connection", "Upgrade")
-        .with("Sec-WebSocket-Accept", accept))
+    Ok(endpoint::opening(accept))
 }
 
 /// The parameters of a request: those of the query, unless a header field says otherwise.

@@ -1,14 +1,19 @@
 //! How the inventory follows the rest of the agent: networks, neighbours, the passing of time, and
 //! those who want to be told.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::rc::Rc;
 
 use super::super::Agent;
 use super::super::bus::{Event, Topic};
 use crate::time::Tick;
 use crate::topology::links::{Change, Role};
+use crate::topology::spaces::{Label, MAX_LABELS};
 use crate::wire::netlink::Neighbour as Nud;
+use crate::wire::vendor;
+
+/// Vendors looked up in one period: each takes a walk through the list.
+const NEW_VENDORS: u32 = 32;
 
 impl Agent {
     /// Says anew what is near.
@@ -44,6 +49,24 @@ impl Agent {
         let found = self.links.neighbours().lookup(ip);
         let is_router = found.is_some_and(|(_, neighbour)| neighbour.router);
         self.devices.neighbour(slot, ip, mac, is_router, now);
+    }
+
+    /// Has the map show names and vendors beside the addresses of neighbours.
+    pub(in crate::core) fn label_neighbours(&mut self) {
+        let mut unknown = NEW_VENDORS;
+        let macs: BTreeSet<[u8; 6]> =
+            self.links.neighbours().iter().map(|(_, _, neighbour)| neighbour.mac).collect();
+        let labels = macs.into_iter().take(MAX_LABELS).map(|mac| {
+            let device = self.devices.find(mac);
+            let name = device.map(|device| self.name_of_device(device)).unwrap_or_default();
+            let vendor = self.spaces.vendor_shown(mac).or_else(|| {
+                unknown = unknown.checked_sub(1)?;
+                Some(vendor::of(mac).unwrap_or_default())
+            });
+            Label { mac, name: name.into(), vendor }
+        });
+        let labels = labels.collect();
+        self.spaces.set_labels(labels);
     }
 
     /// Notes which neighbours answer, and who was not seen for long.

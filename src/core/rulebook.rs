@@ -17,23 +17,52 @@ impl Agent {
     ///
     /// File, line and column of the first rule that is wrong: what was known before stays.
     pub fn load_applications(&mut self) -> Result<(), String> {
-        let mut builder = shipped()?;
         let names = self.host.list(FOLDER)?;
-        let mut names: Vec<_> = names.into_iter().filter(|n| n.ends_with(SUFFIX)).collect();
-        if names.len() > MAX_FILES {
-            return Err(format!("{FOLDER}: more than {MAX_FILES} files of rules"));
-        }
-        names.sort_unstable();
-        for name in names {
-            let path = format!("{FOLDER}/{name}");
-            let Some(bytes) = self.host.load(&path)? else { continue };
-            let text = String::from_utf8(bytes).map_err(|_| format!("{path}: not UTF-8"))?;
-            builder.read(&text).map_err(|error| format!("{path}:{error}"))?;
-        }
-        self.engine.lore.applications = builder.finish();
+        let applications = with(names, |path| self.host.load(path))?;
+        self.engine.lore.applications = applications;
         self.engine.recall.clear();
         Ok(())
     }
+}
+
+/// The shipped rules, then those of a folder [`FOLDER`] with files of these names, which `load`
+/// reads.
+///
+/// # Errors
+///
+/// File, line and column of the first rule that is wrong.
+pub fn with(
+    mut names: Vec<String>,
+    mut load: impl FnMut(&str) -> Result<Option<Vec<u8>>, String>,
+) -> Result<Applications, String> {
+    let mut builder = shipped()?;
+    names.retain(|name| name.ends_with(SUFFIX));
+    if names.len() > MAX_FILES {
+        return Err(format!("{FOLDER}: more than {MAX_FILES} files of rules"));
+    }
+    names.sort_unstable();
+    for name in names {
+        let path = format!("{FOLDER}/{name}");
+        let Some(bytes) = load(&path)? else { continue };
+        add(&mut builder, &path, bytes)?;
+    }
+    Ok(builder.finish())
+}
+
+/// The shipped rules, then those of one file.
+///
+/// # Errors
+///
+/// File, line and column of the first rule that is wrong.
+pub fn with_file(path: &str, bytes: Vec<u8>) -> Result<Applications, String> {
+    let mut builder = shipped()?;
+    add(&mut builder, path, bytes)?;
+    Ok(builder.finish())
+}
+
+fn add(builder: &mut Builder, path: &str, bytes: Vec<u8>) -> Result<(), String> {
+    let text = String::from_utf8(bytes).map_err(|_| format!("{path}: not UTF-8"))?;
+    builder.read(&text).map_err(|error| format!("{path}:{error}"))
 }
 
 /// The shipped rules alone.

@@ -197,8 +197,8 @@ fn a_configuration_is_checked_with_the_line_of_each_mistake() {
 #[test]
 fn rules_of_applications_are_checked_with_the_place_of_the_mistake() {
     let folder = Folder::new();
-    fs::create_dir(folder.0.join("applications.d")).unwrap();
-    let state = folder.0.display().to_string();
+    fs::create_dir(folder.0.path().join("applications.d")).unwrap();
+    let state = folder.0.path().display().to_string();
     let check = || run(&["-t", "-c", "/dev/null", "--state-dir", &state]);
     folder.put("applications.d/10-mine.rules", "app 30001 mine streaming\ndom example.org\n");
     folder.put("applications.d/notes.txt", "app is no rule here");

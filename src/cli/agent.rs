@@ -84,13 +84,13 @@ fn rules_of(state: &Path) -> Result<(), String> {
     };
     let load =
         |name: &str| fs::read(state.join(name)).map(Some).map_err(|error| place(name, error));
-    rulebook::with(names.collect(), load).map(drop)
+    rulebook::with(&mut names.collect(), load).map(drop).map_err(|wrong| wrong.problem)
 }
 
 /// Reads a password from standard input and prints its hash, for `http_user`.
 fn hash_password() -> i32 {
     let mut line = String::new();
-    if let Err(error) = std::io::stdin().read_line(&mut line) {
+    if let Err(error) = io::stdin().read_line(&mut line) {
         tell(&format!("standard input: {error}"));
         return exit::FAILED;
     }

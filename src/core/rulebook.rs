@@ -11,40 +11,79 @@ const SUFFIX: &str = ".rules";
 const MAX_FILES: usize = 64;
 
 impl Agent {
-    /// Reads all rules, at start and on reload. Flows that are known already keep what they are.
+    /// Reads all rules at start: a file that is wrong is left out as a whole. Returns what is wrong,
+    /// each with file, line and column.
+    pub fn load_applications(&mut self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut names = self.host.list(FOLDER).unwrap_or_else(|problem| {
+            problems.push(problem);
+            Vec::new()
+        });
+        loop {
+            match with(&mut names, |path| self.host.load(path)) {
+                Ok(applications) => {
+                    self.take_applications(applications);
+                    return problems;
+                }
+                Err(Wrong { file, problem }) => {
+                    problems.push(problem);
+                    match file {
+                        Some(at) => drop(names.remove(at)),
+                        None => return problems,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads all rules as they are now, for [`Self::take_applications`].
     ///
     /// # Errors
     ///
-    /// File, line and column of the first rule that is wrong: what was known before stays.
-    pub fn load_applications(&mut self) -> Result<(), String> {
-        let names = self.host.list(FOLDER)?;
-        let applications = with(names, |path| self.host.load(path))?;
+    /// File, line and column of the first rule that is wrong.
+    pub(super) fn read_applications(&mut self) -> Result<Applications, String> {
+        let mut names = self.host.list(FOLDER)?;
+        with(&mut names, |path| self.host.load(path)).map_err(|wrong| wrong.problem)
+    }
+
+    /// Has other rules in force. Flows that are known already keep what they are.
+    pub(super) fn take_applications(&mut self, applications: Applications) {
         self.engine.lore.applications = applications;
         self.engine.recall.clear();
-        Ok(())
     }
 }
 
-/// The shipped rules, then those of a folder [`FOLDER`] with files of these names, which `load`
-/// reads.
+/// What is wrong with rules.
+#[derive(Debug)]
+pub struct Wrong {
+    /// The file's place among the names, if it is one file.
+    file: Option<usize>,
+    /// With file, line and column where it has them.
+    pub problem: String,
+}
+
+/// The shipped rules, then those of the files of [`FOLDER`], which `load` reads. Of the names, those
+/// of rules stay, in the order in which they are read.
 ///
 /// # Errors
 ///
-/// File, line and column of the first rule that is wrong.
+/// The first rule that is wrong.
 pub fn with(
-    mut names: Vec<String>,
+    names: &mut Vec<String>,
     mut load: impl FnMut(&str) -> Result<Option<Vec<u8>>, String>,
-) -> Result<Applications, String> {
-    let mut builder = shipped()?;
+) -> Result<Applications, Wrong> {
     names.retain(|name| name.ends_with(SUFFIX));
-    if names.len() > MAX_FILES {
-        return Err(format!("{FOLDER}: more than {MAX_FILES} files of rules"));
-    }
     names.sort_unstable();
-    for name in names {
-        let path = format!("{FOLDER}/{name}");
-        let Some(bytes) = load(&path)? else { continue };
-        add(&mut builder, &path, bytes)?;
+    if names.len() > MAX_FILES {
+        let problem = format!("{FOLDER}: more than {MAX_FILES} files of rules");
+        return Err(Wrong { file: Some(MAX_FILES), problem });
+    }
+    let mut builder = shipped().map_err(|problem| Wrong { file: None, problem })?;
+    for (at, name) in names.iter().enumerate() {
+        let path = [FOLDER, "/", name].concat();
+        load(&path)
+            .and_then(|bytes| bytes.map_or(Ok(()), |bytes| add(&mut builder, &path, bytes)))
+            .map_err(|problem| Wrong { file: Some(at), problem })?;
     }
     Ok(builder.finish())
 }

@@ -310,8 +310,8 @@ fn flows_come_as_json_lines_or_as_comma_separated_values() {
     assert_eq!(rows.lines().count(), 25);
     let columns = header.split(',').count();
     assert!(rows.lines().all(|row| row.split(',').count() == columns), "{rows}");
-    assert!(header.ends_with(",protocol,application,host"), "{header}");
-    assert!(rows.lines().all(|row| row.ends_with(",DNS?,,")), "{rows}");
+    assert!(header.contains(",protocol,application,host,"), "{header}");
+    assert!(rows.lines().all(|row| row.contains(",DNS?,,,")), "{rows}");
 }
 
 #[test]

@@ -23,13 +23,13 @@ use crate::flow::{EndReason, Flow, FlowId, Limits, Record, Seed, Timeouts};
 use crate::source::file::{BATCH, Error, Reader};
 use crate::source::{Direction, Frame};
 use crate::sys::signals;
+use crate::text::plain;
 use crate::time::{Clock, Tick};
 use crate::wire::link::LinkType;
 use crate::wire::proto;
 
 use super::args::Read;
 use super::exit;
-use super::query::plain;
 use super::telemetry::Teller;
 
 /// Flows that may expire after each frame: their work is spread over the file.
@@ -289,7 +289,7 @@ fn pointed(text: &str, error: &filter::Error) -> String {
     let end = error.at.saturating_add(error.len);
     let under = text.get(error.at..end).map_or(1, |part| part.chars().count()).max(1);
     // One line each, whatever the expression has in it.
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line = plain(text);
     format!(
         "filter: {} at octet {}\n  {line}\n  {:before$}{}",
         error.problem,
@@ -323,7 +323,8 @@ struct Report<W> {
 
 const CSV_HEADER: &str = "file,proto,initiator_ip,initiator_port,responder_ip,responder_port,\
     first_seen,last_seen,packets_out,packets_in,bytes_out,bytes_in,state,end,vlan,tunnel,\
-    retransmissions,out_of_order,resets,rtt_us,protocol,application,host\n";
+    retransmissions,out_of_order,resets,rtt_us,protocol,application,host,initiator_name,\
+    responder_name\n";
 
 impl<W: Write> Report<W> {
     fn header(&mut self) {
@@ -365,14 +366,13 @@ impl<W: Write> Report<W> {
         }
     }
 
-    fn csv(&mut self, record: &Record, what: &Outcome, lore: &Lore) {
-        let application = lore.applications.get(what.application);
-        let host = what.facts.get(Fact::Host).unwrap_or_default();
+    fn csv(&mut self, told: &Labelled, lore: &Lore) {
+        let Labelled { record, what } = told;
         let (from, to) = (&record.initiator, &record.responder);
         let tcp = record.tcp.unwrap_or_default();
         let sum = |a: u32, b: u32| a.saturating_add(b);
         let line = format!(
-            "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n",
+            "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n",
             quoted(&self.file),
             proto::text(record.proto),
             from.ip,
@@ -394,8 +394,10 @@ impl<W: Write> Report<W> {
             sum(tcp.initiator.resets.into(), tcp.responder.resets.into()),
             tcp.rtt_server.map_or_else(String::new, |rtt| rtt.to_string()),
             called(what.protocol, what.is_guessed),
-            application.map_or("", |application| &*application.tag),
-            quoted(&plain(&String::from_utf8_lossy(host))),
+            quoted(lore.applications.get(what.application).map_or("", |known| &known.tag)),
+            quoted(&String::from_utf8_lossy(what.facts.get(Fact::Host).unwrap_or_default())),
+            quoted(lore.names.name_of(from.ip).unwrap_or_default()),
+            quoted(lore.names.name_of(to.ip).unwrap_or_default()),
         );
         self.write(line.as_bytes());
     }
@@ -431,7 +433,7 @@ impl<W: Write> Listener for Report<W> {
                 line.push(b'\n');
                 self.write(&line);
             }
-            Format::Csv => self.csv(record, what, lore),
+            Format::Csv => self.csv(&told, lore),
             Format::Summary(summary) => summary.add(record, what),
         }
     }
@@ -442,13 +444,14 @@ fn called(protocol: Protocol, is_guessed: bool) -> String {
     [protocol.name(), if is_guessed { "?" } else { "" }].concat()
 }
 
-/// A field of comma-separated values (RFC 4180).
+/// A field of comma-separated values (RFC 4180). Names come from the network: what a spreadsheet
+/// would take for a formula gets an apostrophe before it, as they take that for text.
 fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
+    let mut text = plain(text);
+    if text.len() > 1 && text.starts_with(['=', '+', '-', '@']) {
+        text.insert(0, '\'');
     }
+    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 /// Unix seconds with six decimals.
@@ -746,5 +749,7 @@ mod tests {
     #[test]
     fn a_name_with_a_comma_stays_one_field() {
         assert_eq!(quoted("a,\"b\".pcap"), "\"a,\"\"b\"\".pcap\"");
+        assert_eq!(quoted("a\n\x1b[2J\u{202e}"), "a??[2J?");
+        assert_eq!(quoted("=cmd|' /C calc'!A0,"), "\"'=cmd|' /C calc'!A0,\"");
     }
 }

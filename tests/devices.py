@@ -773,7 +773,7 @@ def hostile():
         # An honest name is told beside its address.
         if option == []:
             check("names in the summary", "good.example 203.0.113.69" in shown, shown)
-            check("applications in the summary", re.search(r"^application .*\n(.*\n)*DNS ", shown, re.MULTILINE), shown[-900:])
+            check("protocols in the summary", re.search(r"^protocol .*\n(.*\n)*DNS ", shown, re.MULTILINE), shown[-900:])
         if option == ["--json"]:
             rows = [json.loads(line) for line in shown.splitlines()]
             check("names in JSON", "good.example" in [row["other_name"] for row in rows], shown[-900:])

@@ -78,9 +78,18 @@ pub fn run(arguments: &Read) -> i32 {
     report.header();
     let mut code = exit::OK;
     let mut totals = Engine::new(limits(arguments), Timeouts::default(), Seed::random());
-    match rulebook::known() {
+    let rules = match arguments.rules.as_deref() {
+        Some(path) => std::fs::read(path)
+            .map_err(|error| format!("{path}: {error}"))
+            .and_then(|bytes| rulebook::with_file(path, bytes)),
+        None => rulebook::known(),
+    };
+    match rules {
         Ok(applications) => totals.lore.applications = applications,
-        Err(problem) => complain!("portolan: {problem}"),
+        Err(problem) => {
+            complain!("portolan: {problem}");
+            return exit::USAGE;
+        }
     }
     let mut counters = Counters::default();
     let mut span = Span::default();
@@ -384,7 +393,7 @@ impl<W: Write> Report<W> {
             sum(tcp.initiator.out_of_order.into(), tcp.responder.out_of_order.into()),
             sum(tcp.initiator.resets.into(), tcp.responder.resets.into()),
             tcp.rtt_server.map_or_else(String::new, |rtt| rtt.to_string()),
-            what.protocol.name(),
+            called(what.protocol, what.is_guessed),
             quoted(lore.applications.get(what.application).map_or("", |known| &known.tag)),
             quoted(&String::from_utf8_lossy(what.facts.get(Fact::Host).unwrap_or_default())),
             quoted(lore.names.name_of(from.ip).unwrap_or_default()),
@@ -425,9 +434,14 @@ impl<W: Write> Listener for Report<W> {
                 self.write(&line);
             }
             Format::Csv => self.csv(&told, lore),
-            Format::Summary(summary) => summary.add(&told),
+            Format::Summary(summary) => summary.add(record, what),
         }
     }
+}
+
+/// A protocol as people read it: one that only a port suggests has a question mark.
+fn called(protocol: Protocol, is_guessed: bool) -> String {
+    [protocol.name(), if is_guessed { "?" } else { "" }].concat()
 }
 
 /// A field of comma-separated values (RFC 4180). Names come from the network: what a spreadsheet
@@ -449,11 +463,12 @@ fn seconds(tick: Tick) -> String {
 #[derive(Default)]
 struct Summary {
     flows: u64,
-    protocols: HashMap<u8, Sum>,
+    transports: HashMap<u8, Sum>,
+    /// Whether it is a guess beside it.
+    protocols: HashMap<(Protocol, bool), Sum>,
+    applications: HashMap<u16, Sum>,
     hosts: HashMap<std::net::IpAddr, Sum>,
     services: HashMap<(u8, u16), Sum>,
-    /// By the ids of product and protocol.
-    applications: HashMap<(u16, u16), Sum>,
     hosts_left_out: u64,
 }
 
@@ -484,30 +499,26 @@ fn capped<K: Eq + Hash>(sums: &mut HashMap<K, Sum>, key: K) -> Option<&mut Sum> 
 }
 
 impl Summary {
-    fn add(&mut self, told: &Labelled) {
-        let Labelled { record, what } = told;
+    fn add(&mut self, record: &Record, what: &Outcome) {
         if record.is_carrier {
             return;
         }
         self.flows = self.flows.saturating_add(1);
         let packets = record.packets();
         let (one, other) = record.local_and_other();
-        let mut sum = |key| {
-            self.protocols.entry(key).or_default().add(
-                packets,
-                record.initiator.bytes,
-                record.responder.bytes,
-            );
-        };
-        sum(record.proto);
+        let (sent, received) = (record.initiator.bytes, record.responder.bytes);
+        self.transports.entry(record.proto).or_default().add(packets, sent, received);
+        let protocol = (what.protocol, what.is_guessed);
+        self.protocols.entry(protocol).or_default().add(packets, sent, received);
+        if what.application != 0 {
+            let sum = self.applications.entry(what.application).or_default();
+            sum.add(packets, sent, received);
+        }
         let service = (record.proto, record.responder.port);
         if record.responder.port != 0
             && let Some(sum) = capped(&mut self.services, service)
         {
-            sum.add(packets, record.initiator.bytes, record.responder.bytes);
-        }
-        if let Some(sum) = capped(&mut self.applications, (what.application, what.protocol.0)) {
-            sum.add(packets, record.initiator.bytes, record.responder.bytes);
+            sum.add(packets, sent, received);
         }
         for (host, peer) in [(one, other), (other, one)] {
             match capped(&mut self.hosts, host.ip) {
@@ -553,40 +564,38 @@ impl Summary {
                 writeln!(out, "{name:<10} {}", grouped(count))?;
             }
         }
-        let mut protocols: Vec<_> =
-            self.protocols.iter().map(|(p, sum)| (proto::text(*p).into_owned(), *sum)).collect();
-        table(out, "protocol", &mut protocols, arguments.top)?;
-        let mut services: Vec<_> = self
-            .services
-            .iter()
-            .map(|((p, port), sum)| (format!("{}/{port}", proto::text(*p)), *sum))
-            .collect();
-        table(out, "service", &mut services, arguments.top)?;
-        let mut applications: Vec<_> = self
-            .applications
-            .iter()
-            .map(|((id, protocol), sum)| {
-                let protocol = Protocol(*protocol).name();
-                let name = match engine.lore.applications.get(*id) {
-                    Some(known) => [&known.tag, " ", protocol].concat(),
-                    None => protocol.to_owned(),
-                };
-                (name, *sum)
-            })
-            .collect();
-        table(out, "application", &mut applications, arguments.top)?;
+        let transport = |number: u8| proto::text(number).into_owned();
+        let mut rows = sums(&self.transports, |number| transport(*number));
+        table(out, "transport", &mut rows, arguments.top)?;
+        let mut rows = sums(&self.protocols, |(protocol, guessed)| called(*protocol, *guessed));
+        table(out, "protocol", &mut rows, arguments.top)?;
+        let mut rows = sums(&self.applications, |id| {
+            engine
+                .lore
+                .applications
+                .get(*id)
+                .map_or_else(String::new, |known| known.tag.to_string())
+        });
+        table(out, "application", &mut rows, arguments.top)?;
+        let mut rows = sums(&self.services, |(p, port)| format!("{}/{port}", transport(*p)));
+        table(out, "service", &mut rows, arguments.top)?;
         let named = |ip: std::net::IpAddr| match engine.lore.names.name_of(ip) {
             Some(name) => [name, " ", &ip.to_string()].concat(),
             None => ip.to_string(),
         };
-        let mut hosts: Vec<_> = self.hosts.iter().map(|(ip, sum)| (named(*ip), *sum)).collect();
-        table(out, "top talker", &mut hosts, arguments.top)?;
+        let mut rows = sums(&self.hosts, |ip| named(*ip));
+        table(out, "top talker", &mut rows, arguments.top)?;
         if self.hosts_left_out > 0 {
             let left_out = grouped(self.hosts_left_out);
             writeln!(out, "(flow ends beyond the first {MAX_HOSTS} hosts: {left_out})")?;
         }
         Ok(())
     }
+}
+
+/// Rows of a table.
+fn sums<K>(sums: &HashMap<K, Sum>, name: impl Fn(&K) -> String) -> Vec<(String, Sum)> {
+    sums.iter().map(|(key, sum)| (name(key), *sum)).collect()
 }
 
 fn table(

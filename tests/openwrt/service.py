@@ -632,10 +632,13 @@ def the_agent_runs_on_it():
         found = "portolan ctl r lookup door.cameras.example.net"
         check("they hold", patiently(lambda: "own-cameras" in router.run(found).out), router.run(found).out)
         router.write("etc/portolan/applications.d/20-bad.rules", "app 50002 other\nnett 192.0.2.0/24\n")
-        router.service("reload")
-        check("a typo is told with its place", patiently(
-            lambda: "20-bad.rules:2:1" in router.read("tmp/procd/portolan.output")), router.read("tmp/procd/portolan.output"))
-        check("and the old rules stay", "own-cameras" in router.run(found).out)
+        said = router.service("reload")
+        check("a typo is told with its place", said.code != 0 and "20-bad.rules:2:1" in said.err, said)
+        same("and nothing is done", router.events(), [])
+        check("the old rules stay", "own-cameras" in router.run(found).out)
+        said = router.service("restart")
+        check("a start goes without the file", said.code == 0 and "20-bad.rules:2:1" in said.err, said)
+        check("with the others", patiently(lambda: "own-cameras" in router.run(found).out), router.run(found).out)
         os.unlink(router.at("etc/portolan/applications.d/20-bad.rules"))
         router.service("reload")
         router.events()

@@ -1,7 +1,7 @@
 //! `portolan read`: capture files through the same pipeline as live frames, without privileges.
 //! Human summary by default, JSON lines or CSV for pipes; progress on a terminal.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::hash::Hash;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write};
@@ -397,9 +397,9 @@ impl<W: Write> Listener for Report<W> {
         if let Format::Telemetry(teller) = &mut self.format {
             return teller.telemetry.ended(flow, id, reason, what);
         }
-        let told = Labelled { record: Record::new(flow, id, Some(reason)), what: what.clone() };
-        let record = &told.record;
+        let record = || Record::new(flow, id, Some(reason));
         if let Some(wanted) = &self.wanted {
+            let record = &record();
             let Lore { names, applications, .. } = lore;
             let around = Around::default();
             let applications = Some(applications);
@@ -411,13 +411,14 @@ impl<W: Write> Listener for Report<W> {
             Format::Telemetry(_) => {}
             Format::Json => {
                 let mut line = Vec::with_capacity(1_024);
+                let told = Labelled { record: record(), what: what.clone() };
                 let row = netify::offline(&told, &self.file, &Clock::FILE, lore);
                 json::row(&mut line, &row);
                 line.push(b'\n');
                 self.write(&line);
             }
-            Format::Csv => self.csv(record),
-            Format::Summary(summary) => summary.add(record),
+            Format::Csv => self.csv(&record()),
+            Format::Summary(summary) => summary.add(flow),
         }
     }
 }
@@ -440,7 +441,7 @@ fn seconds(tick: Tick) -> String {
 #[derive(Default)]
 struct Summary {
     flows: u64,
-    protocols: HashMap<u8, Sum>,
+    protocols: BTreeMap<u8, Sum>,
     hosts: HashMap<std::net::IpAddr, Sum>,
     services: HashMap<(u8, u16), Sum>,
     hosts_left_out: u64,
@@ -473,30 +474,25 @@ fn capped<K: Eq + Hash>(sums: &mut HashMap<K, Sum>, key: K) -> Option<&mut Sum> 
 }
 
 impl Summary {
-    fn add(&mut self, record: &Record) {
-        if record.is_carrier {
+    fn add(&mut self, flow: &Flow) {
+        if flow.is_carrier() {
             return;
         }
         self.flows = self.flows.saturating_add(1);
-        let packets = record.packets();
-        let (one, other) = record.local_and_other();
-        let mut sum = |key| {
-            self.protocols.entry(key).or_default().add(
-                packets,
-                record.initiator.bytes,
-                record.responder.bytes,
-            );
-        };
-        sum(record.proto);
-        let service = (record.proto, record.responder.port);
-        if record.responder.port != 0
+        let (key, packets, bytes) = (flow.key(), flow.total_packets(), flow.bytes());
+        let client = flow.initiator();
+        let (sent, received) = (*bytes.of(client), *bytes.of(client.other()));
+        self.protocols.entry(key.proto).or_default().add(packets, sent, received);
+        let service = (key.proto, *key.port.of(client.other()));
+        if service.1 != 0
             && let Some(sum) = capped(&mut self.services, service)
         {
-            sum.add(packets, record.initiator.bytes, record.responder.bytes);
+            sum.add(packets, sent, received);
         }
-        for (host, peer) in [(one, other), (other, one)] {
-            match capped(&mut self.hosts, host.ip) {
-                Some(sum) => sum.add(packets, host.bytes, peer.bytes),
+        let local = flow.orientation().local().unwrap_or(client);
+        for side in [local, local.other()] {
+            match capped(&mut self.hosts, key.ip(side)) {
+                Some(sum) => sum.add(packets, *bytes.of(side), *bytes.of(side.other())),
                 None => self.hosts_left_out = self.hosts_left_out.saturating_add(1),
             }
         }

@@ -2,6 +2,8 @@
 //! why. Every trace that speaks for something adds to it; the rules are from what makers document
 //! and what anybody can see in the open.
 
+use std::sync::OnceLock;
+
 use super::super::names::Source;
 use super::device::{Device, Trace};
 use crate::wire::vendor;
@@ -95,12 +97,12 @@ const MAX_REASONS: usize = 3;
 /// Octets of a text of the network that are shown in a reason.
 const MAX_SHOWN: usize = 48;
 
-/// Hosts that are worth remembering who asks for them. They stand first in the file, as this is
-/// asked for each flow.
+/// Hosts that are worth remembering who asks for them. As this is asked for each flow, they are
+/// looked for in the file once.
 pub(super) fn is_telling(host: &str) -> bool {
-    let contacts = RULES.lines().skip(1).take_while(|line| !line.starts_with('='));
-    let mut hosts = contacts.filter_map(|line| line.split('|').next());
-    hosts.any(|known| ends_with_host(host, known))
+    static HOSTS: OnceLock<Vec<&str>> = OnceLock::new();
+    let contacts = || rules().filter(|rule| rule.on == On::Contact).map(|rule| rule.has);
+    HOSTS.get_or_init(|| contacts().collect()).iter().any(|known| ends_with_host(host, known))
 }
 
 /// What a device is and which operating system it has. `names` are those of its addresses too.

@@ -4,6 +4,7 @@
 
 use super::super::names::Source;
 use super::device::{Device, Trace};
+use crate::packed::Packed;
 use crate::wire::vendor;
 
 /// A guess.
@@ -73,12 +74,12 @@ const ROUTER: &str = "router";
 
 /// Rules, one a line, below the name of what they look at: what it has, the kind and the system
 /// that this speaks for, either of them perhaps empty, and how much in per cent.
-const RULES: &str = include_str!("traces.txt");
+static RULES: Packed = Packed::new(include_bytes!(concat!(env!("OUT_DIR"), "/traces.txt")));
 
 /// All rules, in their order.
 fn rules() -> impl Iterator<Item = Rule> {
     let mut on = None;
-    RULES.lines().filter_map(move |line| {
+    RULES.text().lines().filter_map(move |line| {
         if let Some(name) = line.strip_prefix('=') {
             on = On::ALL.iter().find(|(_, known, _)| *known == name).map(|(on, ..)| *on);
             return None;
@@ -98,7 +99,7 @@ const MAX_SHOWN: usize = 48;
 /// Hosts that are worth remembering who asks for them. They stand first in the file, as this is
 /// asked for each flow.
 pub(super) fn is_telling(host: &str) -> bool {
-    let contacts = RULES.lines().skip(1).take_while(|line| !line.starts_with('='));
+    let contacts = RULES.text().lines().skip(1).take_while(|line| !line.starts_with('='));
     let mut hosts = contacts.filter_map(|line| line.split('|').next());
     hosts.any(|known| ends_with_host(host, known))
 }
@@ -269,7 +270,7 @@ mod tests {
 
     #[test]
     fn nothing_is_certain_and_every_rule_can_match() {
-        let lines = RULES.lines().filter(|line| !line.starts_with('=')).count();
+        let lines = RULES.text().lines().filter(|line| !line.starts_with('=')).count();
         assert_eq!(rules().count(), lines);
         for Rule { on, has, kind, os, weight } in rules() {
             assert!((1..100).contains(&weight), "{has}");

@@ -30,6 +30,12 @@ pub fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
+/// A value as JSON in one line. `Display` of [`serde_json::Value`] would bring a second writer.
+#[must_use]
+pub fn text(value: &serde_json::Value) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
 /// JSON of `serde_json` as [`string`] would have it, with DEL, the C1 range and the line ends of
 /// Unicode escaped: outside of texts there are none of them.
 #[must_use]

@@ -50,7 +50,7 @@ lint:
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
 unit:
-	$(CARGO) test --locked --lib --bins --test layers --test flow_alloc --test unix_api --test groups_on_flash --test gremlin --test http_api --test http_socket --test query_api --test capture_alloc --test packets_alloc --test packet_selection
+	$(CARGO) test --locked --lib --bins --test layers --test flow_alloc --test unix_api --test groups_on_flash --test rules_on_flash --test gremlin --test http_api --test http_socket --test query_api --test capture_alloc --test packets_alloc --test packet_selection
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items

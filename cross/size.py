@@ -4,8 +4,8 @@
   size.py [--files] [--readme] [NAME]
 
 The table has a line for each binary that was built, with what it takes where flash is compressed.
-README.md has the same figures, and --readme puts them in. Exit code 1 if a binary is above its
-budget in cross/targets, or if README.md differs. Then, of NAME (armv7 by default), the sections and
+README.md has the same figures in kB, and --readme puts them in. Exit code 1 if a binary is above its
+budget in cross/targets, or if README.md is off by more than a hundredth. Then, of NAME (armv7 by default), the sections and
 the parts of the program: our modules (files with --files), the libraries, Rust's own and the C
 library. Code that a library generates for a type of ours counts as ours.
 """
@@ -78,24 +78,23 @@ def readme(built, write):
         lines = file.read().split("\n")
     wrong = {name for name, figures in built.items() if len(figures) == len(KINDS)}
     for at, line in enumerate(lines):
-        row = re.match(r"\| `([a-z0-9_-]+)` \| (.*) \| [0-9 ]+ \| [0-9 ]+ \| [0-9 ]+ \|$", line)
+        row = re.match(r"\| `([a-z0-9_-]+)` \| (.*) \| ([0-9]+) \| ([0-9]+) \| ([0-9]+) \|$", line)
         if not row or row[1] not in wrong:
             continue
         (full, packed), (mini, _) = (built[row[1]][kind] for kind in KINDS)
-        new = f"| `{row[1]}` | {row[2]} | {thousands(full)} | {thousands(packed)} | {thousands(mini)} |"
-        if write or new == line:
-            lines[at] = new
+        told = zip((full, packed, mini), map(int, row.group(3, 4, 5)))
+        if all(abs(size - 1000 * kilo) <= size / 100 for size, kilo in told):
             wrong.remove(row[1])
+        if write:
+            full, packed, mini = (round(size / 1000) for size in (full, packed, mini))
+            lines[at] = f"| `{row[1]}` | {row[2]} | {full} | {packed} | {mini} |"
+            wrong.discard(row[1])
     if write:
         with open(path, "w", encoding="utf-8") as file:
             file.write("\n".join(lines))
     for name in sorted(wrong):
         print(f"README.md has other figures of {name}, or none: cross/size.py --readme puts these in")
     return not wrong
-
-
-def thousands(number):
-    return f"{number:,}".replace(",", " ")
 
 
 def table(title, rows):

@@ -4,6 +4,21 @@
 
 use std::fmt::{self, Write as _};
 
+/// Whether a character is not seen but obeyed: control characters, which move a terminal, and
+/// those of Unicode that turn the direction of a text (U+202E), end a line or take no room.
+#[must_use]
+pub const fn is_hidden(c: char) -> bool {
+    matches!(c, '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{feff}')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{2069}')
+}
+
+/// A text that commands neither a terminal nor whoever reads it: see [`is_hidden`].
+#[must_use]
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if is_hidden(c) { '?' } else { c }).collect()
+}
+
 /// Shows a text in quotes, with what could end the quotes or the line escaped.
 #[derive(Clone, Copy, Debug)]
 pub struct Quoted<'a>(pub &'a str);
@@ -14,7 +29,7 @@ impl fmt::Display for Quoted<'_> {
         for c in self.0.chars() {
             match c {
                 '"' | '\\' => write!(f, "\\{c}")?,
-                c if c.is_control() => write!(f, "{}", c.escape_default())?,
+                c if is_hidden(c) => write!(f, "{}", c.escape_default())?,
                 c => f.write_char(c)?,
             }
         }
@@ -50,6 +65,13 @@ mod tests {
     fn what_could_end_the_quotes_or_the_line_is_escaped() {
         assert_eq!(Quoted("eth0").to_string(), r#""eth0""#);
         assert_eq!(Quoted("a\"b\\c\n\u{1b}é").to_string(), r#""a\"b\\c\n\u{1b}é""#);
+    }
+
+    #[test]
+    fn nothing_hidden_is_shown() {
+        let all = "a\0\x1b[2J\u{9b}\u{61c}\u{202e}\u{2066}\u{200f}\u{feff}\u{2028}é";
+        assert_eq!(plain(all), "a??[2J???????é");
+        assert_eq!(Quoted("\u{202e}gpj").to_string(), r#""\u{202e}gpj""#);
     }
 
     #[test]

@@ -195,6 +195,27 @@ fn a_configuration_is_checked_with_the_line_of_each_mistake() {
 }
 
 #[test]
+fn rules_of_applications_are_checked_with_the_place_of_the_mistake() {
+    let folder = Folder::new();
+    fs::create_dir(folder.0.path().join("applications.d")).unwrap();
+    let state = folder.0.path().display().to_string();
+    let check = || run(&["-t", "-c", "/dev/null", "--state-dir", &state]);
+    folder.put("applications.d/10-mine.rules", "app 30001 mine streaming\ndom example.org\n");
+    folder.put("applications.d/notes.txt", "app is no rule here");
+    let ran = check();
+    assert_eq!((ran.code, &*ran.err), (Some(0), ""));
+    let wrong = "app 30002 more streaming\ndom example.net\nexpr other_prot == 3\n";
+    let wrong = folder.put("applications.d/20-more.rules", wrong);
+    let ran = check();
+    assert_eq!((ran.code, &*ran.out), (Some(2), ""));
+    let place = "applications.d/20-more.rules:3:6: there is no attribute \"other_prot\"";
+    assert!(ran.err.contains(place), "{}", ran.err);
+    let ran = run(&["read", "--rules", &wrong, "/nowhere"]);
+    assert_eq!((ran.code, &*ran.out), (Some(2), ""));
+    assert!(ran.err.contains(place), "{}", ran.err);
+}
+
+#[test]
 fn the_list_of_settings_reads_back_and_keeps_the_secret() {
     let ran = run(&["--list-settings", "-s", "management_password=hunter2", "-i", "a", "b*"]);
     assert_eq!((ran.code, &*ran.err), (Some(0), ""));
@@ -289,6 +310,24 @@ fn flows_come_as_json_lines_or_as_comma_separated_values() {
     assert_eq!(rows.lines().count(), 25);
     let columns = header.split(',').count();
     assert!(rows.lines().all(|row| row.split(',').count() == columns), "{rows}");
+    assert!(header.contains(",protocol,application,host,"), "{header}");
+    assert!(rows.lines().all(|row| row.contains(",DNS?,,,")), "{rows}");
+}
+
+#[test]
+fn the_summary_names_protocols_and_applications() {
+    let folder = Folder::new();
+    let file = folder.put("a.pcap", pcap(25));
+    let rules = folder.put("my.rules", "app 30001 mine network\nport udp/53\n");
+    let ran = run(&["read", "--rules", &rules, &file]);
+    assert_eq!((ran.code, &*ran.err), (Some(0), ""));
+    let row = |title: &str| {
+        let row = ran.out.lines().skip_while(|line| !line.starts_with(title)).nth(1);
+        row.unwrap_or_else(|| panic!("no {title} in\n{}", ran.out)).to_owned()
+    };
+    assert!(row("transport ").starts_with("udp  "), "{}", ran.out);
+    assert!(row("protocol ").starts_with("DNS?  "), "{}", ran.out);
+    assert!(row("application ").starts_with("mine  "), "{}", ran.out);
 }
 
 #[test]

@@ -7,6 +7,10 @@ wherever they come out. Needs root and ip; without them it says so and passes.
 """
 import atexit
 import contextlib
+import csv
+import http.client
+import http.server
+import io
 import json
 import os
 import shutil
@@ -16,7 +20,9 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import traceback
 
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(here, "support"))
@@ -47,7 +53,7 @@ if "INSIDE" not in os.environ:
         subprocess.run(["ip", "netns", "del", home])
     sys.exit(code)
 
-from lab import Agent, Space, fetch, ip, wait  # noqa: E402
+from lab import Agent, Bare, Space, fetch, ip, wait  # noqa: E402
 
 if len(sys.argv) < 2:
     sys.exit("devices.py: which program? devices.py target/release/portolan")
@@ -428,30 +434,151 @@ def lookup():
     check("help", {"devices", "apps", "lookup", "top"} <= set(helped), helped)
 
 
+# Quotes, backslash, line ends, NUL, what terminals obey, damage, markup, and a text turned round.
+EVIL = b'\x1b[31m"\\><script>alert(1)</script>\n\r\0\x07\xff\xfe\xc2\x9b\xe2\x80\xae' + b"x" * 200
+
+
+def obeyed(octet):
+    """Whether a character is not seen but obeyed, by a terminal or by whoever reads."""
+    return (octet < 32 and octet not in (10, 13)) or 127 <= octet < 160 or octet in (0x61c, 0xfeff) \
+        or any(a <= octet <= b for a, b in ((0x200b, 0x200f), (0x2028, 0x202e), (0x2060, 0x2069)))
+
+
+def harmless(what, data):
+    """Nothing that a terminal or a page obeys, and all of it UTF-8."""
+    try:
+        shown = data.decode() if isinstance(data, bytes) else data
+    except UnicodeDecodeError as error:
+        check(f"{what} is UTF-8", False, f"{error}: {data[:300]!r}")
+        return ""
+    bad = sorted({ord(c) for c in shown if obeyed(ord(c))})
+    check(f"{what} is clean", not bad, f"{[hex(one) for one in bad]} in {shown[:300]!r}")
+    if "html" in what:
+        check(f"{what} has no markup of others", "<script" not in shown and "<b>" not in shown, shown[:600])
+    return shown
+
+
+def fields_of(data):
+    """Numbers and values of a message in protobuf; a value is a number or octets."""
+    def number():
+        nonlocal at
+        value, shift = 0, 0
+        while True:
+            value |= (data[at] & 127) << shift
+            at, shift = at + 1, shift + 7
+            if data[at - 1] < 128:
+                return value
+    at = 0
+    while at < len(data):
+        key = number()
+        if key & 7 == 0:
+            yield key >> 3, number()
+        else:
+            size = {1: 8, 5: 4}.get(key & 7) or number()
+            yield key >> 3, data[at:at + size]
+            at += size
+
+
+def post(path, members, accept="application/json"):
+    one = http.client.HTTPConnection("127.0.0.1", 5001, timeout=15)
+    one.request("POST", path, json.dumps(members), {"Content-Type": "application/json", "Accept": accept})
+    found = one.getresponse()
+    return found.status, found.read()
+
+
+def websocket(path, *fields):
+    lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1:5001", "Connection: Upgrade", "Upgrade: websocket",
+             "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", *fields]
+    one = Bare(head="\r\n".join(lines) + "\r\n\r\n")
+    same(f"{path} opens", one.status, 101)
+    return one
+
+
+def message(one):
+    """A whole message of a WebSocket, its parts put together."""
+    whole = b""
+    while True:
+        first, payload = one.frame()
+        if first & 15 in (0, 1, 2):
+            whole += payload
+            if first & 128:
+                return whole
+
+
+def hostile_frames():
+    web = (b"GET /" + EVIL[:20].replace(b"\n", b"") + b" HTTP/1.1\r\nHost: " + EVIL.replace(b"\n", b"").replace(b"\r", b"")
+           + b"\r\nUser-Agent: " + EVIL.replace(b"\n", b"").replace(b"\r", b"") + b"\r\n\r\n")
+    return [dhcp(LAPTOP, EVIL), dhcp(LAPTOP, b"\x1b]0;pwned\x07\xe2\x80\xae" + b"y" * 240, kind=EVIL[:100]),
+            mdns(LAPTOP, "10.88.0.11", EVIL[:63], EVIL[:63], "10.88.0.11"),
+            ssdp(LAPTOP, "10.88.0.11", EVIL.replace(b"\n", b"").replace(b"\r", b"")),
+            answer(LAPTOP, "198.51.100.53", "10.88.0.12", EVIL[:60], "203.0.113.66"),
+            answer(LAPTOP, "198.51.100.53", "10.88.0.12", b"\xe2\x80\xaegpj.example", "203.0.113.67"),
+            answer(LAPTOP, "198.51.100.53", "10.88.0.12", b"<script>.example", "203.0.113.68"),
+            *tls(LAPTOP, "10.88.0.11", "203.0.113.66", 50009, EVIL),
+            tcp(LAPTOP, "10.88.0.11", "203.0.113.67", 50010, 80, 2, 100, 0),
+            tcp(LAPTOP, "10.88.0.11", "203.0.113.67", 50010, 80, 0x18, 101, 1, web)]
+
+
+def told_by(address):
+    """What a consumer of telemetry takes, in the background."""
+    one = socket.create_connection(address, 10)
+    one.settimeout(None)
+    data = bytearray()
+
+    def read():
+        with contextlib.suppress(OSError):
+            while piece := one.recv(65536):
+                data.extend(piece)
+    threading.Thread(target=read, daemon=True).start()
+    return data
+
+
 @section
 def hostile():
     """Names with all that could do harm, through every interface."""
-    agent = lab.start()
-    evil = b'\x1b[31m"><script>\n\r\0\x07\xff\xfe\xc2\x9b' + b"x" * 200
-    lab.send(0, dhcp(LAPTOP, evil), dhcp(LAPTOP, b"\x1b]0;pwned\x07" + b"y" * 240, kind=evil[:100]))
-    lab.send(0, mdns(LAPTOP, "10.88.0.11", evil[:63], evil[:63], "10.88.0.11"),
-             ssdp(LAPTOP, "10.88.0.11", evil.replace(b"\n", b"").replace(b"\r", b"")),
-             answer(LAPTOP, "198.51.100.53", "10.88.0.12", evil[:60], "203.0.113.66"),
-             *tls(LAPTOP, "10.88.0.11", "203.0.113.66", 50009, evil))
-    row = lab.device(text(LAPTOP), lambda row: row.get("fingerprints", {}).get("server"))
-    check("it is kept", "[31m" in row.get("name", "") or "pwned" in row.get("name", ""), row)
-    check("the name to show commands nobody", all(ord(c) >= 32 and not 127 <= ord(c) < 160 for c in row.get("name", "\n")), row)
-    check("no name is longer than may be", all(len(name.encode()) <= 255 for name in row["names"]), row)
-    flows = wait(lambda: lab.data("list-flows", port=443)["flows"]) or []
-    check("the flow is there", flows and flows[0].get("host_server_name"), flows)
+    log = tempfile.mktemp(dir=lab.folder)
+    posts, datagrams = [], socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    datagrams.bind(("127.0.0.1", 0))
+    datagrams.settimeout(5)
 
-    def raw(what, data):
-        """Nothing that a terminal obeys, and all of it UTF-8."""
-        text_of = data.decode("utf-8", "strict") if isinstance(data, bytes) else data
-        bad = [c for c in text_of if (ord(c) < 32 and c not in "\n\r") or 127 <= ord(c) < 160]
-        check(f"{what} is clean", not bad and "<script>" not in (text_of if "html" in what else ""),
-              repr(text_of[:300]))
-        return text_of
+    class Taker(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            posts.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Taker)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    # Interfaces may be called nearly anything, and be described by anything.
+    names = ['<b>"\\\x1b[2Jx', "\u202egpj'&"]
+    ip("link", "add", names[0], "type", "veth", "peer", "name", names[1])
+    atexit.register(ip, "link", "del", names[0], quiet=True)
+    for name in names:
+        ip("link", "set", name, "up")
+    ip("link", "set", names[0], "alias", '<script>\x1b[2J"\\\u202e\n')
+    agent = lab.start("-s", "log_level=4", "-s", "telemetry_listen=tcp://127.0.0.1:7151",
+                      "-s", "telemetry_legacy=tcp://127.0.0.1:7150", "-s", f"telemetry_log={log}",
+                      "-s", f"telemetry_send=http://127.0.0.1:{server.server_port}/in "
+                            f"udp://127.0.0.1:{datagrams.getsockname()[1]}")
+    sinks = {"lines": told_by(("127.0.0.1", 7151)), "the old stream": told_by(("127.0.0.1", 7150))}
+    with socket.socket(socket.AF_UNIX) as events:
+        events.connect(agent.path)
+        events.settimeout(15)
+        events.sendall(b'{"command":"subscribe","data":["flow","device","iface","peer"]}\n')
+        heard = events.makefile("rb")
+        same("subscribed", json.loads(heard.readline())["code"], 100)
+        lab.send(0, *hostile_frames())
+        row = lab.device(text(LAPTOP), lambda row: row.get("fingerprints", {}).get("server"))
+        lines = [heard.readline() for _ in range(8)]
+        harmless("events", b"".join(lines))
+    check("it is kept", "[31m" in row.get("name", "") or "pwned" in row.get("name", ""), row)
+    check("the name to show commands nobody", not any(obeyed(ord(c)) for c in row.get("name", "\n")), row)
+    check("no name is longer than may be", all(len(name.encode()) <= 255 for name in row["names"]), row)
+    flows = wait(lambda: [one for one in lab.data("list-flows", port=443)["flows"]
+                          if one.get("host_server_name")]) or []
+    check("the flow is there", flows, lab.data("list-flows"))
 
     def unix(**request):
         with socket.socket(socket.AF_UNIX) as client:
@@ -465,58 +592,151 @@ def hostile():
         return data
 
     identity = flows[0]["id"] if flows else 1
+    nodes = "G.V().Has('Name', Regex('.*gpj.*'))"
     for request in ({"command": "devices"}, {"command": "list-flows"}, {"command": "neighbours"},
                     {"command": "top", "of": "device"}, {"command": "top", "of": "host"},
                     {"command": "apps"}, {"command": "flow", "id": identity},
+                    {"command": "interfaces"}, {"command": "nodes"},
                     {"command": "lookup", "what": text(LAPTOP)},
                     {"command": "lookup", "what": "10.88.0.11"},
-                    {"command": "lookup", "what": "\x1b[2J"},
-                    {"command": "gremlin", "query": "G.V()"}, {"command": "gremlin", "query": "G.Flows()"}):
-        data = raw(f"Unix {request}", unix(**request))
+                    {"command": "lookup", "what": "\x1b[2J\u202e"}, {"command": "\x1b\u202e"},
+                    {"command": "list-flows", "where": "\x1b\u202e == 1"},
+                    {"command": "gremlin", "data": "G.V()"}, {"command": "gremlin", "data": "G.Flows()"},
+                    {"command": "gremlin", "data": "G.\x1b\u202e()"}):
+        data = harmless(f"Unix {request}", unix(**request))
         check(f"Unix {request} is one line of JSON", json.loads(data)["code"] and data.count("\n") == 1)
-    for line in ("devices", "flows", "edges", "top of=device", f"flow {identity}",
-                 f"lookup {text(LAPTOP)}", "apps", f"devices {text(LAPTOP)}"):
+    found = json.loads(unix(command="gremlin", data=nodes))
+    same("a name comes back as it is", [one["Metadata"]["Name"] for one in found["data"]], [names[1]])
+    for line in ("devices", "flows", "edges", "top of=device", f"flow {identity}", "interfaces", "nodes",
+                 f"lookup {text(LAPTOP)}", "apps", f"devices {text(LAPTOP)}", "\x1b\u202e", "lookup \u202e"):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.settimeout(3)
             client.sendto(f"r 1 {line}".encode(), ("127.0.0.1", 5644))
             with contextlib.suppress(TimeoutError):
                 while True:
                     datagram = client.recv(65536)
-                    data = raw(f"UDP {line}", datagram)
+                    data = harmless(f"UDP {line!r}", datagram)
                     kind = json.loads(data)["_type"]
-                    check(f"UDP {line} is short", len(datagram) <= 1024)
+                    check(f"UDP {line!r} is short and one line", len(datagram) <= 1024 and data.count("\n") <= 1)
                     if kind in ("end", "error"):
                         break
     for path in ("/api/devices", "/api/apps", "/api/top?of=device", f"/api/flow/{identity}",
-                 f"/api/lookup/{text(LAPTOP)}", "/api/topology", "/", "/api/lookup/%1b%5b2J"):
+                 f"/api/lookup/{text(LAPTOP)}", "/api/topology", "/", "/api/lookup/%1b%5b2J%e2%80%ae",
+                 "/json", "/discover/mobyshark", "/mobyshark", "/api/status", "/%1b%e2%80%ae",
+                 "/capture.pcapng?nif=%1b%e2%80%ae", "/api/config/%1b"):
         status, fields, body = fetch(path)
-        if status == 200 and "html" in fields.get("content-type", ""):
-            raw(f"html {path}", body)
-        else:
-            raw(f"HTTP {path}", body)
+        is_page = status == 200 and "html" in fields.get("content-type", "")
+        shown = harmless(f"{'html' if is_page else 'HTTP'} {path}", body)
+        if path == "/":
+            check("the page shows it as text", not is_page or "&lt;b&gt;&quot;\\?[2Jx" in shown, shown[:2000])
+    for accept in ("application/json", "text/vnd.graphviz"):
+        for asked in ("G.V()", "G.E()", nodes, "G.V().Values('Name')", "G.Flows()", "G.\x1b\u202e()"):
+            status, body = post("/api/topology", {"GremlinQuery": asked}, accept)
+            harmless(f"POST {asked!r} as {accept}", body)
+        one = fetch("/api/topology", headers=[("Accept", accept)])
+        shown = harmless(f"GET as {accept}", one[2])
+    check("dot has quotes escaped", r'<b>\"\\ [2Jx' in shown, shown[-900:])
+
+    # Over WebSockets, as JSON and as protobuf.
+    request = b'{"Namespace":"Graph","Type":"SyncRequest","UUID":"u","Obj":{}}'
+    proto = b"\x0a\x05Graph\x12\x0bSyncRequest\x1a\x01u\x32\x02{}"
+    for form in ("json", "protobuf"):
+        one = websocket("/ws/subscriber", f"X-Client-Protocol: {form}", f"X-Host-ID: {form}")
+        one.send(*((0x81, request) if form == "json" else (0x82, proto)))
+        ip("link", "set", names[1], "mtu", "1400" if form == "json" else "1300")
+        kinds = set()
+        while not {"SyncReply", "NodeUpdated"} <= kinds:
+            try:
+                data = message(one)
+            except EOFError:
+                check(f"WebSocket {form} tells changes", False, kinds)
+                break
+            if form == "json":
+                harmless("WebSocket json", data)
+                whole = json.loads(data)
+                kind, shown = whole["Type"], json.dumps(whole["Obj"], ensure_ascii=False)
+            else:
+                texts = [value for _, value in fields_of(data) if isinstance(value, bytes)]
+                for value in texts:
+                    shown = harmless("WebSocket protobuf", value)
+                kind = next(value.decode() for value in texts if value in (
+                    b"SyncReply", b"NodeUpdated", b"NodeAdded", b"EdgeAdded", b"EdgeUpdated", b"NodeDeleted",
+                    b"EdgeDeleted"))
+            if kind == "SyncReply":
+                check(f"WebSocket {form} has the names", "[2Jx" in shown and "gpj" in shown, shown[:300])
+            kinds.add(kind)
     for method, arguments in (("devices", {}), ("lookup", {"what": text(LAPTOP)}), ("flows", {}),
-                              ("top", {"of": "device"})):
-        raw(f"rpcd {method}", rpcd_text(method, arguments))
-        check(f"rpcd {method}", "error" not in rpcd(method, arguments))
+                              ("top", {"of": "device"}), ("flow", {"id": identity}), ("apps", {}),
+                              ("interfaces", {}), ("\x1b\u202e", {}), ("devices", {"\x1b\u202e": 1})):
+        harmless(f"rpcd {method!r}", rpcd_text(method, arguments))
+        if "\x1b" not in method and "\x1b\u202e" not in arguments:
+            check(f"rpcd {method}", "error" not in rpcd(method, arguments), rpcd(method, arguments))
     for words in (["lookup", "--socket", agent.path, text(LAPTOP)],
                   ["lookup", "--socket", agent.path, "10.88.0.11"],
+                  ["lookup", "--socket", agent.path, "203.0.113.67"],
                   ["lookup", "--socket", agent.path, "--json", text(LAPTOP)],
-                  ["query", "--socket", agent.path, "G.V()"],
-                  ["ctl", "r", "devices"], ["ctl", "r", f"flow {identity}"]):
+                  ["lookup", "--socket", agent.path, "\x1b[2J\u202e"],
+                  ["query", "--socket", agent.path, "G.V()"], ["query", "--socket", agent.path, "G.\u202e()"],
+                  ["query", "--socket", agent.path, "--json", "G.V()"],
+                  ["ctl", "r", "devices"], ["ctl", "r", f"flow {identity}"], ["ctl", "r", "interfaces"],
+                  ["ctl", "r", "\u202e\x1b"], ["read", "/\x1b[2J\u202e"], ["run", "-s", "\x1b\u202e=1"]):
         done = subprocess.run([portolan, *words], capture_output=True)
-        raw(" ".join(words), done.stdout + done.stderr)
-    # The same bytes in a file.
+        harmless(" ".join(words), done.stdout + done.stderr)
+
+    # Names that go into captures.
+    addressed = [tcp(LAPTOP, "10.88.0.11", f"203.0.113.{n}", 50020, 80, 2, 1, 0) for n in (66, 67, 68)]
+    taken = []
+    fetching = threading.Thread(target=lambda: taken.append(fetch("/capture.pcapng?nif=br0&filter=tcp&count=12")[2]))
+    fetching.start()
+    end = time.monotonic() + 20
+    while fetching.is_alive() and time.monotonic() < end:
+        lab.send(0, *addressed)
+        fetching.join(0.05)
+    taken = taken[0]
+    at, resolved = 0, []
+    while at + 12 <= len(taken):
+        kind, size = struct.unpack("<II", taken[at:at + 8])
+        if kind == 4:
+            resolved.append(taken[at + 8:at + size - 4])
+        at += size
+    held = b"".join(resolved)
+    check("names of DNS are in the capture", b"<script>.example" in held, held)
+    check("no hidden ones are", b"\x1b" not in held and "\u202e".encode() not in held, held)
+
+    # Telemetry in every form.
+    mark = "203.0.113.66"
+    for name, data in sinks.items():
+        check(f"{name} tell it", wait(lambda data=data: b"host_server_name" in data and mark.encode() in data), data[-300:])
+        harmless(name, bytes(data[:data.rfind(b"\n") + 1]))
+    check("posts tell it", wait(lambda: any(mark.encode() in one for one in posts), 20))
+    harmless("posts", b"".join(posts))
+    with contextlib.suppress(TimeoutError):
+        for _ in range(50):
+            harmless("a datagram", datagrams.recv(70000))
+    agent.stop()
+    with open(log, "rb") as file:
+        data = file.read()
+    check("the file tells it", mark.encode() in data, data[-300:])
+    harmless("the file of telemetry", data)
+    with open(agent.log.name, "rb") as file:
+        harmless("lines on standard error", file.read())
+    server.shutdown()
+
+    # The same octets in a file.
     path = lab.file("hostile.pcap")
-    frames = [dhcp(LAPTOP, evil), *tls(LAPTOP, "10.88.0.11", "203.0.113.66", 50009, evil),
-              mdns(LAPTOP, "10.88.0.11", evil[:63], evil[:63], "10.88.0.11")]
     with open(path, "wb") as file:
         file.write(struct.pack("<IHHIIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
-        for at, frame in enumerate(frames):
+        for at, frame in enumerate(hostile_frames()):
             file.write(struct.pack("<IIII", 1700000000 + at, 0, len(frame), len(frame)) + frame)
-    for option in ([], ["--json"], ["--csv"]):
+    for option in ([], ["--json"], ["--csv"], ["--telemetry"]):
         done = subprocess.run([portolan, "read", *option, path], capture_output=True)
         same(f"read {option}", done.returncode, 0)
-        raw(f"read {option}", done.stdout + done.stderr)
+        shown = harmless(f"read {option}", done.stdout + done.stderr)
+        if option == ["--csv"]:
+            rows = list(csv.reader(io.StringIO(shown)))
+            check("rows of one length", len({len(one) for one in rows}) == 1, [len(one) for one in rows])
+            hosts = {one[rows[0].index("host")] for one in rows[1:]}
+            check("names are in it", any("[31m" in one for one in hosts), hosts)
 
 
 @section
@@ -565,7 +785,7 @@ for name, function in sections.items():
         try:
             function()
         except Exception as error:  # A section that breaks off has failed.
-            check("it ran to its end", False, f"{type(error).__name__}: {error}")
+            check("it ran to its end", False, f"{type(error).__name__}: {error} {traceback.format_exc()[-600:]}")
         with contextlib.suppress(Exception):
             lab.agent.stop()
         with contextlib.suppress(Exception):

@@ -474,7 +474,12 @@ const tests = {
 			capture: 'enabled interface role',
 			management: 'address enabled password port read_key',
 			http: 'enabled host listen origin token user',
-			packets: 'dir file_kib files lookback_kib names pcap_over_ip pcap_over_ip_from ring_kib sessions'
+			packets: 'dir file_kib files lookback_kib names pcap_over_ip pcap_over_ip_from ring_kib sessions',
+			detection: 'conntrack dns_hint_partial dns_hint_save dns_hint_size dns_hints flow_hash_size flow_hashes flows kib packets sockets',
+			names: 'hosts_file lease_file offline',
+			telemetry: 'enabled established filter format legacy listen log log_files log_kib send types',
+			privacy: 'external host mac',
+			replace: 'search with'
 		});
 		const password = option(map, 'management', 'password');
 		assert.equal(password.password, true);
@@ -494,7 +499,13 @@ const tests = {
 			['http', 'user', ['', 'me:admin:$pbkdf2$1'], ['me', 'me:admin', 'me:admin:a b']],
 			['http', 'token', ['', 'read:0123456789abcdef'], ['read:short', '0123456789abcdef0']],
 			['http', 'origin', ['', 'https://ui.lan', 'http://ui.lan:81'], ['ui.lan', 'https://ui.lan/x', 'javascript:alert(1)']],
-			['packets', 'dir', ['', 'off', '/tmp/packets'], ['packets', '../tmp', '/tmp/a b']]
+			['packets', 'dir', ['', 'off', '/tmp/packets'], ['packets', '../tmp', '/tmp/a b']],
+			['names', 'lease_file', ['', 'off', '/tmp/dhcp.leases'], ['leases', '../tmp', '/tmp/a b']],
+			['telemetry', 'listen', ['', 'tcp://127.0.0.1:7151', 'tcp://[::1]', 'unix:///var/run/a/b.sock'],
+				['7151', 'udp://127.0.0.1:1', 'tcp://router:1', 'unix://a', 'unix:///a b/c', HOSTILE]],
+			['telemetry', 'send', ['', 'udp://192.168.1.2:9', 'http://192.168.1.2:80/in?a=b', 'unix:///tmp/a/b'],
+				['https://192.168.1.2/', 'http://host/', 'udp://', HOSTILE]],
+			['telemetry', 'log', ['', '/tmp/telemetry/flows.json'], ['flows.json', '/flows.json', '/tmp/', '/tmp/a b/c']]
 		]) {
 			for (const value of good)
 				assert(check(section, name, value), `${name} refuses ${value}`);

@@ -127,6 +127,7 @@ def expected(name):
     return {
         "/usr/sbin/portolan": ("file", 0o755, get(built, "bin/armv7", name)),
         "/etc/config/portolan": ("file", 0o600, get(files, "portolan.config")),
+        "/etc/portolan/applications.d/10-own.rules": ("file", 0o644, get(files, "portolan.rules")),
         "/etc/init.d/portolan": ("file", 0o755, get(files, "portolan.init")),
         "/etc/capabilities/portolan.json": ("file", 0o644, get(files, "portolan.capabilities")),
         "/usr/share/rpcd/acl.d/portolan.json": ("file", 0o644, get(files, "portolan.acl")),
@@ -176,8 +177,9 @@ def ipk_data():
         check(f"{name}: their content", files == expected(name))
         ways = {f"./{folder}/" for path in files for folder in folders(path)} | {"./"}
         modes = {m.name: m.mode for m in members if m.kind == "folder"}
-        if name != "luci-app-portolan":
-            same(f"{name}: its state", modes.pop("./etc/portolan/", 0), 0o750)
+        for place in ("./etc/portolan/", "./etc/portolan/applications.d/") if name != "luci-app-portolan" else ():
+            same(f"{name}: its state", modes.pop(place, 0), 0o750)
+            ways -= {place}
         same(f"{name}: folders", modes, dict.fromkeys(ways, 0o755))
 
 
@@ -193,7 +195,8 @@ def ipk_control():
         if name != "luci-app-portolan":
             scripts.add("./postrm")
             others.add("./conffiles")
-            same("conffiles", by["./conffiles"].data, b"/etc/config/portolan\n")
+            same("conffiles", by["./conffiles"].data,
+                 b"/etc/config/portolan\n/etc/portolan/applications.d/10-own.rules\n")
         same(f"{name}: parts", set(by), scripts | others)
         for script in scripts:
             same(f"{name}: {script} is a program", (by[script].mode, by[script].data[:10]), (0o755, b"#!/bin/sh\n"))
@@ -303,16 +306,16 @@ def apk_files():
         lists = f"/lib/apk/packages/{name}"
         wanted[f"{lists}.list"] = ("file", 0o644, "".join(f"{path}\n" for path in sorted(wanted)).encode())
         if name != "luci-app-portolan":
-            config = wanted["/etc/config/portolan"][2]
-            wanted[f"{lists}.conffiles"] = ("file", 0o644, b"/etc/config/portolan\n")
-            wanted[f"{lists}.conffiles_static"] = (
-                "file", 0o644, f"/etc/config/portolan {hashlib.sha256(config).hexdigest()}\n".encode())
+            kept = ["/etc/config/portolan", "/etc/portolan/applications.d/10-own.rules"]
+            wanted[f"{lists}.conffiles"] = ("file", 0o644, "".join(f"{path}\n" for path in kept).encode())
+            wanted[f"{lists}.conffiles_static"] = ("file", 0o644, "".join(
+                f"{path} {hashlib.sha256(wanted[path][2]).hexdigest()}\n" for path in kept).encode())
         seen = {}
         for path, (entry, data) in package.files.items():
             acl = entry[2]
             same(f"{name}: {path} is root's", (acl[2], acl[3]), (b"root", b"root"))
             if data is None:
-                same(f"{name}: {path}", acl[1], 0o750 if path == "/etc/portolan" else 0o755)
+                same(f"{name}: {path}", acl[1], 0o750 if path.startswith("/etc/portolan") else 0o755)
                 names = [file[1] for file in entry.get(3) or []]
                 same(f"{name}: {path} is sorted", names, sorted(names))
                 continue

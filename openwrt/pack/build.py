@@ -106,6 +106,8 @@ class Job:
         tree.file("/usr/share/rpcd/acl.d/portolan.json", self._file("portolan.acl"), 0o644)
         tree.link("/usr/libexec/rpcd/portolan", "../../sbin/portolan")
         tree.folder("/etc/portolan", 0o750)
+        tree.folder("/etc/portolan/applications.d", 0o750)
+        tree.file("/etc/portolan/applications.d/10-own.rules", self._file("portolan.rules"), 0o644)
         about = self.makefile.package(name)
         kept = [path for path in about.conffiles if not tree.is_file(path)]
         if kept:

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::detect::Category;
 use crate::expression::{self, Attribute, Expression};
+use crate::text::is_hidden;
 use crate::wire::proto;
 
 /// Numbers that rules may give.
@@ -270,5 +271,5 @@ fn is_suffix(name: &str) -> bool {
 
 /// A word of the file as it may be shown in a message.
 fn shown(word: &str) -> String {
-    word.chars().take(64).map(|c| if c.is_control() { '?' } else { c }).collect()
+    word.chars().take(64).map(|c| if is_hidden(c) { '?' } else { c }).collect()
 }

@@ -2,12 +2,14 @@
 //! wrong in one line.
 
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use crate::config::settings::{KEYS, Key};
 use crate::config::{Settings, access};
 use crate::core::agent::Ending;
 use crate::core::report::VERSION;
+use crate::core::rulebook;
 use crate::io::logger;
 use crate::io::run::{Loop, StartError};
 use crate::sys::{argv, process, rand, stderr};
@@ -45,6 +47,10 @@ pub fn run(arguments: &Arguments) -> i32 {
         }
     };
     if arguments.check_config {
+        if let Err(problem) = rules_of(&settings.state_dir) {
+            tell(&problem);
+            return exit::USAGE;
+        }
         return print("the configuration is fine");
     }
     if arguments.list_settings {
@@ -68,10 +74,23 @@ pub fn run(arguments: &Arguments) -> i32 {
     }
 }
 
+/// Reads the owner's rules of applications, as the agent does when it starts.
+fn rules_of(state: &Path) -> Result<(), String> {
+    let place = |name: &str, error: io::Error| format!("{}: {error}", state.join(name).display());
+    let names = match fs::read_dir(state.join(rulebook::FOLDER)) {
+        Ok(files) => files.flatten().filter_map(|file| file.file_name().into_string().ok()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(place(rulebook::FOLDER, error)),
+    };
+    let load =
+        |name: &str| fs::read(state.join(name)).map(Some).map_err(|error| place(name, error));
+    rulebook::with(&mut names.collect(), load).map(drop).map_err(|wrong| wrong.problem)
+}
+
 /// Reads a password from standard input and prints its hash, for `http_user`.
 fn hash_password() -> i32 {
     let mut line = String::new();
-    if let Err(error) = std::io::stdin().read_line(&mut line) {
+    if let Err(error) = io::stdin().read_line(&mut line) {
         tell(&format!("standard input: {error}"));
         return exit::FAILED;
     }

@@ -120,7 +120,7 @@ pub enum Sub {
 #[argh(
     subcommand,
     name = "read",
-    example = "  {command_name} evening.pcap\n  {command_name} -f 'port 53 and host 192.0.2.1' evening.pcap\n  tcpdump -i eth0 -c 1000 -w - | {command_name} --json - | jq .other_ip",
+    example = "  {command_name} evening.pcap\n  {command_name} -f 'port 53 and host 192.0.2.1' evening.pcap\n  {command_name} -w 'app == netflix' --csv evening.pcap\n  tcpdump -i eth0 -c 1000 -w - | {command_name} --json - | jq .other_ip",
     note = "A damaged file yields what was readable, then an error and exit code 1."
 )]
 pub struct Read {
@@ -143,6 +143,10 @@ pub struct Read {
     /// tell only of flows of which this is true: 'app == netflix && local_ip == 192.0.2.0/24'
     #[argh(option, short = 'w', long = "where", arg_name = "expression")]
     pub wanted: Option<String>,
+
+    /// rules of applications that join the shipped ones, as of /etc/portolan/applications.d
+    #[argh(option, short = 'r', arg_name = "file")]
+    pub rules: Option<String>,
 
     /// lines per table of the summary (default: 10)
     #[argh(option, short = 'n', default = "10", arg_name = "lines")]

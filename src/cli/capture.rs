@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::core::packets::parameters::{NAMES, octets};
 use crate::sys::signals;
+use crate::text::plain;
 use crate::wire;
 use crate::wire::pcapng::cut::{Cutter, Form, Kind, losses, remark};
 
@@ -289,8 +290,7 @@ fn ask(stream: &mut UnixStream, request: &Value) -> io::Result<Result<Answer, Fa
     let Some(id) = id.filter(|_| answer.get("code").and_then(Value::as_u64) == Some(100)) else {
         let message = answer.get("message").and_then(Value::as_str);
         let message = message.unwrap_or("the agent's answer cannot be read");
-        let plain = message.chars().map(|c| if c.is_control() { '?' } else { c });
-        return Ok(failed(exit::FAILED, plain.collect::<String>()));
+        return Ok(failed(exit::FAILED, plain(message)));
     };
     let form = match answer.pointer("/data/format").and_then(Value::as_str) {
         Some("pcap") => Form::Pcap,
@@ -362,8 +362,7 @@ impl Tally {
 
     fn note(&mut self, block: &[u8]) {
         if let Some(reason) = remark(block) {
-            let plain = |c: char| if c.is_control() { '?' } else { c };
-            self.reason = reason.chars().map(plain).collect();
+            self.reason = plain(&reason);
         }
         let Some((interface, lost)) = losses(block) else { return };
         match self.lost.iter_mut().find(|(known, _)| *known == interface) {

@@ -9,11 +9,12 @@ use crate::core::devices::listing::Wanted;
 use crate::core::engine::Lore;
 use crate::core::row::Value as Field;
 use crate::core::{lookup, rulebook};
+use crate::text::plain;
 use crate::wire::{json, mac};
 
 use super::args::Lookup;
 use super::exit;
-use super::query::{exchange, plain};
+use super::query::exchange;
 
 /// One thing that is known: what, its value, and from where.
 type Told = [String; 3];

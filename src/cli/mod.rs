@@ -2,11 +2,12 @@
 
 use std::io::{ErrorKind, Write as _};
 
-/// `eprintln!` that takes no offence at a reader that is gone.
+use crate::text::is_hidden;
+
+/// Tells people something on standard error.
 macro_rules! complain {
     ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($text)*);
+        $crate::cli::complain(&format!($($text)*));
     }};
 }
 
@@ -20,6 +21,13 @@ pub mod read;
 pub mod rpcd;
 mod sink;
 mod telemetry;
+
+/// Writes a line to standard error, where it commands no terminal: parts of it may come from the
+/// network, or be names of files. A reader that is gone is no failure.
+fn complain(text: &str) {
+    let is_hidden = |c| is_hidden(c) && c != '\n';
+    let _ = writeln!(std::io::stderr(), "{}", text.replace(is_hidden, "?"));
+}
 
 /// Prints to standard output and returns the exit code: a reader that has seen enough is no
 /// failure.

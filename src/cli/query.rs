@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::api::json::Indent;
+use crate::text::plain;
 use crate::wire::json;
 
 use super::args::Query;
@@ -209,11 +210,6 @@ fn cell(item: &Value, (_, paths): &Column) -> String {
         }
         first => first.unwrap_or_else(|| "-".to_owned()),
     }
-}
-
-/// A text that cannot command a terminal.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 #[cfg(test)]

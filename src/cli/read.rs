@@ -14,7 +14,7 @@ use crate::core::labelled::Labelled;
 use crate::core::rulebook;
 use crate::core::subject::{Around, Asked};
 use crate::counters::Counters;
-use crate::detect::{Outcome, Progress as Found};
+use crate::detect::{Fact, Outcome, Progress as Found, Protocol};
 use crate::expression::Expression as Wanted;
 use crate::filter::names::Tables;
 use crate::filter::vm::Meta;
@@ -23,6 +23,7 @@ use crate::flow::{EndReason, Flow, FlowId, Limits, Record, Seed, Timeouts};
 use crate::source::file::{BATCH, Error, Reader};
 use crate::source::{Direction, Frame};
 use crate::sys::signals;
+use crate::text::plain;
 use crate::time::{Clock, Tick};
 use crate::wire::link::LinkType;
 use crate::wire::proto;
@@ -77,9 +78,18 @@ pub fn run(arguments: &Read) -> i32 {
     report.header();
     let mut code = exit::OK;
     let mut totals = Engine::new(limits(arguments), Timeouts::default(), Seed::random());
-    match rulebook::known() {
+    let rules = match arguments.rules.as_deref() {
+        Some(path) => std::fs::read(path)
+            .map_err(|error| format!("{path}: {error}"))
+            .and_then(|bytes| rulebook::with_file(path, bytes)),
+        None => rulebook::known(),
+    };
+    match rules {
         Ok(applications) => totals.lore.applications = applications,
-        Err(problem) => complain!("portolan: {problem}"),
+        Err(problem) => {
+            complain!("portolan: {problem}");
+            return exit::USAGE;
+        }
     }
     let mut counters = Counters::default();
     let mut span = Span::default();
@@ -279,7 +289,7 @@ fn pointed(text: &str, error: &filter::Error) -> String {
     let end = error.at.saturating_add(error.len);
     let under = text.get(error.at..end).map_or(1, |part| part.chars().count()).max(1);
     // One line each, whatever the expression has in it.
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line = plain(text);
     format!(
         "filter: {} at octet {}\n  {line}\n  {:before$}{}",
         error.problem,
@@ -313,7 +323,8 @@ struct Report<W> {
 
 const CSV_HEADER: &str = "file,proto,initiator_ip,initiator_port,responder_ip,responder_port,\
     first_seen,last_seen,packets_out,packets_in,bytes_out,bytes_in,state,end,vlan,tunnel,\
-    retransmissions,out_of_order,resets,rtt_us\n";
+    retransmissions,out_of_order,resets,rtt_us,protocol,application,host,initiator_name,\
+    responder_name\n";
 
 impl<W: Write> Report<W> {
     fn header(&mut self) {
@@ -355,12 +366,13 @@ impl<W: Write> Report<W> {
         }
     }
 
-    fn csv(&mut self, record: &Record) {
+    fn csv(&mut self, told: &Labelled, lore: &Lore) {
+        let Labelled { record, what } = told;
         let (from, to) = (&record.initiator, &record.responder);
         let tcp = record.tcp.unwrap_or_default();
         let sum = |a: u32, b: u32| a.saturating_add(b);
         let line = format!(
-            "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n",
+            "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n",
             quoted(&self.file),
             proto::text(record.proto),
             from.ip,
@@ -381,6 +393,11 @@ impl<W: Write> Report<W> {
             sum(tcp.initiator.out_of_order.into(), tcp.responder.out_of_order.into()),
             sum(tcp.initiator.resets.into(), tcp.responder.resets.into()),
             tcp.rtt_server.map_or_else(String::new, |rtt| rtt.to_string()),
+            called(what.protocol, what.is_guessed),
+            quoted(lore.applications.get(what.application).map_or("", |known| &known.tag)),
+            quoted(&String::from_utf8_lossy(what.facts.get(Fact::Host).unwrap_or_default())),
+            quoted(lore.names.name_of(from.ip).unwrap_or_default()),
+            quoted(lore.names.name_of(to.ip).unwrap_or_default()),
         );
         self.write(line.as_bytes());
     }
@@ -416,19 +433,25 @@ impl<W: Write> Listener for Report<W> {
                 line.push(b'\n');
                 self.write(&line);
             }
-            Format::Csv => self.csv(record),
-            Format::Summary(summary) => summary.add(record),
+            Format::Csv => self.csv(&told, lore),
+            Format::Summary(summary) => summary.add(record, what),
         }
     }
 }
 
-/// A field of comma-separated values (RFC 4180).
+/// A protocol as people read it: one that only a port suggests has a question mark.
+fn called(protocol: Protocol, is_guessed: bool) -> String {
+    [protocol.name(), if is_guessed { "?" } else { "" }].concat()
+}
+
+/// A field of comma-separated values (RFC 4180). Names come from the network: what a spreadsheet
+/// would take for a formula gets an apostrophe before it, as they take that for text.
 fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
+    let mut text = plain(text);
+    if text.len() > 1 && text.starts_with(['=', '+', '-', '@']) {
+        text.insert(0, '\'');
     }
+    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 /// Unix seconds with six decimals.
@@ -440,7 +463,10 @@ fn seconds(tick: Tick) -> String {
 #[derive(Default)]
 struct Summary {
     flows: u64,
-    protocols: HashMap<u8, Sum>,
+    transports: HashMap<u8, Sum>,
+    /// Whether it is a guess beside it.
+    protocols: HashMap<(Protocol, bool), Sum>,
+    applications: HashMap<u16, Sum>,
     hosts: HashMap<std::net::IpAddr, Sum>,
     services: HashMap<(u8, u16), Sum>,
     hosts_left_out: u64,
@@ -473,26 +499,26 @@ fn capped<K: Eq + Hash>(sums: &mut HashMap<K, Sum>, key: K) -> Option<&mut Sum> 
 }
 
 impl Summary {
-    fn add(&mut self, record: &Record) {
+    fn add(&mut self, record: &Record, what: &Outcome) {
         if record.is_carrier {
             return;
         }
         self.flows = self.flows.saturating_add(1);
         let packets = record.packets();
         let (one, other) = record.local_and_other();
-        let mut sum = |key| {
-            self.protocols.entry(key).or_default().add(
-                packets,
-                record.initiator.bytes,
-                record.responder.bytes,
-            );
-        };
-        sum(record.proto);
+        let (sent, received) = (record.initiator.bytes, record.responder.bytes);
+        self.transports.entry(record.proto).or_default().add(packets, sent, received);
+        let protocol = (what.protocol, what.is_guessed);
+        self.protocols.entry(protocol).or_default().add(packets, sent, received);
+        if what.application != 0 {
+            let sum = self.applications.entry(what.application).or_default();
+            sum.add(packets, sent, received);
+        }
         let service = (record.proto, record.responder.port);
         if record.responder.port != 0
             && let Some(sum) = capped(&mut self.services, service)
         {
-            sum.add(packets, record.initiator.bytes, record.responder.bytes);
+            sum.add(packets, sent, received);
         }
         for (host, peer) in [(one, other), (other, one)] {
             match capped(&mut self.hosts, host.ip) {
@@ -538,27 +564,38 @@ impl Summary {
                 writeln!(out, "{name:<10} {}", grouped(count))?;
             }
         }
-        let mut protocols: Vec<_> =
-            self.protocols.iter().map(|(p, sum)| (proto::text(*p).into_owned(), *sum)).collect();
-        table(out, "protocol", &mut protocols, arguments.top)?;
-        let mut services: Vec<_> = self
-            .services
-            .iter()
-            .map(|((p, port), sum)| (format!("{}/{port}", proto::text(*p)), *sum))
-            .collect();
-        table(out, "service", &mut services, arguments.top)?;
+        let transport = |number: u8| proto::text(number).into_owned();
+        let mut rows = sums(&self.transports, |number| transport(*number));
+        table(out, "transport", &mut rows, arguments.top)?;
+        let mut rows = sums(&self.protocols, |(protocol, guessed)| called(*protocol, *guessed));
+        table(out, "protocol", &mut rows, arguments.top)?;
+        let mut rows = sums(&self.applications, |id| {
+            engine
+                .lore
+                .applications
+                .get(*id)
+                .map_or_else(String::new, |known| known.tag.to_string())
+        });
+        table(out, "application", &mut rows, arguments.top)?;
+        let mut rows = sums(&self.services, |(p, port)| format!("{}/{port}", transport(*p)));
+        table(out, "service", &mut rows, arguments.top)?;
         let named = |ip: std::net::IpAddr| match engine.lore.names.name_of(ip) {
             Some(name) => [name, " ", &ip.to_string()].concat(),
             None => ip.to_string(),
         };
-        let mut hosts: Vec<_> = self.hosts.iter().map(|(ip, sum)| (named(*ip), *sum)).collect();
-        table(out, "top talker", &mut hosts, arguments.top)?;
+        let mut rows = sums(&self.hosts, |ip| named(*ip));
+        table(out, "top talker", &mut rows, arguments.top)?;
         if self.hosts_left_out > 0 {
             let left_out = grouped(self.hosts_left_out);
             writeln!(out, "(flow ends beyond the first {MAX_HOSTS} hosts: {left_out})")?;
         }
         Ok(())
     }
+}
+
+/// Rows of a table.
+fn sums<K>(sums: &HashMap<K, Sum>, name: impl Fn(&K) -> String) -> Vec<(String, Sum)> {
+    sums.iter().map(|(key, sum)| (name(key), *sum)).collect()
 }
 
 fn table(
@@ -712,5 +749,7 @@ mod tests {
     #[test]
     fn a_name_with_a_comma_stays_one_field() {
         assert_eq!(quoted("a,\"b\".pcap"), "\"a,\"\"b\"\".pcap\"");
+        assert_eq!(quoted("a\n\x1b[2J\u{202e}"), "a??[2J?");
+        assert_eq!(quoted("=cmd|' /C calc'!A0,"), "\"'=cmd|' /C calc'!A0,\"");
     }
 }

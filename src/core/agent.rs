@@ -694,16 +694,15 @@ impl Agent {
     /// Reads the configuration again; on an error the old one stays.
     ///
     /// # Errors
-    /// [`Failure::Configuration`] with the reason.
+    /// [`Failure::Configuration`] with the reason, which may lie in rules of applications.
     pub fn reload(&mut self) -> Result<(), Failure> {
         let settings = self.host.configure().map_err(Failure::Configuration)?;
+        let applications = self.read_applications().map_err(Failure::Configuration)?;
         self.load_tables();
         self.apply(settings);
+        self.take_applications(applications);
         for problem in self.load_groups().problems {
             log::warn!("{problem}");
-        }
-        if let Err(problem) = self.load_applications() {
-            log::warn!("{problem}; the applications known before stay");
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use regex_lite::RegexBuilder;
 
 use super::attribute::{Attribute, Kind};
 use super::{Error, MAX_DEPTH, MAX_REGEX, Node, Operator, Value};
+use crate::text::is_hidden;
 use crate::wire::mac;
 
 /// What a compact test asks for: `ai:netflix`.
@@ -262,7 +263,7 @@ fn error_at(at: usize, problem: &str) -> Error {
 
 /// A word of the text as it may be shown in a message.
 fn shown(word: &str) -> String {
-    word.chars().take(64).map(|c| if c.is_control() { '?' } else { c }).collect()
+    word.chars().take(64).map(|c| if is_hidden(c) { '?' } else { c }).collect()
 }
 
 /// A tag with or without Netify's prefix, or a number.

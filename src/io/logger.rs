@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::sys::stderr;
+use crate::text::plain;
 
 /// Lines a minute from one place in the source.
 const PER_MINUTE: u32 = 5;
@@ -83,16 +84,11 @@ impl Log for Logger {
             Level::Info => "",
             Level::Debug | Level::Trace => "debug: ",
         };
-        let line = format!("portolan: {level}{}\n", clean(&record.args().to_string()));
+        let line = format!("portolan: {level}{}\n", plain(&record.args().to_string()));
         if !stderr::write(&line) {
             self.suppressed.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn flush(&self) {}
-}
-
-/// Control characters may come from the network: a terminal must not see them.
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -172,8 +172,8 @@ impl Loop {
         let mut agent = Agent::new(settings.clone(), facts(), Box::new(machine), now);
         agent.load_tables();
         agent.apply(settings.clone());
-        if let Err(problem) = agent.load_applications() {
-            log::warn!("{problem}; no applications are known");
+        for problem in agent.load_applications() {
+            log::warn!("{problem}; this file of rules is left out");
         }
         agent.load_names();
         let mut hosts = Files::default();

@@ -1,5 +1,6 @@
 //! Graphs in the language of Graphviz.
 
+use crate::text::is_hidden;
 use crate::topology::graph::{Edge, Node};
 use crate::topology::value::Value;
 
@@ -53,12 +54,12 @@ fn text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// Appends a text as it may stand in quotes. Control characters become blanks.
+/// Appends a text as it may stand in quotes. What is [hidden](is_hidden) becomes a blank.
 fn escape(out: &mut Vec<u8>, text: &str) {
     for c in text.chars() {
         match c {
             '"' | '\\' => out.extend_from_slice(&[b'\\', c as u8]),
-            c if c.is_control() => out.push(b' '),
+            c if is_hidden(c) => out.push(b' '),
             c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }

@@ -2,8 +2,10 @@
 
 use std::io::Write as _;
 
-/// Appends `text` as a JSON string, quotes included. Control characters, and DEL with the C1
-/// range after it, are escaped: an answer may end on a terminal.
+use crate::text::is_hidden;
+
+/// Appends `text` as a JSON string, quotes included. Whatever [`is_hidden`] is escaped: an answer
+/// may end on a terminal.
 pub fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let bytes = text.as_bytes();
@@ -15,7 +17,7 @@ pub fn string(out: &mut Vec<u8>, text: &str) {
             '\n' => Some(br"\n"),
             '\r' => Some(br"\r"),
             '\t' => Some(br"\t"),
-            '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => None,
+            c if is_hidden(c) => None,
             _ => continue,
         };
         out.extend_from_slice(bytes.get(from..at).unwrap_or_default());
@@ -36,14 +38,13 @@ pub fn text(value: &serde_json::Value) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// JSON of `serde_json` as [`string`] would have it, with DEL, the C1 range and the line ends of
-/// Unicode escaped: outside of texts there are none of them.
+/// JSON of `serde_json` as [`string`] would have it: outside of texts there is nothing hidden.
 #[must_use]
 pub fn for_people(json: &str) -> String {
     use std::fmt::Write as _;
     let mut out = String::with_capacity(json.len().saturating_add(1));
     for c in json.chars() {
-        if matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}') {
+        if is_hidden(c) {
             // Writing to a String cannot fail.
             let _ = write!(out, "\\u{:04x}", u32::from(c));
         } else {
@@ -110,9 +111,9 @@ mod tests {
 
     #[test]
     fn json_of_others_is_escaped_for_people() {
-        let text = serde_json::to_string("a\u{9b}\u{7f}\u{2028}é\"\n").unwrap();
+        let text = serde_json::to_string("a\u{9b}\u{7f}\u{202e}é\"\n").unwrap();
         let safe = for_people(&text);
-        assert_eq!(safe, r#""a\u009b\u007f\u2028é\"\n""#);
+        assert_eq!(safe, r#""a\u009b\u007f\u202eé\"\n""#);
         assert_eq!(serde_json::from_str::<String>(&safe).unwrap().chars().count(), 7);
     }
 
@@ -124,11 +125,17 @@ mod tests {
 
     #[test]
     fn strings_come_back_as_they_were() {
-        for s in ["", "plain", "a\"b\\c", "\u{0}\u{1b}[31m\r\n\t", "ünï\u{85}\u{2028}𝄞", "\u{7f}"]
-        {
+        for s in [
+            "",
+            "plain",
+            "a\"b\\c",
+            "\u{0}\u{1b}[31m\r\n\t",
+            "ünï\u{85}\u{2028}𝄞",
+            "\u{7f}\u{202e}",
+        ] {
             let written = text(|out| string(out, s));
             assert_eq!(serde_json::from_str::<String>(&written).unwrap(), s, "{written}");
-            assert!(!written.chars().any(char::is_control), "{written:?}");
+            assert!(!written.contains(is_hidden), "{written:?}");
         }
     }
 

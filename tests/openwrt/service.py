@@ -93,6 +93,51 @@ config packets 'packets'
 	list pcap_over_ip '[::1]:57013'
 	list pcap_over_ip_from '192.168.1.0/24'
 	list pcap_over_ip_from '2001:db8::/32'
+
+config detection 'detection'
+	option packets '9'
+	option flows '64'
+	option kib '128'
+	option dns_hints '0'
+	option dns_hint_size '100'
+	option dns_hint_save 'persistent'
+	option dns_hint_partial '1'
+	option flow_hashes 'no'
+	option flow_hash_size '200'
+	option conntrack 'procfs'
+	option sockets '1'
+
+config names 'names'
+	list lease_file '/tmp/leases'
+	list hosts_file '/etc/hosts'
+	list hosts_file '/tmp/names'
+	option offline '60'
+
+config telemetry 'telemetry'
+	list listen 'tcp://127.0.0.1:7151'
+	list legacy 'unix:///var/run/netifyd/sink.sock'
+	list send 'http://192.0.2.1:8080/in'
+	list send 'udp://192.0.2.1:9000'
+	option format 'legacy'
+	list types 'stream-flows'
+	option filter 'app == "netflix" && port == 443'
+	option established '0'
+	option log '/tmp/telemetry/flows.json'
+	option log_kib '64'
+	option log_files '2'
+
+config privacy 'privacy'
+	list mac '02:00:00:00:00:01'
+	list host '192.0.2.7'
+	list host '2001:db8:1::/48'
+	option external '1'
+
+config replace
+	option search '([a-z]+)[.]home[.]example'
+	option with '$1.example'
+
+config replace
+	option search 'secret #1'
 """
 
 
@@ -115,6 +160,10 @@ def defaults_start_as_they_are():
              {"netns_discovery": '"0"', "packet_sessions": '"2"', "packet_ring_kib": '"1024"'})
         check("the agent picks interfaces", "capture_interfaces" not in settings)
         check("the agent has its own password", "management_password" not in settings)
+        same("where OpenWrt has names and leases", (settings["names_lease_files"], settings["names_hosts_files"]),
+             ('"/tmp/dhcp.leases /tmp/hosts"', '"/etc/hosts /etc/ethers /tmp/hosts"'))
+        check("nobody is told of flows", not {"telemetry_listen", "telemetry_legacy", "telemetry_send", "telemetry_log"}
+              & set(settings), settings)
         same("HTTP on loopback", settings["http"], '"127.0.0.1:8082 127.0.0.1:5001"')
         same("the agent takes the file", router.run("portolan -t -c /var/run/portolan/portolan.conf").code, 0)
         same("in a jail", router.instance(), [
@@ -170,9 +219,27 @@ def every_option_becomes_a_setting():
             ("packet_files", '"3"'), ("packet_dir", '"/tmp/packets"'),
             ("pcap_over_ip", '"127.0.0.1:57012 nif=br-lan&filter=not port 22"'),
             ("pcap_over_ip", '"[::1]:57013"'), ("pcap_over_ip_from", '"192.168.1.0/24 2001:db8::/32"'),
+            ("detection_packets", '"9"'), ("detection_flows", '"64"'), ("detection_kib", '"128"'),
+            ("dns_hint_cache", '"0"'), ("dns_hint_cache_size", '"100"'), ("dns_hint_cache_save", '"persistent"'),
+            ("dns_hint_cache_partial_lookups", '"1"'), ("flow_hash_cache", '"0"'),
+            ("flow_hash_cache_size", '"200"'), ("conntrack", '"procfs"'), ("topology_sockets", '"1"'),
+            ("names_lease_files", '"/tmp/leases"'), ("names_hosts_files", '"/etc/hosts /tmp/names"'),
+            ("devices_offline", '"60"'), ("telemetry_listen", '"tcp://127.0.0.1:7151"'),
+            ("telemetry_legacy", '"unix:///var/run/netifyd/sink.sock"'),
+            ("telemetry_send", '"http://192.0.2.1:8080/in udp://192.0.2.1:9000"'),
+            ("telemetry_types", '"stream-flows"'), ("telemetry_format", '"legacy"'),
+            ("telemetry_filter", 'app == "netflix" && port == 443'), ("telemetry_established", '"0"'),
+            ("telemetry_log_kib", '"64"'), ("telemetry_log_files", '"2"'),
+            ("telemetry_log", '"/tmp/telemetry/flows.json"'), ("privacy_filter_mac", '"02:00:00:00:00:01"'),
+            ("privacy_filter_host", '"192.0.2.7 2001:db8:1::/48"'),
+            ("privacy_filter_private_external_addresses", '"1"'),
+            ("privacy_filter_regex_search[0]", '"([a-z]+)[.]home[.]example"'),
+            ("privacy_filter_regex_replace[0]", '"$1.example"'),
+            ("privacy_filter_regex_search[1]", '"secret #1"'), ("privacy_filter_regex_replace[1]", '""'),
         ])
+        same("folders are made", (router.mode("tmp/telemetry"), router.mode("tmp/run/netifyd")), (0o755, 0o755))
         known = {line.split()[0] for line in router.run("portolan --list-settings").out.split("\n") if line}
-        same("the agent knows each", {name for name, _ in router.settings()} - known, set())
+        same("the agent knows each", {name.partition("[")[0] for name, _ in router.settings()} - known, set())
         listed = router.run("portolan -c /var/run/portolan/portolan.conf --list-settings").out
         same("and got each", re.findall(r"^(?:flows_idle|pcap_over_ip|http_hosts|capture_lan) +(.*?)  +#", listed, re.MULTILINE),
              ["br-lan", "router.lan", "127.0.0.1:57012 nif=br-lan&filter=not port 22; [::1]:57013", "20"])
@@ -197,7 +264,20 @@ def schema_is_registered_whole():
             "management": {"enabled", "address", "port", "password", "read_key"},
             "http": {"enabled", "listen", "user", "token", "host", "origin"},
             "packets": set("sessions ring_kib lookback_kib names dir file_kib files pcap_over_ip pcap_over_ip_from".split()),
+            "detection": set("packets flows kib dns_hints dns_hint_size dns_hint_save dns_hint_partial flow_hashes "
+                             "flow_hash_size conntrack sockets".split()),
+            "names": {"lease_file", "hosts_file", "offline"},
+            "telemetry": set("enabled listen legacy send format types filter established log log_kib log_files".split()),
+            "privacy": {"mac", "host", "external"},
+            "replace": {"search", "with"},
         })
+        # What an owner would set of all this can be set here.
+        keys = {line.split()[0] for line in router.run("portolan --list-settings").out.split("\n") if line}
+        router.configure(full(router))
+        router.service("reload")
+        made = {name.partition("[")[0] for name, _ in router.settings()}
+        same("no setting of flows is forgotten", {
+            key for key in keys if re.match(r"telemetry_|privacy_|names_|devices_|dns_|flow_hash|detection_|conntrack", key)} - made, set())
         text = open(os.path.join(FILES, "portolan.config"), encoding="utf-8").read()
         for of, have in options.items():
             body = re.search(rf"^#?config {of}\b.*?(?=^#?config |\Z)", text, re.MULTILINE | re.DOTALL).group(0)
@@ -245,6 +325,28 @@ def what_is_not_valid_is_refused():
         ("config packets packets\nlist pcap_over_ip '127.0.0.1:1;127.0.0.1:2'", "pcap_over_ip"),
         ("config packets packets\nlist pcap_over_ip_from anywhere", "pcap_over_ip_from"),
         ("config packets packets\nlist pcap_over_ip_from '::/129'", "pcap_over_ip_from"),
+        ("config detection detection\noption packets 256", "packets"), ("config detection detection\noption flows 1", "flows"),
+        ("config detection detection\noption kib x", "kib"), ("config detection detection\noption dns_hint_size 63", "dns_hint_size"),
+        ("config detection detection\noption dns_hint_save flash", "dns_hint_save"),
+        ("config detection detection\noption conntrack yes", "conntrack"),
+        ("config detection detection\noption flow_hash_size 0", "flow_hash_size"),
+        ("config names names\nlist lease_file 'a b'", "list"), ("config names names\nlist lease_file leases", "names_lease_files"),
+        ("config names names\nlist hosts_file ../hosts", "names_hosts_files"), ("config names names\noption offline 0", "offline"),
+        ("config telemetry telemetry\nlist listen 7151", "telemetry_listen"),
+        ("config telemetry telemetry\nlist listen tcp://router.lan:7151", "telemetry_listen"),
+        ("config telemetry telemetry\nlist legacy udp://127.0.0.1:1", "telemetry_legacy"),
+        ("config telemetry telemetry\nlist legacy unix:///sink.sock", "plain absolute path"),
+        ("config telemetry telemetry\nlist legacy unix:///tmp/sink.sock", "of its own"),
+        ("config telemetry telemetry\nlist send https://192.0.2.1/", "telemetry_send"),
+        ("config telemetry telemetry\noption format xml", "format"), ("config telemetry telemetry\nlist types all", "types"),
+        ("config telemetry telemetry\noption filter 'port == http'", "telemetry_filter"),
+        ("config telemetry telemetry\noption log flows.json", "plain absolute path"),
+        ("config telemetry telemetry\noption log /tmp/../etc/x", "plain absolute path"),
+        ("config telemetry telemetry\noption log /tmp/flows.json", "of its own"),
+        ("config telemetry telemetry\noption log /usr/sbin/flows.json", "of its own"),
+        ("config telemetry telemetry\noption log_kib 1", "log_kib"), ("config telemetry telemetry\noption log_files 0", "log_files"),
+        ("config privacy privacy\nlist mac 02:00", "mac"), ("config privacy privacy\nlist host router", "host"),
+        ("config replace\noption with x", "search"), ("config replace\noption search '('", "privacy_filter_regex_search"),
         (MAIN + "option socket_group nobody-of-that-name\nconfig http http\nlist token x", "http_token"),
         (MAIN + "option 'log_level", "portolan"), ("nonsense", "portolan"),
     ]
@@ -296,6 +398,11 @@ def no_value_is_more_than_one_value():
         ("config http http\nlist listen {}\n", "http"), ("config http http\nlist host {}\n", "http_hosts"),
         ("config packets packets\noption dir {}\n", "packet_dir"),
         ("config packets packets\nlist pcap_over_ip {}\n", "pcap_over_ip"),
+        ("config names names\nlist lease_file {}\n", "names_lease_files"),
+        ("config telemetry telemetry\nlist send {}\n", "telemetry_send"),
+        ("config telemetry telemetry\noption filter {}\n", "telemetry_filter"),
+        ("config telemetry telemetry\noption log {}\n", "telemetry_log"),
+        ("config replace\noption search x\noption with {}\n", "privacy_filter_regex_replace[0]"),
     ]
     with Router(program) as router:
         router.configure(MAIN)
@@ -316,6 +423,8 @@ def no_value_is_more_than_one_value():
                 lines = [tuple(line.split(" = ", 1)) for line in router.read(f"tmp/traps/{number}.conf").split("\n") if line]
                 others = [pair for pair in lines if pair[0] != name]
                 expected = [pair for pair in usual if pair[0] != name]
+                if name == "privacy_filter_regex_replace[0]":
+                    others = [pair for pair in others if pair[0] != "privacy_filter_regex_search[0]"]
                 if name == "capture_interfaces":
                     others = [pair for pair in others if pair[0] not in ("capture_lan", "capture_wan")]
                 same(f"{name}: {trap[:40]!r} leaves all other settings alone",
@@ -358,7 +467,7 @@ def secrets_are_not_told():
         check("it is in the file that only root reads", "HUSH" in router.read("tmp/run/portolan/portolan.conf"))
 
 
-LOW_PORTS = (":80\n", "]:1023\n", "port 161\n")
+LOW_PORTS = (":80\n", "]:1023\n", "port 161\n", ":715\n")
 
 
 @section
@@ -382,12 +491,18 @@ def reload_restarts_only_for_what_cannot_change():
             ("config http http\nlist token read:0123456789abcdef", "http_token"),
             ("config packets packets\noption sessions 9", "packet_sessions"),
             ("config packets packets\noption dir /tmp/p", "packet_dir"),
+            ("config detection detection\noption packets 9", "detection_packets"),
+            ("config names names\noption offline 9", "devices_offline"),
+            ("config telemetry telemetry\nlist send udp://192.0.2.1:9", "telemetry_send"),
+            ("config telemetry telemetry\nlist listen tcp://127.0.0.1:715", "telemetry_listen"),
+            ("config privacy privacy\nlist host 192.0.2.1", "privacy_filter_host"),
+            ("config replace\noption search x", "privacy_filter_regex_search[0]"),
             (MAIN + "option snaplen 100", "capture_snaplen"), (MAIN + "option ring_kib 128", "capture_ring_kib"),
             (MAIN + "option promiscuous 1", "capture_promiscuous"), (MAIN + "option namespaces 1", "netns_discovery"),
         ):
             # After its start the agent may not open these.
             low = any(port in text + "\n" for port in LOW_PORTS)
-            wanted = ["signal portolan * HUP"] if setting in live and not low else ["restart portolan"]
+            wanted = ["signal portolan * HUP"] if setting.partition("[")[0] in live and not low else ["restart portolan"]
             router.configure(text + "\n")
             said = router.service("reload")
             same(f"{text!r}", (said.code, router.events()), (0, wanted))
@@ -468,6 +583,20 @@ def jail_only_where_it_can_be():
         same("not where it cannot start a static program", jailed(), False)
         same("which is told", router.syslog(), [("notice", "portolan: without a jail: /sbin/ujail does not start it here")])
         os.unlink(router.at("tmp/ujail-fails"))
+        # What is read and written outside of the usual folders is shown in it; it takes another one.
+        for path in ("tmp/dhcp.leases", "tmp/names"):
+            router.write(path, "")
+        router.configure("config names names\nlist hosts_file /tmp/names\nlist hosts_file /etc/none\n"
+                         "config telemetry telemetry\noption log /tmp/told/flows\nlist legacy unix:///var/run/netifyd/s\n"
+                         "list send unix:///tmp/nobody/s\n")
+        router.events()
+        router.service("reload")
+        same("another jail", router.events(), ["restart portolan"])
+        same("what it shows", [line for line in router.instance() if line.startswith("[mount")], [
+            "[mount][/etc/group]", "[mount][/tmp/names]", "[mount][/tmp/dhcp.leases]",
+            "[mount_rw][/var/run/portolan][/etc/portolan]", "[mount_rw][/var/run/netifyd]", "[mount_rw][/tmp/told]"])
+        router.configure(MAIN)
+        router.service("reload")
         os.rename(router.at("etc/capabilities/portolan.json"), router.at("tmp/kept"))
         same("not without its capabilities", jailed(), False)
         os.rename(router.at("tmp/kept"), router.at("etc/capabilities/portolan.json"))
@@ -492,6 +621,26 @@ def the_agent_runs_on_it():
         answered = patiently(lambda: router.run(ask).code == 0)
         check("it answers", answered, router.read("tmp/procd/portolan.output"))
         same("socket for root and its group", router.mode("tmp/run/portolan/portolan.sock"), 0o660)
+        # Rules of the user: what the file shows can be used, and a mistake leaves the old ones.
+        with open(os.path.join(FILES, "portolan.rules"), encoding="utf-8") as file:
+            shown = re.sub(r"^#(app|dom|net|port|expr) ", r"\1 ", file.read(), flags=re.MULTILINE)
+        check("it shows a rule", "\napp " in shown, shown)
+        router.events()
+        router.write("etc/portolan/applications.d/10-own.rules", shown)
+        router.service("reload")
+        same("rules are a reason to tell the agent", router.events(), ["signal portolan * HUP"])
+        found = "portolan ctl r lookup door.cameras.example.net"
+        check("they hold", patiently(lambda: "own-cameras" in router.run(found).out), router.run(found).out)
+        router.write("etc/portolan/applications.d/20-bad.rules", "app 50002 other\nnett 192.0.2.0/24\n")
+        router.service("reload")
+        check("a typo is told with its place", patiently(
+            lambda: "20-bad.rules:2:1" in router.read("tmp/procd/portolan.output")), router.read("tmp/procd/portolan.output"))
+        check("and the old rules stay", "own-cameras" in router.run(found).out)
+        os.unlink(router.at("etc/portolan/applications.d/20-bad.rules"))
+        router.service("reload")
+        router.events()
+        router.service("reload")
+        same("nothing new, nothing done", router.events(), [])
         pid = router.read("tmp/procd/portolan.pid")
         router.configure(MAIN + "option update_interval 1\noption log_level 3\nconfig http http\nlist listen 127.0.0.1:8099\n")
         router.service("reload")

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::netns::Machine;
 use crate::netns::targets::{self, Target};
+use crate::text::is_hidden;
 
 /// Interfaces of one target that have links of their own; a link to all is always there.
 const MAX_INTERFACES: usize = 64;
@@ -90,14 +91,15 @@ impl Text {
 
 /// Appends what HTML takes for nothing but text.
 fn escape(out: &mut Vec<u8>, text: &str) {
-    for byte in text.bytes() {
-        match byte {
-            b'&' => out.extend_from_slice(b"&amp;"),
-            b'<' => out.extend_from_slice(b"&lt;"),
-            b'>' => out.extend_from_slice(b"&gt;"),
-            b'"' => out.extend_from_slice(b"&quot;"),
-            b'\'' => out.extend_from_slice(b"&#39;"),
-            _ => out.push(byte),
+    for c in text.chars() {
+        match c {
+            '&' => out.extend_from_slice(b"&amp;"),
+            '<' => out.extend_from_slice(b"&lt;"),
+            '>' => out.extend_from_slice(b"&gt;"),
+            '"' => out.extend_from_slice(b"&quot;"),
+            '\'' => out.extend_from_slice(b"&#39;"),
+            c if is_hidden(c) => out.push(b'?'),
+            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
 }
@@ -125,7 +127,7 @@ mod tests {
 
     #[test]
     fn names_are_text_and_nothing_else() {
-        let evil = "<script>\"'&x";
+        let evil = "<script>\"'&\u{202e}\u{1b}x";
         let process = Process { pid: 5, netns: 7, comm: evil.into(), ..Process::default() };
         let interface =
             Interface { index: 1, name: "a,\"<b>".into(), operstate: 6, ..Interface::default() };
@@ -142,7 +144,7 @@ mod tests {
         while text.write(&mut out, 100) {}
         let page = String::from_utf8(out).unwrap();
         assert!(!page.contains("<script") && !page.contains("<b>") && !page.contains("<x>"));
-        assert!(page.contains("&lt;script&gt;&quot;&#39;&amp;x(5)</a>"), "{page}");
+        assert!(page.contains("&lt;script&gt;&quot;&#39;&amp;??x(5)</a>"), "{page}");
         assert!(page.contains("packetflix:ws://h&quot;&lt;x&gt;:5001/capture?container=%7B%22"));
         assert!(page.contains("&amp;nif=a%2C%22%3Cb%3E"));
         assert!(page.contains("href=\"capture.pcapng?container=%7B"));

@@ -8,6 +8,7 @@ use super::discovery::Waiting;
 use super::graph::GraphText;
 use super::listing::Text as Rows;
 use crate::query::Run;
+use crate::text::plain;
 use crate::time::Wall;
 
 /// What JSON is sent as.
@@ -69,10 +70,11 @@ impl Response {
         Self::new(status, JSON, Body::Full(body))
     }
 
-    /// A refusal, or a remark: one line of text.
+    /// A refusal, or a remark: one line of text. It may say again what the client said, and ends
+    /// on a terminal: nothing hidden is in it.
     #[must_use]
     pub fn text(status: u16, text: &str) -> Self {
-        Self::new(status, TEXT, Body::Full(format!("{text}\n").into_bytes()))
+        Self::new(status, TEXT, Body::Full(format!("{}\n", plain(text)).into_bytes()))
     }
 
     /// Nothing but a status.

@@ -253,8 +253,7 @@ fn refusal(refused: &Refused) -> Response {
         Why::NotFound => 404,
         Why::Stale => 409,
     };
-    let line: String = refused.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let answer = Response::text(status, &line);
+    let answer = Response::text(status, &refused.text);
     if status == 503 { answer.with("Retry-After", "5") } else { answer }
 }
 

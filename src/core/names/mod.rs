@@ -15,6 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::pace::Pace;
 use crate::counters::Counters;
+use crate::text;
 use crate::wire::decode::Packet;
 
 /// Names of addresses kept; beyond, the one that was not heard for longest gives way.
@@ -471,11 +472,9 @@ fn clean(name: &str) -> Option<String> {
     fits.then(|| name.to_ascii_lowercase())
 }
 
-/// Control characters, what stands for damage, and what changes the direction of the text.
-pub(super) fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{fffd}' | '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(c, '\u{2060}'..='\u{2069}')
+/// What nobody sees, and what stands for damage.
+pub(super) const fn is_hidden(c: char) -> bool {
+    text::is_hidden(c) || c == '\u{fffd}'
 }
 
 /// Whether an address can be that of one host elsewhere. Blocking resolvers answer 0.0.0.0.

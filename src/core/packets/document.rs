@@ -2,6 +2,7 @@
 //! for in the first comment.
 
 use super::order::{Order, Target};
+use crate::text::is_hidden;
 
 /// What a document begins with.
 const MARKER: &str = "---\n# capture target information\n";
@@ -55,7 +56,7 @@ fn scalar(out: &mut String, value: &str) {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
+            c if is_hidden(c) => {
                 use std::fmt::Write as _;
                 // Writing to a String cannot fail.
                 let _ = write!(out, "\\u{:04x}", u32::from(c));

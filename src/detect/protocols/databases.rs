@@ -1,4 +1,4 @@
-//! Databases that their first message shows: Cassandra (CQL binary protocol 3 to 5), Elasticsearch
+//! Databases that their first message shows: Cassandra (CQL binary protocol 1 to 5), Elasticsearch
 //! (its transport), DRDA (The Open Group, DDM), Firebird (its remote protocol), ClickHouse (native
 //! protocol), Aerospike (wire protocol), ZooKeeper, InfluxDB (line protocol over UDP), Bolt.
 
@@ -53,20 +53,27 @@ fn is_cassandra(data: &[u8]) -> Option<bool> {
     if (version, flags) == (0xca, 0x55) {
         return Some(cursor.u16()? == 0x2dfa);
     }
-    if !(3..=5).contains(&(version & 0x7f)) || flags & !0x1f != 0 {
+    // Versions 1 and 2 have a shorter number of the stream; DataStax Enterprise has its own two.
+    let is_short = match version & 0x7f {
+        1 | 2 => true,
+        3..=5 | 0x41 | 0x42 => false,
+        _ => return Some(false),
+    };
+    if flags & !0x1f != 0 {
         return Some(false);
     }
-    let (stream, operation, len) = (cursor.u16()?, cursor.u8()?, cursor.u32()?);
+    let stream = if is_short { u16::from(cursor.u8()?) } else { cursor.u16()? };
+    let (operation, len) = (cursor.u8()?, cursor.u32()?);
     let is_answer = version & 0x80 != 0;
+    let header = data.len().saturating_sub(cursor.rest().len());
     match (operation, is_answer) {
         (1, false) => Some(find_within(data, b"CQL_VERSION", 64).is_some()),
-        (5, false) => Some(len == 0 && data.len() == 9),
+        (5, false) => Some(len == 0 && cursor.is_empty()),
         (6, true) => Some(find_within(data, b"CQL_VERSION", 256).is_some()),
         (2 | 3 | 0x0e | 0x10, true) => Some(
             len < 0x1_0000
                 && stream < 0x100
-                && data.len() >= 9
-                && u64::from(len).saturating_add(9) == data.len() as u64,
+                && usize::try_from(len).ok()?.saturating_add(header) == data.len(),
         ),
         _ => Some(false),
     }
@@ -205,6 +212,10 @@ mod tests {
         assert_eq!(tcp(&startup), Protocol::CASSANDRA);
         assert_eq!(tcp(&hex("04 00 0000 05 00000000")), Protocol::CASSANDRA);
         assert_eq!(tcp(&hex("04 00 0000 05 00000001 00")), Protocol::UNKNOWN);
+        // Drivers of DataStax begin with a version of its own; old ones have shorter headers.
+        assert_eq!(tcp(&hex("42 00 0000 05 00000000")), Protocol::CASSANDRA);
+        assert_eq!(tcp(&hex("02 00 00 05 00000000")), Protocol::CASSANDRA);
+        assert_eq!(tcp(&hex("06 00 0000 05 00000000")), Protocol::UNKNOWN);
         assert_eq!(
             tcp(&hex("4553 00000020 0000000000000001 00 007a1203")),
             Protocol::ELASTICSEARCH

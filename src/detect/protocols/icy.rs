@@ -15,7 +15,7 @@ fn dissect(view: &View<'_>, facts: &mut Facts) -> Verdict {
     }
     let Some((first, fields)) = line(view.data) else { return Verdict::Wait };
     if first.starts_with(b"SOURCE") {
-        let fits = first.ends_with(b" ICE/1.0") || first.ends_with(b" HTTP/1.0");
+        let fits = [&b" ICE/1.0"[..], b" HTTP/1.0", b" HTTP/1.1"].iter().any(|end| first.ends_with(end));
         return if fits { Verdict::Is(Protocol::ICECAST) } else { Verdict::No };
     }
     if let Some(name) = field(fields, b"icy-name") {
@@ -35,6 +35,8 @@ mod tests {
         assert_eq!(talk.protocol(), Protocol::SHOUTCAST);
         assert_eq!(talk.fact(Fact::Server).as_deref(), Some("Radio"));
         let talk = Talk::tcp(8005).client(b"SOURCE /live ICE/1.0\r\n\r\n");
+        assert_eq!(talk.protocol(), Protocol::ICECAST);
+        let talk = Talk::tcp(8005).client(b"SOURCE /t.mp3 HTTP/1.1\r\nIce-Public: 0\r\n\r\n");
         assert_eq!(talk.protocol(), Protocol::ICECAST);
         assert_eq!(Talk::tcp(8005).server(b"ICY 500\r\n").protocol(), Protocol::UNKNOWN);
     }

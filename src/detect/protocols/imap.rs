@@ -10,17 +10,11 @@ pub(super) const DISSECTOR: Dissector = Dissector::tcp(Protocol::IMAP, &[143], d
 /// How servers greet.
 const GREETINGS: [&[u8]; 3] = [b"* OK", b"* PREAUTH", b"* BYE"];
 
-/// What clients say first.
-const COMMANDS: [&[u8]; 8] = [
-    b"CAPABILITY",
-    b"LOGIN ",
-    b"AUTHENTICATE ",
-    b"STARTTLS",
-    b"ID ",
-    b"NOOP",
-    b"LOGOUT",
-    b"SELECT ",
-];
+/// What clients say first, alone in its line.
+const WORDS: [&[u8]; 4] = [b"CAPABILITY", b"STARTTLS", b"NOOP", b"LOGOUT"];
+
+/// What clients say first, with what comes behind.
+const COMMANDS: [&[u8]; 4] = [b"AUTHENTICATE ", b"ID (", b"ID NIL", b"SELECT "];
 
 /// Octets of the tag before a command.
 const MAX_TAG: usize = 16;
@@ -29,7 +23,7 @@ fn dissect(view: &View<'_>, facts: &mut Facts) -> Verdict {
     let halves = [view.data, view.other];
     let greets = |half: &&[u8]| start_of(half, &GREETINGS) == Start::Whole;
     let server = halves.iter().copied().find(|half| greets(half));
-    let client = halves.iter().copied().find(|half| is_command(half));
+    let client = halves.iter().copied().find(|half| is_command(half, view.has_port(143)));
     let tells = server.is_some_and(|server| contains(first_line(server), b"IMAP"));
     if client.is_none() && !tells && !(server.is_some() && view.has_port(143)) {
         let begins = |half: &[u8]| start_of(half, &GREETINGS) != Start::No;
@@ -57,17 +51,27 @@ fn dissect(view: &View<'_>, facts: &mut Facts) -> Verdict {
     }
 }
 
-/// A tag and a command.
-fn is_command(half: &[u8]) -> bool {
+/// A tag and a command. Three digits before a text are the answer of another protocol's server.
+fn is_command(half: &[u8], is_here: bool) -> bool {
     if !half.first().is_some_and(u8::is_ascii_alphanumeric) {
         return false;
     }
     let Some((line, _)) = line(half) else { return false };
     let (tag, rest) = word(line);
+    let is_answer = tag.len() == 3 && tag.iter().all(u8::is_ascii_digit);
     let is_tag = tag.iter().all(|octet| octet.is_ascii_alphanumeric() || *octet == b'.');
     (1..=MAX_TAG).contains(&tag.len())
         && is_tag
-        && COMMANDS.iter().any(|command| starts(rest, command))
+        && (is_here || !is_answer)
+        && (WORDS.iter().any(|known| rest.trim_ascii_end().eq_ignore_ascii_case(known))
+            || COMMANDS.iter().any(|command| starts(rest, command))
+            || is_login(rest))
+}
+
+/// A name and a password, each a word, or the length of what follows the line.
+fn is_login(command: &[u8]) -> bool {
+    let (name, password) = word(command.get(6..).unwrap_or_default());
+    starts(command, b"LOGIN ") && (!password.is_empty() || name.starts_with(b"{"))
 }
 
 fn login(command: &[u8]) -> Option<&[u8]> {
@@ -90,6 +94,9 @@ mod tests {
         assert_eq!(talk.fact(Fact::User).as_deref(), Some("me"));
         assert_eq!(Talk::tcp(1143).client(b"A0001 CAPABILITY\r\n").protocol(), Protocol::IMAP);
         assert_eq!(Talk::tcp(1143).client(b"A0001 CAPABLE\r\n").protocol(), Protocol::UNKNOWN);
+        let answer = Talk::tcp(21).midway().server(b"230 Login successful.\r\n");
+        assert_ne!(answer.protocol(), Protocol::IMAP);
+        assert_eq!(Talk::tcp(1143).client(b"a LOGIN successful\r\n").protocol(), Protocol::UNKNOWN);
         assert_eq!(Talk::tcp(1143).server(b"* OK hello\r\n").protocol(), Protocol::UNKNOWN);
     }
 

@@ -56,12 +56,11 @@ fn is_jrmi(data: &[u8]) -> Option<bool> {
 /// Framed or not: version 1, a kind of message, the name of a method.
 fn is_thrift(data: &[u8]) -> Option<bool> {
     let mut cursor = Cursor::new(data);
-    let first = *cursor.rest().first()?;
-    if first == 0x82 {
-        return is_compact(cursor);
-    }
-    if first == 0 {
+    if *cursor.rest().first()? == 0 {
         cursor.skip(4)?;
+    }
+    if *cursor.rest().first()? == 0x82 {
+        return is_compact(cursor);
     }
     let [0x80, 1, 0, 1..=4] = cursor.array()? else { return Some(false) };
     let len = cursor.u32()?;
@@ -133,6 +132,8 @@ mod tests {
         assert_eq!(tcp(b"\0\0\0\x11\x80\x01\0\x01\0\0\0\x04ping\0\0\0\0"), Protocol::THRIFT);
         assert_eq!(tcp(b"\x80\x01\0\x05\0\0\0\x04ping\0\0\0\0"), Protocol::UNKNOWN);
         let batch = b"\x82\x81\x01\x09emitBatch\x1c";
+        let framed = hex("0000000c 82 21 00 04 70696e67 18016100");
+        assert_eq!(tcp(&framed), Protocol::THRIFT);
         assert_eq!(Talk::udp(6831).client(batch).protocol(), Protocol::THRIFT);
         assert_eq!(Talk::tcp(5701).client(b"CP2").protocol(), Protocol::HAZELCAST);
         assert_eq!(Talk::tcp(4369).client(b"\0\x04zabc").protocol(), Protocol::EPMD);

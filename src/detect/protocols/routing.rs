@@ -57,7 +57,7 @@ pub(super) const WCCP: Dissector =
     Dissector::udp(Protocol::WCCP, &[2048], |view, _| view.judge(Protocol::WCCP, is_wccp(view)))
         .bound();
 
-pub(super) const LISP: Dissector = Dissector::udp(Protocol::LISP, &[4341, 4342], |view, _| {
+pub(super) const LISP: Dissector = Dissector::both(Protocol::LISP, &[4341, 4342], |view, _| {
     view.judge(Protocol::LISP, is_lisp(view))
 })
 .bound();
@@ -182,20 +182,29 @@ fn is_wccp(view: &View<'_>) -> Option<bool> {
     Some(view.has_port(2048) && ((is_second && len == view.len.saturating_sub(8)) || is_first))
 }
 
-/// Control by its kind with reserved bits; data by the flags and what is within.
+/// Control by its kind with reserved bits; data by the flags and what is within. Over TCP
+/// (draft-ietf-lisp-map-server-reliable-transport) messages have a length and a mark at their end.
 fn is_lisp(view: &View<'_>) -> Option<bool> {
+    if view.is_tcp() {
+        let (kind, len) = (view.u16_at(0)?, usize::from(view.u16_at(2)?));
+        let is_message = (16..=32).contains(&kind) && (12..=8_192).contains(&len);
+        if !is_message || !view.has_port(4342) {
+            return Some(false);
+        }
+        return Some(view.u32_at(len.saturating_sub(4))? == 0x9fac_ade9);
+    }
     let [first, second, _, _] = view.at(0)?;
     if view.has_port(4342) {
         let kind = first >> 4;
         return Some(match kind {
             8 => matches!(view.at(4)?, [0x40..=0x4f | 0x60..=0x6f]),
             1 => view.len >= 24 && second & 0x3f == 0,
-            2..=5 | 7 => view.len >= 12,
+            2..=7 => view.len >= 12,
             _ => false,
         });
     }
     let [inner] = view.at(8)?;
-    Some(view.has_port(4341) && matches!(inner, 0x45..=0x4f | 0x60) && first & 0x07 == 0)
+    Some(view.has_port(4341) && matches!(inner, 0x45..=0x4f | 0x60..=0x6f) && first & 0x07 == 0)
 }
 
 /// Over UDP a signal with its mark; over TCP the first message, of how a session begins.
@@ -283,5 +292,7 @@ mod tests {
         assert_eq!(udp(854, "444c4550 0001 0000"), Protocol::DLEP);
         let request = "10 00 00 01 0011223344556677 0001 0a000001 0020 0001 0a000002 00 00";
         assert_eq!(udp(4342, request), Protocol::LISP);
+        assert_eq!(tcp(4342, "0010 000c 00000001 9facade9"), Protocol::LISP);
+        assert_eq!(tcp(4342, "0010 000c 00000001 9facadea"), Protocol::UNKNOWN);
     }
 }

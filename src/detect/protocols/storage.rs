@@ -57,6 +57,10 @@ fn is_iscsi(data: &[u8]) -> Option<bool> {
 }
 
 fn is_nbd(data: &[u8]) -> Option<bool> {
+    // A client answers the greeting with its flags, then asks for options with a mark of theirs.
+    if let [0, 0, 0, 0..=3, rest @ ..] = data {
+        return Some(rest.first_chunk()? == b"IHAVEOPT");
+    }
     if !matches!(data.first()?, b'N' | 0x25 | 0x67) {
         return Some(false);
     }
@@ -133,6 +137,8 @@ mod tests {
         login.extend_from_slice(b"InitiatorName=iqn.1991-05.com.x\0");
         assert_eq!(tcp(&login), Protocol::ISCSI);
         assert_eq!(tcp(b"NBDMAGICIHAVEOPT\0\x03"), Protocol::NBD);
+        let asks = Talk::tcp(40_000).client(b"\0\0\0\x03").client(b"IHAVEOPT\0\0\0\x07");
+        assert_eq!(asks.protocol(), Protocol::NBD);
         assert_eq!(
             tcp(&hex("25609513 0000 0000 1122334455667788 0000000000001000 00000200")),
             Protocol::NBD

@@ -59,19 +59,24 @@ fn relay(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     Verdict::when(found, Protocol::STEAM_RELAY)
 }
 
-/// Packets without connection, with a kind of four characters behind.
+/// Packets without connection, with a kind of four characters behind: six octets of ones, or a
+/// mark and tokens, then four more; or how a connection begins, with a token.
 fn teeworlds(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     let kind = match view.first() {
-        Some(0xff) => view.data.get(..10).filter(|o| **o == [0xff; 10]).and_then(|_| view.at(10)),
-        Some(b'x') if view.starts(b"xe") => view.at(10),
+        Some(0xff) if view.starts(&[0xff; 6]) => view.at(6),
+        Some(b'x') if view.starts(b"xe") => view.at(6),
         Some(0x21) => view.at(9),
         _ => None,
     };
-    let known = match kind {
+    let is_known = match kind {
         Some([0xff, 0xff, 0xff, 0xff, a, b]) => a.is_ascii_lowercase() && b.is_ascii_lowercase(),
-        _ => false,
+        // A question for a token is padded, that of version 0.6 is marked.
+        _ => {
+            view.starts(&[4, 0, 0, 0xff, 0xff, 0xff, 0xff, 5]) && view.len == 520
+                || view.starts(b"\x10\0\0\x01TKEN")
+        }
     };
-    Verdict::when(known, Protocol::TEEWORLDS)
+    Verdict::when(is_known, Protocol::TEEWORLDS)
 }
 
 #[cfg(test)]
@@ -102,10 +107,18 @@ mod tests {
 
     #[test]
     fn teeworlds_lists_servers() {
-        let mut ask = vec![0xff; 14];
+        let mut ask = vec![0xff; 10];
         ask.extend(b"gie3\x07");
         assert_eq!(Talk::udp(8303).client(&ask).protocol(), Protocol::TEEWORLDS);
-        ask[14] = 0;
+        let mut extended = ask.clone();
+        extended[..6].copy_from_slice(b"xe\x12\x34\0\0");
+        assert_eq!(Talk::udp(8303).client(&extended).protocol(), Protocol::TEEWORLDS);
+        let told = b"\x21\x11\x22\x33\x44\x4b\xf1\xf2\xc8\xff\xff\xff\xffinf3\x010.7.5\0";
+        assert_eq!(Talk::udp(8303).server(told).protocol(), Protocol::TEEWORLDS);
+        let mut token = b"\x04\0\0\xff\xff\xff\xff\x05\x11\x22\x33\x44".to_vec();
+        token.resize(520, 0);
+        assert_eq!(Talk::udp(8303).client(&token).protocol(), Protocol::TEEWORLDS);
+        ask[10] = 0;
         assert_eq!(Talk::udp(8303).client(&ask).protocol(), Protocol::UNKNOWN);
     }
 }

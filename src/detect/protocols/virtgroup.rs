@@ -1,9 +1,12 @@
-//! What nDPI calls HP VirtGroup, at TCP 5223: a kind, the length of the whole, a version.
+//! What nDPI calls HP VirtGroup, at TCP 5223: a kind, the length of the whole, a version. Whatever
+//! else is at that port is more likely XMPP over TLS, which was there long before it was
+//! registered for another.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
-pub(super) const DISSECTOR: Dissector =
-    Dissector::tcp(Protocol::HP_VIRTGRP, &[5223], dissect).bound();
+pub(super) const DISSECTOR: Dissector = Dissector::tcp(Protocol::HP_VIRTGRP, &[5223], dissect)
+    .bound()
+    .guesses(&[(5223, Protocol::XMPP)]);
 
 fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     match view.at(0) {
@@ -27,6 +30,8 @@ mod tests {
         let hello = hex("16 0008 00 93db4826");
         assert_eq!(Talk::tcp(5223).client(&hello).protocol(), Protocol::HP_VIRTGRP);
         Talk::tcp(5223).client(&hello).survives();
+        let other = Talk::tcp(5223).client(&hex("25 0045 1404118ab5816e165f"));
+        assert_eq!((other.protocol(), other.guess()), (Protocol::UNKNOWN, Protocol::XMPP));
         assert_eq!(Talk::tcp(5224).client(&hello).protocol(), Protocol::UNKNOWN);
     }
 }

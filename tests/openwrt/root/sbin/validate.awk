@@ -43,6 +43,7 @@ function check(expression, value,   name, inside, open, arguments, count, i, kin
     if (name == "ip4addr") return ip4(value) ? "string" : ""
     if (name == "ip6addr") return ip6(value) ? "string" : ""
     if (name == "ipaddr") return ip4(value) || ip6(value) ? "string" : ""
+    if (name == "macaddr") return value ~ /^[0-9A-Fa-f][0-9A-Fa-f](:[0-9A-Fa-f][0-9A-Fa-f]){5}$/ ? "string" : ""
     if (name == "cidr") {
         n = split(value, arguments, "/")
         if (n > 2 || (n == 2 && arguments[2] !~ /^[0-9]+$/)) return ""

@@ -11,6 +11,9 @@ const TOKEN = /^[a-z]+:\S{16,}$/;
 const KEY = /^[^\s:]{1,64}$/;
 const ORIGIN = /^https?:\/\/[^\s\/]+$/;
 const FOLDER = /^(off|\/\S*)$/;
+const FILE = /^\/[\w.-]+\/[\w.\/-]*[\w.-]$/;
+const LISTEN = /^(unix:\/\/(\/[\w.-]+){2,}|tcp:\/\/(\d{1,3}(\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?)$/;
+const SEND = /^(unix:\/\/(\/[\w.-]+){2,}|(tcp|udp|http):\/\/(\d{1,3}(\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(\/\S*)?)$/;
 
 /* What nobody but the router itself reaches. */
 const LOCAL = /^(127\.|\[?::1\]?(:\d+)?$)/;
@@ -202,6 +205,123 @@ return view.extend({
 		option = section.taboption('tcp', form.DynamicList, 'pcap_over_ip_from', _('From'),
 			_('Networks, besides this router, from which that is allowed.'));
 		option.datatype = 'ipaddr';
+
+		section = map.section(form.NamedSection, 'detection', 'detection', _('What flows are'),
+			_('Rules of your own for applications: files in <code>/etc/portolan/applications.d</code>.'));
+		section.tab('general', _('General'));
+		section.tab('names', _('Names'));
+		section.tab('limits', _('Limits'));
+
+		option = section.taboption('general', form.ListValue, 'conntrack', _('Address translation'),
+			_('Where it is known from.'));
+		option.value('auto', _('found out'));
+		option.value('netlink', 'netlink');
+		option.value('procfs', 'procfs');
+		option.value('off', _('off'));
+		option.default = 'auto';
+
+		flag(section, 'general', 'sockets', _('Sockets'),
+			_('Show sockets of the router and their processes; not in a jail.'), '0');
+		flag(section, 'general', 'flow_hashes', _('Remember flows'),
+			_('Flows that come again are known at once.'), '1');
+
+		flag(section, 'names', 'dns_hints', _('Names from DNS'),
+			_('Answers of DNS name hosts elsewhere.'), '1');
+		flag(section, 'names', 'dns_hint_partial', _('Only as a last resort'),
+			_('Such a name tells the application only where a flow shows no name itself.'), '0');
+
+		option = section.taboption('names', form.ListValue, 'dns_hint_save', _('Keep them'),
+			_('Where these names are kept between two starts.'));
+		option.value('volatile', _('in memory'));
+		option.value('persistent', _('on flash'));
+		option.value('disabled', _('nowhere'));
+		option.default = 'volatile';
+
+		whole(section, 'limits', 'packets', _('Packets'),
+			_('Packets of a flow that are looked at; 0 looks at none.'), 'range(0,255)', '24');
+		whole(section, 'limits', 'flows', _('Flows'),
+			_('Flows that are looked at at once.'), 'range(16,65536)', '2048');
+		whole(section, 'limits', 'kib', _('Streams'),
+			_('KiB of streams that are put together for that.'), 'range(16,65536)', '1024');
+		whole(section, 'limits', 'dns_hint_size', _('Names from DNS'),
+			_('Names kept.'), 'range(64,4096)', '4096');
+		whole(section, 'limits', 'flow_hash_size', _('Remembered flows'),
+			_('Flows that are known at once when they come again.'), 'range(64,65536)', '4096');
+
+		section = map.section(form.NamedSection, 'names', 'names', _('Devices'),
+			_('Where the names of devices are read, besides what is seen of them.'));
+
+		list(section, 'lease_file', _('Leases'), _('Files of DHCP servers, or folders of such files.'),
+			matching(FOLDER, _('An absolute path, or off')));
+		list(section, 'hosts_file', _('Names'), _('Files as /etc/hosts and /etc/ethers, or folders of such files.'),
+			matching(FOLDER, _('An absolute path, or off')));
+
+		option = section.option(form.Value, 'offline', _('Offline'),
+			_('Seconds of silence after which a device is offline.'));
+		option.datatype = 'range(1,86400)';
+		option.placeholder = '300';
+
+		section = map.section(form.NamedSection, 'telemetry', 'telemetry', _('Telemetry'),
+			_('Flows as Netify\'s records. Nobody is told anything unless it stands here.'));
+		section.tab('general', _('General'));
+		section.tab('what', _('What is told'));
+		section.tab('file', _('File'));
+
+		flag(section, 'general', 'enabled', _('Enabled'), null, '1');
+
+		for (const [name, title, help, pattern] of [
+			['listen', _('Fetched'), _('Where it is fetched, a JSON object a line, such as tcp://127.0.0.1:7151.'), LISTEN],
+			['legacy', _('Fetched as of old'), _('Where it is fetched as of Netify 3 and 4.'), LISTEN],
+			['send', _('Sent'), _('Where it is sent, such as udp://192.168.1.10:9000 or http://192.168.1.10:8080/flows.'), SEND]
+		]) {
+			option = section.taboption('general', form.DynamicList, name, title, help);
+			option.validate = matching(pattern, _('unix:///PATH, or tcp://ADDRESS:PORT and the like, without names'));
+		}
+
+		option = section.taboption('general', form.ListValue, 'format', _('Form'),
+			_('How it is written where it is sent, and into the file.'));
+		option.value('lines', _('JSON lines'));
+		option.value('legacy', _('as of Netify 3 and 4'));
+		option.default = 'lines';
+
+		option = section.taboption('what', form.DynamicList, 'types', _('Records'));
+		option.value('stream-flows', _('flows'));
+		option.value('stream-stats', _('statistics'));
+
+		option = section.taboption('what', form.Value, 'filter', _('Condition'),
+			_('Only flows of which this is true, such as other_type == remote; empty tells all.'));
+		flag(section, 'what', 'established', _('Flows that are there'),
+			_('Whoever comes to fetch it is told the flows that are there.'), '1');
+
+		option = section.taboption('file', form.Value, 'log', _('File'),
+			_('In a folder of its own; empty writes none. Not on flash memory, please.'));
+		option.placeholder = '/tmp/telemetry/flows.json';
+		option.validate = matching(FILE, _('An absolute path in a folder of its own'));
+		whole(section, 'file', 'log_kib', _('Size of a file'),
+			_('KiB of a file at most.'), 'range(64,4194304)', '1024');
+		whole(section, 'file', 'log_files', _('Files'),
+			_('Such files at most.'), 'range(1,100)', '4');
+
+		section = map.section(form.NamedSection, 'privacy', 'privacy', _('Privacy'),
+			_('What telemetry does not tell.'));
+
+		option = section.option(form.DynamicList, 'mac', _('Devices'), _('Hardware addresses that are masked.'));
+		option.datatype = 'macaddr';
+		option = section.option(form.DynamicList, 'host', _('Hosts'), _('Addresses and networks that are masked.'));
+		option.datatype = 'ipaddr';
+		option = section.option(form.Flag, 'external', _('Addresses of the router'),
+			_('Mask its addresses towards the Internet.'));
+		option.default = '0';
+
+		section = map.section(form.TableSection, 'replace', _('Replaced texts'),
+			_('Patterns of texts in telemetry, and what they are replaced by; $1 is what stands in parentheses.'));
+		section.anonymous = true;
+		section.addremove = true;
+		section.addbtntitle = _('Add a pattern');
+
+		option = section.option(form.Value, 'search', _('Pattern'));
+		option.rmempty = false;
+		section.option(form.Value, 'with', _('Replaced by'));
 
 		return map.render();
 	}

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use crate::detect::{Category, Protocol};
 use crate::expression::{Attribute, Expression, Given, Subject};
+use crate::packed::unpack;
 
 pub use self::rules::{Builder, Error};
 
@@ -21,10 +22,7 @@ use self::networks::Networks;
 /// The rules that come with the program: `rules/portolan.rules` without its remarks.
 #[must_use]
 pub fn shipped() -> String {
-    const PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rules.deflate"));
-    // It was packed with the program: it is whole, and no larger than this.
-    let octets = miniz_oxide::inflate::decompress_to_vec_with_limit(PACKED, 1 << 20);
-    octets.ok().and_then(|octets| String::from_utf8(octets).ok()).unwrap_or_default()
+    unpack(include_bytes!(concat!(env!("OUT_DIR"), "/portolan.rules")))
 }
 
 /// What rules may hold; what goes beyond is refused with the place.

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use super::super::names::Source;
 use super::device::{Device, Trace};
+use crate::packed::Packed;
 use crate::wire::vendor;
 
 /// A guess.
@@ -75,12 +76,12 @@ const ROUTER: &str = "router";
 
 /// Rules, one a line, below the name of what they look at: what it has, the kind and the system
 /// that this speaks for, either of them perhaps empty, and how much in per cent.
-const RULES: &str = include_str!("traces.txt");
+static RULES: Packed = Packed::new(include_bytes!(concat!(env!("OUT_DIR"), "/traces.txt")));
 
 /// All rules, in their order.
 fn rules() -> impl Iterator<Item = Rule> {
     let mut on = None;
-    RULES.lines().filter_map(move |line| {
+    RULES.text().lines().filter_map(move |line| {
         if let Some(name) = line.strip_prefix('=') {
             on = On::ALL.iter().find(|(_, known, _)| *known == name).map(|(on, ..)| *on);
             return None;
@@ -271,7 +272,7 @@ mod tests {
 
     #[test]
     fn nothing_is_certain_and_every_rule_can_match() {
-        let lines = RULES.lines().filter(|line| !line.starts_with('=')).count();
+        let lines = RULES.text().lines().filter(|line| !line.starts_with('=')).count();
         assert_eq!(rules().count(), lines);
         for Rule { on, has, kind, os, weight } in rules() {
             assert!((1..100).contains(&weight), "{has}");

@@ -12,7 +12,7 @@ pub(super) const RELAY: Dissector = Dissector::udp(Protocol::STEAM_RELAY, &[], r
 pub(super) const TEEWORLDS: Dissector = Dissector::udp(Protocol::TEEWORLDS, &[8303], teeworlds);
 
 /// Commands of id Tech 3 servers and their answers.
-const QUAKE: [&[u8]; 10] = [
+const QUAKE: [&[u8]; 13] = [
     b"getinfo",
     b"getstatus",
     b"getchallenge",
@@ -23,6 +23,9 @@ const QUAKE: [&[u8]; 10] = [
     b"connect ",
     b"connectResponse",
     b"heartbeat",
+    b"print\n",
+    b"rcon ",
+    b"status\n",
 ];
 
 fn source(view: &View<'_>, _facts: &mut Facts) -> Verdict {

@@ -15,7 +15,8 @@ fn dissect(view: &View<'_>, facts: &mut Facts) -> Verdict {
     }
     let Some((first, fields)) = line(view.data) else { return Verdict::Wait };
     if first.starts_with(b"SOURCE") {
-        let fits = [&b" ICE/1.0"[..], b" HTTP/1.0", b" HTTP/1.1"].iter().any(|end| first.ends_with(end));
+        let fits =
+            [&b" ICE/1.0"[..], b" HTTP/1.0", b" HTTP/1.1"].iter().any(|end| first.ends_with(end));
         return if fits { Verdict::Is(Protocol::ICECAST) } else { Verdict::No };
     }
     if let Some(name) = field(fields, b"icy-name") {

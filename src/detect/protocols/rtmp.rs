@@ -27,7 +27,11 @@ fn dissect(view: &View<'_>, facts: &mut Facts) -> Verdict {
     }
     let is_whole = |half: &[u8]| half.len() > PACKET;
     let both = is_whole(view.data) && is_whole(view.other);
-    if !(both || is_whole(view.data) && (zero || view.has_port(1935))) {
+    // Who has sent a packet, and who has answered with two, waits for the other.
+    let (one, two) = (PACKET.saturating_add(1), PACKET.saturating_mul(2).saturating_add(1));
+    let pauses = view.from_client().len() == one || view.from_server().len() == two;
+    let is_begun = both || is_whole(view.data) && (zero || view.has_port(1935));
+    if !(is_begun && (pauses || view.has_port(1935))) {
         let is_hopeful = zero || view.has_port(1935) || view.u32_at(1) == Some(0);
         return if is_hopeful { Verdict::Wait } else { Verdict::No };
     }

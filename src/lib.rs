@@ -22,6 +22,7 @@ pub mod flow;
 pub mod group;
 pub mod io;
 pub mod netns;
+pub mod packed;
 pub mod query;
 pub mod source;
 pub mod sys;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Modules in layers from the bottom up; a module may use those of lower layers, of its own
 /// layer, and what the second column adds.
 const LAYERS: &[&[&str]] = &[
-    &["time", "text", "counters", "wire", "filter"],
+    &["time", "text", "packed", "counters", "wire", "filter"],
     &[
         "capture",
         "conntrack",

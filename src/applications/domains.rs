@@ -72,21 +72,28 @@ impl Domains {
         let (mut folded, mut sum) = ([0; MAX_HOST], SEED);
         // Ends of suffixes that may be known, the shortest first.
         let (mut ends, mut count) = ([0_u8; MAX_LABELS], 0);
-        for (len, octet) in (0_u8..=u8::MAX).zip(host.bytes().rev().map(Some).chain([None])) {
-            if octet.is_none_or(|octet| octet == b'.') {
-                let (word, bit) = place(sum);
-                let may_be = self.known.get(word).is_some_and(|word| word & bit != 0);
-                if may_be && let Some(end) = ends.get_mut(count) {
-                    *end = len;
-                    count = count.saturating_add(1);
-                }
+        let mut note = |sum, len| {
+            let (word, bit) = place(sum);
+            if self.known.get(word).is_some_and(|word| word & bit != 0)
+                && let Some(end) = ends.get_mut(count)
+            {
+                *end = len;
+                count = count.saturating_add(1);
             }
-            let Some(octet) = octet else { break };
-            let octet = octet.to_ascii_lowercase();
-            if let Some(to) = folded.get_mut(usize::from(len)) {
-                *to = octet;
+        };
+        let octets = host.as_bytes();
+        let mut len = 0_u8;
+        for (octet, to) in octets.iter().rev().zip(&mut folded) {
+            if *octet == b'.' {
+                note(sum, len);
             }
-            sum = hash(sum, &octet);
+            *to = octet.to_ascii_lowercase();
+            sum = hash(sum, to);
+            // There is room for no more than it counts.
+            len = len.wrapping_add(1);
+        }
+        if let Ok(len) = u8::try_from(octets.len()) {
+            note(sum, len);
         }
         ends.get(..count).unwrap_or_default().iter().rev().find_map(|len| {
             let suffix = folded.get(..usize::from(*len))?;

@@ -4,8 +4,9 @@
 
 use std::net::IpAddr;
 
-use crate::detect::Category;
-use crate::expression::{Expression, Subject};
+use crate::detect::{Category, Protocol};
+use crate::expression::{Attribute, Expression, Given, Subject};
+use crate::packed::unpack;
 
 pub use self::rules::{Builder, Error};
 
@@ -21,10 +22,7 @@ use self::networks::Networks;
 /// The rules that come with the program: `rules/portolan.rules` without its remarks.
 #[must_use]
 pub fn shipped() -> String {
-    const PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rules.deflate"));
-    // It was packed with the program: it is whole, and no larger than this.
-    let octets = miniz_oxide::inflate::decompress_to_vec_with_limit(PACKED, 1 << 20);
-    octets.ok().and_then(|octets| String::from_utf8(octets).ok()).unwrap_or_default()
+    unpack(include_bytes!(concat!(env!("OUT_DIR"), "/portolan.rules")))
 }
 
 /// What rules may hold; what goes beyond is refused with the place.
@@ -62,7 +60,41 @@ pub struct Applications {
     networks: Networks,
     /// IP protocol, port.
     ports: Vec<(u8, u16, u16)>,
-    expressions: Vec<(Expression, u16)>,
+    expressions: Vec<Rule>,
+    /// Protocols that are called like an application, in order.
+    protocols: Vec<(Protocol, u16)>,
+}
+
+/// An expression, and what tells without asking it that it does not hold.
+#[derive(Debug)]
+struct Rule {
+    expression: Expression,
+    application: u16,
+    protocol: Option<Protocol>,
+    /// Of either end.
+    port: Option<u16>,
+}
+
+impl Rule {
+    fn new(expression: Expression, application: u16) -> Self {
+        let protocol = match expression.demands(Attribute::Protocol) {
+            Some(Given::Number(number)) => u16::try_from(number).ok().map(Protocol),
+            Some(Given::Text(name)) => Protocol::parse(name),
+            _ => None,
+        };
+        let ports = [Attribute::Port, Attribute::LocalPort, Attribute::OtherPort];
+        let port = ports.into_iter().find_map(|attribute| match expression.demands(attribute)? {
+            Given::Number(number) => u16::try_from(number).ok(),
+            _ => None,
+        });
+        let protocol = protocol.filter(|protocol| *protocol != Protocol::UNKNOWN);
+        Self { expression, application, protocol, port }
+    }
+
+    fn may_hold(&self, protocol: Protocol, ports: [u16; 2]) -> bool {
+        self.protocol.is_none_or(|wanted| wanted == protocol)
+            && self.port.is_none_or(|wanted| ports.contains(&wanted))
+    }
 }
 
 impl Applications {
@@ -128,16 +160,24 @@ impl Applications {
         self.ports.iter().find(|(p, n, _)| (*p, *n) == (proto, port)).map(|(.., id)| *id)
     }
 
-    /// Whether [`Self::of_flow`] can find anything.
+    /// The application that is called like a protocol.
     #[must_use]
-    pub const fn has_expressions(&self) -> bool {
-        !self.expressions.is_empty()
+    pub fn of_protocol(&self, protocol: Protocol) -> Option<u16> {
+        let at = self.protocols.binary_search_by_key(&protocol, |(known, _)| *known).ok()?;
+        self.protocols.get(at).map(|(_, id)| *id)
+    }
+
+    /// Whether [`Self::of_flow`] can find anything for a flow of this protocol and these ports.
+    #[must_use]
+    pub fn may_hold(&self, protocol: Protocol, ports: [u16; 2]) -> bool {
+        self.expressions.iter().any(|rule| rule.may_hold(protocol, ports))
     }
 
     /// The application whose expression holds.
     #[must_use]
     pub fn of_flow(&self, subject: &dyn Subject) -> Option<u16> {
-        self.expressions.iter().find(|(text, _)| text.matches(subject)).map(|(_, id)| *id)
+        let holds = |rule: &&Rule| rule.expression.matches(subject);
+        self.expressions.iter().find(holds).map(|rule| rule.application)
     }
 
     /// Applications, suffixes, networks, ports and expressions.

@@ -19,9 +19,10 @@ use super::domains::Domains;
 use super::networks::Networks;
 use super::{
     Application, Applications, MAX_APPLICATIONS, MAX_DOMAINS, MAX_EXPRESSIONS, MAX_NETWORKS,
-    MAX_PORTS,
+    MAX_PORTS, Rule,
 };
 use crate::detect::Category;
+use crate::detect::protocol::{Entry, TABLE};
 use crate::expression::{self, Attribute, Expression};
 use crate::text::is_hidden;
 use crate::wire::proto;
@@ -57,7 +58,7 @@ pub struct Builder {
     domains: Domains,
     networks: Vec<(u8, IpAddr, u16)>,
     ports: Vec<(u8, u16, u16)>,
-    expressions: Vec<(Expression, u16)>,
+    expressions: Vec<Rule>,
 }
 
 impl Builder {
@@ -101,7 +102,7 @@ impl Builder {
         // The first of those that are equal counts.
         self.aliases.sort_by(|a, b| a.0.cmp(&b.0));
         self.aliases.dedup_by(|later, first| later.0 == first.0);
-        Applications {
+        let mut all = Applications {
             applications: self.applications,
             tags,
             aliases: self.aliases,
@@ -109,7 +110,13 @@ impl Builder {
             networks: Networks::new(self.networks),
             ports: self.ports,
             expressions: self.expressions,
-        }
+            protocols: Vec::new(),
+        };
+        let called = |entry: &Entry| Some((entry.protocol, all.by_tag(entry.name)?.id));
+        let mut protocols: Vec<_> = TABLE.iter().filter_map(called).collect();
+        protocols.sort_unstable();
+        all.protocols = protocols;
+        all
     }
 
     fn application(&mut self, rule: &str) -> Result<u16, Problem> {
@@ -217,7 +224,7 @@ impl Builder {
             let name = attribute.name();
             return Err((from, format!("{name} cannot be asked for here: it is not known yet")));
         }
-        self.expressions.push((expression, id));
+        self.expressions.push(Rule::new(expression, id));
         Ok(())
     }
 }

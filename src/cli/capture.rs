@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::core::packets::parameters::{NAMES, octets};
 use crate::sys::signals;
 use crate::text::plain;
+use crate::wire;
 use crate::wire::pcapng::cut::{Cutter, Form, Kind, losses, remark};
 
 use super::args::Capture;
@@ -264,7 +265,7 @@ type Answer = (u64, Form, Vec<u8>, usize);
 
 fn ask(stream: &mut UnixStream, request: &Value) -> io::Result<Result<Answer, Failed>> {
     stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(format!("{request}\n").as_bytes())?;
+    stream.write_all((wire::json::text(request) + "\n").as_bytes())?;
     let mut buffer = vec![0; BUFFER];
     let mut have = 0_usize;
     let end = loop {

@@ -227,7 +227,7 @@ impl<W: Write> Session<'_, W> {
                 }
                 "end" => {
                     if let Some(next) = reply.get("next").filter(|_| !line.raw) {
-                        complain!("portolan: more rows: add after={next}");
+                        complain!("portolan: more rows: add after={}", json::text(next));
                     }
                     return Ok(code);
                 }
@@ -236,7 +236,7 @@ impl<W: Write> Session<'_, W> {
                     self.socket.set_read_timeout(self.between_events)?;
                 }
                 "row" | "event" if !line.raw => {
-                    let text = json::for_people(&Value::Object(reply).to_string());
+                    let text = json::for_people(&json::text(&Value::Object(reply)));
                     writeln!(self.out, "{text}")?;
                     self.out.flush()?;
                 }

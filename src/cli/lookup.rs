@@ -91,7 +91,7 @@ fn ask(socket: &str, subject: &str) -> io::Result<Result<Vec<Told>, String>> {
     let text = |row: &Value, name: &str| match row.get(name) {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Bool(value)) => if *value { "yes" } else { "no" }.to_owned(),
-        Some(value) => value.to_string(),
+        Some(value) => json::text(value),
         None => String::new(),
     };
     let told = rows.iter().map(|row| ["key", "value", "from"].map(|name| text(row, name)));

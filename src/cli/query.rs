@@ -202,7 +202,7 @@ fn cell(item: &Value, (_, paths): &Column) -> String {
             let texts: Vec<String> = items.iter().filter_map(Value::as_str).map(plain).collect();
             texts.join(",")
         }
-        other => plain(&other.to_string()),
+        other => plain(&json::text(other)),
     });
     match found.next() {
         Some(first) if paths.iter().all(|path| path.starts_with("/Metadata")) => {

@@ -1,7 +1,7 @@
 //! `portolan read`: capture files through the same pipeline as live frames, without privileges.
 //! Human summary by default, JSON lines or CSV for pipes; progress on a terminal.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::hash::Hash;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write};
@@ -414,9 +414,10 @@ impl<W: Write> Listener for Report<W> {
         if let Format::Telemetry(teller) = &mut self.format {
             return teller.telemetry.ended(flow, id, reason, what);
         }
-        let told = Labelled { record: Record::new(flow, id, Some(reason)), what: what.clone() };
-        let record = &told.record;
+        let record = || Record::new(flow, id, Some(reason));
+        let told = || Labelled { record: record(), what: what.clone() };
         if let Some(wanted) = &self.wanted {
+            let record = &record();
             let Lore { names, applications, .. } = lore;
             let around = Around::default();
             let applications = Some(applications);
@@ -428,13 +429,14 @@ impl<W: Write> Listener for Report<W> {
             Format::Telemetry(_) => {}
             Format::Json => {
                 let mut line = Vec::with_capacity(1_024);
+                let told = told();
                 let row = netify::offline(&told, &self.file, &Clock::FILE, lore);
                 json::row(&mut line, &row);
                 line.push(b'\n');
                 self.write(&line);
             }
-            Format::Csv => self.csv(&told, lore),
-            Format::Summary(summary) => summary.add(record, what),
+            Format::Csv => self.csv(&told(), lore),
+            Format::Summary(summary) => summary.add(flow, what),
         }
     }
 }
@@ -463,10 +465,10 @@ fn seconds(tick: Tick) -> String {
 #[derive(Default)]
 struct Summary {
     flows: u64,
-    transports: HashMap<u8, Sum>,
+    transports: BTreeMap<u8, Sum>,
     /// Whether it is a guess beside it.
-    protocols: HashMap<(Protocol, bool), Sum>,
-    applications: HashMap<u16, Sum>,
+    protocols: BTreeMap<(Protocol, bool), Sum>,
+    applications: BTreeMap<u16, Sum>,
     hosts: HashMap<std::net::IpAddr, Sum>,
     services: HashMap<(u8, u16), Sum>,
     hosts_left_out: u64,
@@ -499,30 +501,31 @@ fn capped<K: Eq + Hash>(sums: &mut HashMap<K, Sum>, key: K) -> Option<&mut Sum> 
 }
 
 impl Summary {
-    fn add(&mut self, record: &Record, what: &Outcome) {
-        if record.is_carrier {
+    fn add(&mut self, flow: &Flow, what: &Outcome) {
+        if flow.is_carrier() {
             return;
         }
         self.flows = self.flows.saturating_add(1);
-        let packets = record.packets();
-        let (one, other) = record.local_and_other();
-        let (sent, received) = (record.initiator.bytes, record.responder.bytes);
-        self.transports.entry(record.proto).or_default().add(packets, sent, received);
+        let (key, packets, bytes) = (flow.key(), flow.total_packets(), flow.bytes());
+        let client = flow.initiator();
+        let (sent, received) = (*bytes.of(client), *bytes.of(client.other()));
+        self.transports.entry(key.proto).or_default().add(packets, sent, received);
         let protocol = (what.protocol, what.is_guessed);
         self.protocols.entry(protocol).or_default().add(packets, sent, received);
         if what.application != 0 {
             let sum = self.applications.entry(what.application).or_default();
             sum.add(packets, sent, received);
         }
-        let service = (record.proto, record.responder.port);
-        if record.responder.port != 0
+        let service = (key.proto, *key.port.of(client.other()));
+        if service.1 != 0
             && let Some(sum) = capped(&mut self.services, service)
         {
             sum.add(packets, sent, received);
         }
-        for (host, peer) in [(one, other), (other, one)] {
-            match capped(&mut self.hosts, host.ip) {
-                Some(sum) => sum.add(packets, host.bytes, peer.bytes),
+        let local = flow.orientation().local().unwrap_or(client);
+        for side in [local, local.other()] {
+            match capped(&mut self.hosts, key.ip(side)) {
+                Some(sum) => sum.add(packets, *bytes.of(side), *bytes.of(side.other())),
                 None => self.hosts_left_out = self.hosts_left_out.saturating_add(1),
             }
         }
@@ -594,8 +597,11 @@ impl Summary {
 }
 
 /// Rows of a table.
-fn sums<K>(sums: &HashMap<K, Sum>, name: impl Fn(&K) -> String) -> Vec<(String, Sum)> {
-    sums.iter().map(|(key, sum)| (name(key), *sum)).collect()
+fn sums<'a, K: 'a>(
+    sums: impl IntoIterator<Item = (&'a K, &'a Sum)>,
+    name: impl Fn(&K) -> String,
+) -> Vec<(String, Sum)> {
+    sums.into_iter().map(|(key, sum)| (name(key), *sum)).collect()
 }
 
 fn table(

@@ -5,7 +5,8 @@ use crate::applications::Applications;
 use crate::counters::Counters;
 use crate::detect::{self, Found, Inspector, Outcome, Progress, Protocol, Segment};
 use crate::flow::{
-    EndReason, Flow, FlowId, Limits, Observer, Seed, Side, Sight, Table, Timeouts, Totals, Touched,
+    EndReason, Flow, FlowId, Limits, Observer, Prepared, Seed, Side, Sight, Table, Timeouts,
+    Totals, Touched,
 };
 use crate::source::Frame;
 use crate::time::Tick;
@@ -150,7 +151,7 @@ impl Engine {
         counters: &mut Counters,
         observer: &mut O,
     ) {
-        let mut places = [None; BATCH];
+        let mut places = [Prepared::default(); BATCH];
         for ((frame, packet), place) in frames.iter().zip(&mut *self.packets).zip(&mut places) {
             decode(packet, frame, counters);
             if names::tells(packet) {
@@ -160,7 +161,7 @@ impl Engine {
                 }
             }
             self.totals.count(packet, &sight(frame));
-            *place = self.flows.prepare(packet, frame.iface);
+            self.flows.prepare(packet, frame.iface, place);
         }
         self.flows.warm(&mut places);
         let mut tally = Tally {
@@ -172,11 +173,10 @@ impl Engine {
         };
         for ((frame, packet), place) in frames.iter().zip(&*self.packets).zip(&places) {
             let sight = sight(frame);
-            let touched = match place {
-                Some(place) => {
-                    self.flows.touch_prepared(place, packet, &sight, counters, &mut tally)
-                }
-                None => self.flows.touch(packet, &sight, counters, &mut tally),
+            let touched = if place.is_known() {
+                self.flows.touch_prepared(place, packet, &sight, counters, &mut tally)
+            } else {
+                self.flows.touch(packet, &sight, counters, &mut tally)
             };
             let Some(touched) = touched else { continue };
             if touched.is_new {

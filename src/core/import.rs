@@ -1,8 +1,10 @@
 //! Capture files that clients send: their packets go through a flow table of their own, whose
 //! flows can be asked for like those of a capture until they expire.
 
+use std::io::Read;
+
 use crate::capture::store::Settings;
-use crate::source::file::Reader;
+use crate::source::file::{Error, Reader};
 use crate::time::Clock;
 
 use super::Agent;
@@ -24,9 +26,9 @@ impl Agent {
             self.imports = self.captured.open(Settings::default());
         }
         let table = self.imports.ok_or(Failure::Limit)?;
-        let unreadable = |error: crate::source::file::Error| Failure::Invalid(error.to_string());
+        let unreadable = |error: Error| Failure::Invalid(error.to_string());
         let wall = self.clock().wall;
-        let mut reader = Reader::open(file).map_err(unreadable)?;
+        let mut reader = open(file).map_err(unreadable)?;
         while let Some(frame) = reader.next_frame().map_err(unreadable)? {
             let mut news = News::new(&mut self.flow_news, &mut self.exports, wall);
             self.captured.frames(table, &[frame], &Clock::FILE, &mut news);
@@ -35,8 +37,13 @@ impl Agent {
     }
 }
 
+/// A file as the command line opens one: the reader is in the program once.
+fn open(file: &[u8]) -> Result<Reader<Box<dyn Read + '_>>, Error> {
+    Reader::open(Box::new(file))
+}
+
 fn count(file: &[u8]) -> Result<u64, String> {
-    let mut reader = Reader::open(file).map_err(|error| error.to_string())?;
+    let mut reader = open(file).map_err(|error| error.to_string())?;
     let mut packets = 0_u64;
     loop {
         match reader.next_frame() {

@@ -12,7 +12,8 @@ pub(super) fn of(flow: &Flow, what: &Outcome, lore: &Lore) -> (u16, Found) {
     if flow.is_carrier() {
         return (0, Found::Nothing);
     }
-    if applications.has_expressions() {
+    let (ports, protocol) = (flow.key().port, what.protocol);
+    if applications.may_hold(protocol, [ports.lower, ports.upper]) {
         let record = Record::new(flow, FlowId::NONE, None);
         let around = Around::default();
         let asked = Asked { record: &record, what, names, applications: None, around };
@@ -32,8 +33,6 @@ pub(super) fn of(flow: &Flow, what: &Outcome, lore: &Lore) -> (u16, Found) {
     };
     let of_address =
         || [server, flow.key().ip(client)].into_iter().find_map(|ip| applications.of_address(ip));
-    let of_protocol =
-        || applications.by_tag(what.protocol.name()).map(|application| application.id);
     None.or_else(|| of_payload().map(|id| (id, Found::Payload)))
         .or_else(|| of_fact(Fact::Host).map(|id| (id, Found::Host)))
         .or_else(|| of_fact(Fact::CertName).map(|id| (id, Found::Host)))
@@ -41,7 +40,7 @@ pub(super) fn of(flow: &Flow, what: &Outcome, lore: &Lore) -> (u16, Found) {
             let is_shown = lore.partial_hints && what.facts.get(Fact::Host).is_some();
             if is_shown { None } else { hinted(flow, lore).map(|id| (id, Found::Hint)) }
         })
-        .or_else(|| of_protocol().map(|id| (id, Found::Protocol)))
+        .or_else(|| applications.of_protocol(protocol).map(|id| (id, Found::Protocol)))
         .or_else(|| of_address().map(|id| (id, Found::Address)))
         .or_else(|| applications.of_port(flow.key().proto, port).map(|id| (id, Found::Port)))
         .unwrap_or_default()

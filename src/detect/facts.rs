@@ -77,6 +77,7 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// In the order of their numbers, which begin with 1.
     const ALL: [Self; 34] = [
         Self::Host,
         Self::Url,
@@ -178,13 +179,26 @@ impl Facts {
     pub fn put(&mut self, fact: Fact, value: &[u8]) {
         let value = value.get(..MAX_VALUE).unwrap_or(value);
         let Ok(len) = u8::try_from(value.len()) else { return };
-        if len == 0 || self.iter().any(|(f, v)| f == fact && v == value) {
+        if len == 0 {
             return;
         }
-        if !fact.is_list() {
-            self.remove(fact);
+        let (mut at, mut old) = (0_usize, None);
+        while let Some([tag, len]) = self.bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+            let end = at.saturating_add(2).saturating_add(usize::from(*len));
+            if *tag == fact as u8 {
+                if self.bytes.get(at.saturating_add(2)..end) == Some(value) {
+                    return;
+                }
+                old = Some(at..end.min(self.bytes.len()));
+            }
+            at = end;
         }
-        if self.bytes.len().saturating_add(value.len()).saturating_add(2) <= MAX_FACTS {
+        if let Some(old) = old.filter(|_| !fact.is_list()) {
+            self.bytes.drain(old);
+        }
+        let more = value.len().saturating_add(2);
+        if self.bytes.len().saturating_add(more) <= MAX_FACTS {
+            self.bytes.reserve(more);
             self.bytes.extend_from_slice(&[fact as u8, len]);
             self.bytes.extend_from_slice(value);
         }
@@ -215,7 +229,7 @@ impl Facts {
             let ([tag, len], after) = rest.split_first_chunk()?;
             let (value, after) = after.split_at_checked(usize::from(*len))?;
             rest = after;
-            let fact = Fact::ALL.iter().find(|fact| **fact as u8 == *tag)?;
+            let fact = Fact::ALL.get(usize::from(tag.checked_sub(1)?))?;
             Some((*fact, value))
         })
     }
@@ -238,19 +252,6 @@ impl Facts {
 
     pub(super) fn shrink(&mut self) {
         self.bytes.shrink_to_fit();
-    }
-
-    fn remove(&mut self, fact: Fact) {
-        let mut at = 0_usize;
-        while let Some([tag, len]) = self.bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-            let size = usize::from(*len).saturating_add(2);
-            if *tag == fact as u8 {
-                let end = at.saturating_add(size).min(self.bytes.len());
-                self.bytes.drain(at..end);
-                return;
-            }
-            at = at.saturating_add(size);
-        }
     }
 }
 

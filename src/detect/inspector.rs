@@ -223,12 +223,12 @@ impl Set {
         }
     }
 
-    fn has(self, at: u16) -> bool {
-        self.0.get(usize::from(at >> 6)).is_some_and(|word| word >> (at & 63) & 1 == 1)
-    }
-
     fn is_empty(self) -> bool {
         self.0 == [0; WORDS]
+    }
+
+    fn has(self, at: u16) -> bool {
+        self.0.get(usize::from(at >> 6)).is_some_and(|word| word >> (at & 63) & 1 == 1)
     }
 
     fn and(self, other: Self) -> Self {
@@ -239,14 +239,12 @@ impl Set {
         both
     }
 
-    fn iter(self) -> impl Iterator<Item = u16> {
-        (0_u16..).step_by(64).zip(self.0).flat_map(|(base, mut word)| {
-            std::iter::from_fn(move || {
-                let bit = u16::try_from(word.trailing_zeros()).ok().filter(|bit| *bit < 64)?;
-                word &= word.wrapping_sub(1);
-                Some(base | bit)
-            })
-        })
+    fn without(self, other: Self) -> Self {
+        let mut left = self;
+        for (word, other) in left.0.iter_mut().zip(other.0) {
+            *word &= !other;
+        }
+        left
     }
 }
 
@@ -649,7 +647,8 @@ impl Inspector {
                 Some((at, protocol, more)) => {
                     inspection.chosen = Some(at);
                     entry.outcome.protocol = protocol;
-                    std::mem::swap(&mut entry.outcome.facts, &mut self.scratch);
+                    // A copy takes no more than it needs; the room to write stays here.
+                    entry.outcome.facts = self.scratch.clone();
                     self.statistics.named = self.statistics.named.saturating_add(1);
                     progress.named = true;
                     progress.complete = !more;
@@ -772,15 +771,33 @@ fn ask(
             }
         }
     }
-    let strong = *left;
-    for at in strong.iter().filter(|at| !routes.weak.has(*at) && !asked.has(*at)) {
-        if let Some(found) = ask_one(at, left, view, facts) {
-            return Some(found);
-        }
-    }
-    for at in left.and(routes.weak).iter() {
-        if let Some(found) = ask_one(at, left, view, facts) {
-            return Some(found);
+    let strong = left.without(routes.weak).without(asked);
+    let found = ask_all(strong, left, view, facts);
+    found.or_else(|| ask_all(left.and(routes.weak), left, view, facts))
+}
+
+/// Asks those of a set in their order. Of a flow that none knows that is all there are, so this
+/// does nothing else between them.
+fn ask_all(
+    set: Set,
+    left: &mut Set,
+    view: &View<'_>,
+    facts: &mut Facts,
+) -> Option<(u16, Protocol, bool)> {
+    for (base, (word, left)) in (0_u16..).step_by(64).zip(set.0.into_iter().zip(&mut left.0)) {
+        let mut rest = word;
+        while rest != 0 {
+            let lowest = rest & rest.wrapping_neg();
+            rest ^= lowest;
+            let at = base | u16::try_from(lowest.trailing_zeros()).unwrap_or_default();
+            let Some(dissector) = ALL.get(usize::from(at)) else { break };
+            facts.clear();
+            match (dissector.dissect)(view, facts) {
+                Verdict::No => *left &= !lowest,
+                Verdict::Wait => {}
+                Verdict::Is(protocol) => return Some((at, protocol, false)),
+                Verdict::More(protocol) => return Some((at, protocol, true)),
+            }
         }
     }
     None

@@ -42,9 +42,25 @@ pub(super) fn starts(bytes: &[u8], word: &[u8]) -> bool {
 
 /// The first line without its end, and what follows; `None` while the line has no end.
 pub(super) fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = bytes.iter().position(|octet| *octet == b'\n')?;
+    let at = end_of_line(bytes)?;
     let (line, rest) = bytes.split_at_checked(at)?;
     Some((line.strip_suffix(b"\r").unwrap_or(line), rest.get(1..)?))
+}
+
+/// Where the first line ends, eight octets at a time.
+fn end_of_line(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let mut rest = bytes;
+    while let Some((chunk, behind)) = rest.split_first_chunk() {
+        let other = u64::from_ne_bytes(*chunk) ^ u64::from_ne_bytes([b'\n'; 8]);
+        // The high bit of each octet that is zero, and maybe of some behind it.
+        if other.wrapping_sub(ONES) & !other & ONES << 7 != 0 {
+            break;
+        }
+        rest = behind;
+    }
+    let at = rest.iter().position(|octet| *octet == b'\n')?;
+    Some(bytes.len().saturating_sub(rest.len()).saturating_add(at))
 }
 
 /// The first line, whole or not.
@@ -190,6 +206,19 @@ mod tests {
         assert_eq!(field(head, b"host"), Some(&b"a.example"[..]));
         assert_eq!(field(head, b"x"), Some(&b"1"[..]));
         assert_eq!(field(head, b"cut"), None);
+    }
+
+    #[test]
+    fn a_line_ends_wherever_its_end_is() {
+        for at in 0..40 {
+            // Octets next to the wanted one, which a search by eight might take for it.
+            let mut octets = vec![0x0b; at];
+            assert_eq!(end_of_line(&octets), None);
+            octets.extend(b"\n\x0b\x0b\x09\n\x8a\x0a\x00");
+            assert_eq!(end_of_line(&octets), Some(at));
+            octets.truncate(at + 1);
+            assert_eq!(line(&octets).map(|(line, rest)| (line.len(), rest.len())), Some((at, 0)));
+        }
     }
 
     #[test]

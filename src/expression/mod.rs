@@ -105,6 +105,13 @@ impl Expression {
         self.root.find(is_meant)
     }
 
+    /// What an attribute is in every flow that it is true of, where it says so: most flows are
+    /// passed over by that alone.
+    #[must_use]
+    pub fn demands(&self, attribute: Attribute) -> Option<Given<'_>> {
+        self.root.demands(attribute)
+    }
+
     /// Whether it is true of a flow.
     #[must_use]
     pub fn matches(&self, subject: &dyn Subject) -> bool {
@@ -155,6 +162,18 @@ impl Node {
                 let in_group = matches!(value, Value::Group(_));
                 is_meant(*attribute, in_group).then_some(*attribute)
             }
+        }
+    }
+
+    fn demands(&self, attribute: Attribute) -> Option<Given<'_>> {
+        match self {
+            Self::And(both) => both.iter().find_map(|node| node.demands(attribute)),
+            Self::Test(tested, Operator::Equal, value) if *tested == attribute => match value {
+                Value::Number(number) => Some(Given::Number(*number)),
+                Value::Text(text) => Some(Given::Text(text)),
+                _ => None,
+            },
+            _ => None,
         }
     }
 

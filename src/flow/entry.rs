@@ -189,6 +189,17 @@ impl Flow {
         }
     }
 
+    /// Keeps the hardware addresses of the first packet that `side` sent: destination and source.
+    #[cold]
+    pub(super) fn take_macs(&mut self, side: Side, macs: Option<([u8; 6], [u8; 6])>) {
+        let Some((destination, source)) = macs else { return };
+        *self.macs.of_mut(side) = source;
+        let far = self.macs.of_mut(side.other());
+        if *far == [0; 6] {
+            *far = destination;
+        }
+    }
+
     /// Counts a packet that `side` sent.
     #[inline]
     pub(super) fn count(&mut self, side: Side, ts: Tick, wire_len: u32) {

@@ -3,6 +3,7 @@
 //! Hashed with SipHash-1-3 under a random key: whoever chooses addresses can't choose buckets.
 
 use std::hash::{BuildHasher, RandomState};
+use std::hint::select_unpredictable;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::wire::decode::Tuple;
@@ -82,29 +83,51 @@ impl Key {
     /// The key of a datagram and the end that sent it.
     #[inline]
     #[must_use]
-    pub fn of(iface: u16, vlan: u16, tuple: &Tuple, source_mac: Option<[u8; 6]>) -> (Self, Side) {
+    pub fn of(iface: u16, vlan: u16, tuple: &Tuple, source_mac: Option<&[u8; 6]>) -> (Self, Side) {
         let (src, dst) = (u128::from_be_bytes(tuple.src), u128::from_be_bytes(tuple.dst));
         // Without a branch: which way the next packet goes is anybody's guess.
         let from_upper = (src > dst) | (src == dst) & (tuple.sport > tuple.dport);
-        let (src, dst) = (u128::from_ne_bytes(tuple.src), u128::from_ne_bytes(tuple.dst));
-        let swap = (src ^ dst) & 0_u128.wrapping_sub(u128::from(from_upper));
-        let swap_port = (tuple.sport ^ tuple.dport) & 0_u16.wrapping_sub(u16::from(from_upper));
-        let mut key = Self {
-            address: Sides { lower: (src ^ swap).to_ne_bytes(), upper: (dst ^ swap).to_ne_bytes() },
-            port: Sides { lower: tuple.sport ^ swap_port, upper: tuple.dport ^ swap_port },
+        let (src, dst) = (u128::from_le_bytes(tuple.src), u128::from_le_bytes(tuple.dst));
+        let (sport, dport) = (tuple.sport, tuple.dport);
+        let mut lower = select_unpredictable(from_upper, dst, src);
+        let upper = select_unpredictable(from_upper, src, dst);
+        let lower_port = select_unpredictable(from_upper, dport, sport);
+        let upper_port = select_unpredictable(from_upper, sport, dport);
+        // From 0.0.0.0 to 255.255.255.255.
+        const WORD: u128 = u32::MAX as u128;
+        if tuple.version == 4 && lower & WORD == 0 && upper & WORD == WORD {
+            lower |= beside(source_mac);
+        }
+        let key = Self {
+            address: Sides { lower: lower.to_le_bytes(), upper: upper.to_le_bytes() },
+            port: Sides { lower: lower_port, upper: upper_port },
             iface,
             vlan,
             proto: tuple.proto,
             version: tuple.version,
         };
-        if key.is_addressless()
-            && let Some(mac) = source_mac
-        {
-            let [_, _, _, _, a, b, c, d, e, f, ..] = &mut key.address.lower;
-            [*a, *b, *c, *d, *e, *f] = mac;
-        }
         let side = if from_upper { Side::Upper } else { Side::Lower };
         (key, side)
+    }
+
+    /// Ports, interface and VLAN in one word.
+    #[inline]
+    fn head(&self) -> u64 {
+        let ports = u64::from(self.port.lower) | u64::from(self.port.upper) << 16;
+        ports | u64::from(self.iface) << 32 | u64::from(self.vlan) << 48
+    }
+
+    /// Both addresses in one word, if that is all there is of them: IPv4, but for clients
+    /// without an address.
+    #[inline]
+    const fn addresses(&self) -> Option<u64> {
+        let lower = u128::from_le_bytes(self.address.lower);
+        let upper = u128::from_le_bytes(self.address.upper);
+        if self.version == 4 && lower >> 32 == 0 {
+            Some(lower as u64 | (upper as u64) << 32)
+        } else {
+            None
+        }
     }
 
     /// The address of one end.
@@ -118,14 +141,14 @@ impl Key {
             IpAddr::V6(Ipv6Addr::from(*bytes))
         }
     }
+}
 
-    /// From 0.0.0.0 to 255.255.255.255.
-    #[inline]
-    fn is_addressless(&self) -> bool {
-        let [a, b, c, d, ..] = self.address.lower;
-        let [e, f, g, h, ..] = self.address.upper;
-        self.version == 4 && [a, b, c, d] == [0; 4] && [e, f, g, h] == [255; 4]
-    }
+/// What tells clients without an address apart, where it lies in a key.
+#[cold]
+fn beside(mac: Option<&[u8; 6]>) -> u128 {
+    mac.map_or(0, |[a, b, c, d, e, f]| {
+        u128::from(u64::from_le_bytes([*a, *b, *c, *d, *e, *f, 0, 0])) << 32
+    })
 }
 
 /// Where the hash starts from: the two words of a SipHash key.
@@ -152,44 +175,51 @@ impl Seed {
     }
 
     /// The hash of a key over its packed form.
-    #[inline]
+    #[inline(never)]
     #[must_use]
     pub fn hash(&self, key: &Key) -> u32 {
-        let ports = u64::from(key.port.lower) | u64::from(key.port.upper) << 16;
-        let place = u64::from(key.iface) << 32 | u64::from(key.vlan) << 48;
-        let kind = u64::from(key.proto) | u64::from(key.version) << 8;
-        let lower = u128::from_le_bytes(key.address.lower);
+        let (head, lower) = (key.head(), u128::from_le_bytes(key.address.lower));
         let upper = u128::from_le_bytes(key.address.upper);
-        if key.version == 4 {
-            let addresses = lower as u64 & 0xffff_ffff | (upper as u64) << 32;
-            // Behind the lower address: the MAC of an addressless client, or zeros.
-            let rest = (lower >> 32) as u64 & 0xffff_ffff_ffff;
-            self.sip([ports | place, addresses, rest << 16 | kind])
-        } else {
-            let [a, b] = [lower as u64, (lower >> 64) as u64];
-            let [c, d] = [upper as u64, (upper >> 64) as u64];
-            self.sip([ports | place, kind, a, b, c, d])
+        let (words, count) = match key.addresses() {
+            Some(addresses) => ([head, addresses, 0, 0, 0], 2),
+            // Any IPv6, or IPv4 with the MAC of an addressless client.
+            None => {
+                let [a, b] = [lower as u64, (lower >> 64) as u64];
+                let [c, d] = [upper as u64, (upper >> 64) as u64];
+                ([head, a, b, c, d], 5)
+            }
+        };
+        self.sip(words.get(..count).unwrap_or(&words), [key.proto, key.version])
+    }
+
+    /// [`Self::hash`] for whoever does it for each packet: of most keys without a call.
+    #[inline]
+    pub(super) fn hash_of_packet(&self, key: &Key) -> u32 {
+        match key.addresses() {
+            Some(addresses) => self.sip(&[key.head(), addresses], [key.proto, key.version]),
+            None => self.hash(key),
         }
     }
 
-    /// SipHash-1-3 of whole words. The standard library's is the same function behind an
-    /// interface for streams of bytes, which costs more than the function.
-    #[inline]
+    /// SipHash-1-3 of whole words and two octets behind them. The standard library's is the same
+    /// function behind an interface for streams of bytes, which costs more than the function.
+    #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "any 32 bits of the hash do")]
-    fn sip<const N: usize>(&self, words: [u64; N]) -> u32 {
+    fn sip(&self, words: &[u64], [first, second]: [u8; 2]) -> u32 {
         let mut a = self.0 ^ 0x736f_6d65_7073_6575;
         let mut b = self.1 ^ 0x646f_7261_6e64_6f6d;
         let mut c = self.0 ^ 0x6c79_6765_6e65_7261;
         let mut d = self.1 ^ 0x7465_6462_7974_6573;
-        for word in words {
+        for &word in words {
             d ^= word;
             (a, b, c, d) = round(a, b, c, d);
             a ^= word;
         }
-        let length = (N as u64) << 59;
-        d ^= length;
+        let length = (words.len() as u64) << 59 | 2 << 56;
+        let last = length | u64::from(first) | u64::from(second) << 8;
+        d ^= last;
         (a, b, c, d) = round(a, b, c, d);
-        a ^= length;
+        a ^= last;
         c ^= 0xff;
         for _ in 0..3 {
             (a, b, c, d) = round(a, b, c, d);
@@ -255,13 +285,13 @@ mod tests {
     #[test]
     fn dhcp_clients_without_an_address_are_told_apart_by_mac() {
         let discover = tuple([0; 4], 68, [255; 4], 67);
-        let (one, _) = Key::of(0, 0, &discover, Some([2, 0, 0, 0, 0, 1]));
-        let (two, _) = Key::of(0, 0, &discover, Some([2, 0, 0, 0, 0, 2]));
+        let (one, _) = Key::of(0, 0, &discover, Some(&[2, 0, 0, 0, 0, 1]));
+        let (two, _) = Key::of(0, 0, &discover, Some(&[2, 0, 0, 0, 0, 2]));
         assert_ne!(one, two);
         assert_ne!(Seed::FIXED.hash(&one), Seed::FIXED.hash(&two));
         assert_eq!(one.ip(Side::Lower), IpAddr::from([0, 0, 0, 0]));
         let named = tuple([10, 0, 0, 1], 68, [255; 4], 67);
-        let (three, _) = Key::of(0, 0, &named, Some([2, 0, 0, 0, 0, 1]));
+        let (three, _) = Key::of(0, 0, &named, Some(&[2, 0, 0, 0, 0, 1]));
         assert_eq!(three, Key::of(0, 0, &named, None).0);
     }
 
@@ -271,7 +301,20 @@ mod tests {
         let words = [1_u64, u64::MAX, 0x0123_4567_89ab_cdef];
         let mut hasher = DefaultHasher::new();
         hasher.write(words.map(u64::to_le_bytes).as_flattened());
-        assert_eq!(Seed::FIXED.sip(words), hasher.finish() as u32);
+        hasher.write(&[0xfe, 4]);
+        assert_eq!(Seed::FIXED.sip(&words, [0xfe, 4]), hasher.finish() as u32);
+    }
+
+    #[test]
+    fn packets_find_the_flows_of_their_keys() {
+        let seed = Seed::random();
+        let plain = tuple([10, 0, 0, 1], 68, [192, 0, 2, 9], 67);
+        let wide = Tuple { version: 6, src: [7; 16], dst: [9; 16], ..plain };
+        let discover = tuple([0; 4], 68, [255; 4], 67);
+        for tuple in [plain, wide, discover] {
+            let (key, _) = Key::of(1, 2, &tuple, Some(&[2, 0, 0, 0, 0, 1]));
+            assert_eq!(seed.hash_of_packet(&key), seed.hash(&key));
+        }
     }
 
     #[test]

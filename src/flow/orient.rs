@@ -358,7 +358,7 @@ mod tests {
         };
         let version = if a.contains(':') { 6 } else { 4 };
         let tuple = Tuple { version, src: bytes(a), dst: bytes(b), ..Tuple::default() };
-        let (key, sender) = Key::of(iface, 0, &tuple, Some([2; 6]));
+        let (key, sender) = Key::of(iface, 0, &tuple, Some(&[2; 6]));
         let found = locality.orient(&key, sender, direction);
         let local = found.local().map_or_else(|| "-".to_owned(), |side| key.ip(side).to_string());
         (local, found.other().name())

@@ -17,7 +17,7 @@ use super::wheel::Wheel;
 use crate::counters::Counters;
 use crate::source::Direction;
 use crate::time::Tick;
-use crate::wire::decode::{Datagram, Fragment, Packet, Transport, Tunnel};
+use crate::wire::decode::{Datagram, Fragment, Packet, Transport, Tunnel, Tuple};
 
 /// Idle time of a flow without an answer during an emergency: TCP, and all others.
 const EMERGENCY_TCP_MICROS: u64 = 2_000_000;
@@ -208,8 +208,21 @@ impl Default for Limits {
 pub struct Prepared {
     key: Key,
     sender: Side,
+    /// It has been worked out indeed.
+    is_known: bool,
     hash: u32,
     slot: u32,
+    /// What was read ahead: of no use but that it was.
+    read: u32,
+}
+
+impl Prepared {
+    /// Whether it is for [`Table::touch_prepared`].
+    #[inline]
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        self.is_known
+    }
 }
 
 /// What a flow's packet brings along besides its key.
@@ -285,7 +298,6 @@ impl Table {
         observer: &mut O,
     ) -> Option<Touched> {
         let datagram = packet.datagram.as_ref()?;
-        let mac = packet.macs.map(|(_, source)| source);
         let mut tuple = datagram.tuple;
         match datagram.fragment {
             Fragment::Whole => {}
@@ -300,41 +312,54 @@ impl Table {
         } else {
             self.touch_carriers(packet, sight, counters, observer)
         };
-        let (key, sender) = Key::of(sight.iface, packet.vlan, &tuple, mac);
-        let hash = self.seed.hash(&key);
-        let place = Prepared { key, sender, hash, slot: 0 };
+        let mut place = Prepared::default();
+        self.place(sight.iface, packet, &tuple, &mut place);
         let origin =
             Origin { macs: packet.macs, datagram: Some(datagram), parent, tunnel: packet.tunnel };
         self.touch_at(&place, &origin, sight, counters, observer)
     }
 
-    /// The place of a packet, for [`Self::warm`] and [`Self::touch_prepared`]. `None` for
-    /// packets that need [`Self::touch`]: fragments, tunnels, and what is no datagram.
+    /// The place of a packet, for [`Self::warm`] and [`Self::touch_prepared`]. It stays unknown
+    /// of packets that need [`Self::touch`]: fragments, tunnels, and what is no datagram.
     #[inline]
-    #[must_use]
-    pub fn prepare(&self, packet: &Packet, iface: u16) -> Option<Prepared> {
-        let datagram = packet.datagram.as_ref()?;
-        if datagram.fragment != Fragment::Whole || !packet.carriers().is_empty() {
-            return None;
+    pub fn prepare(&self, packet: &Packet, iface: u16, place: &mut Prepared) {
+        match &packet.datagram {
+            Some(datagram) if datagram.fragment == Fragment::Whole && !packet.is_carried() => {
+                self.place(iface, packet, &datagram.tuple, place);
+            }
+            _ => place.is_known = false,
         }
-        let mac = packet.macs.map(|(_, source)| source);
-        let (key, sender) = Key::of(iface, packet.vlan, &datagram.tuple, mac);
-        let hash = self.seed.hash(&key);
-        Some(Prepared { key, sender, hash, slot: 0 })
+    }
+
+    /// Works out a place. On its own, so that all of it stays in registers.
+    #[inline(never)]
+    fn place(&self, iface: u16, packet: &Packet, tuple: &Tuple, place: &mut Prepared) {
+        let mac = packet.macs.as_ref().map(|(_, source)| source);
+        let (key, sender) = Key::of(iface, packet.vlan, tuple, mac);
+        let hash = self.seed.hash_of_packet(&key);
+        *place = Prepared { key, sender, is_known: true, hash, ..Prepared::default() };
     }
 
     /// Reads what the packets of a batch will need from memory. In a large table nearly every
     /// packet misses the cache; done one after the other for the whole batch, the misses overlap.
     #[inline]
-    pub fn warm(&self, batch: &mut [Option<Prepared>]) {
-        for place in batch.iter_mut().flatten() {
+    pub fn warm(&self, batch: &mut [Prepared]) {
+        for place in batch.iter_mut() {
             place.slot = self.bucket(place.hash);
         }
-        for place in batch.iter_mut().flatten() {
+        // The first two lines of the flow: a read of each; then those of the next one where it is
+        // another.
+        for place in batch.iter_mut() {
             if place.slot != 0 {
                 let flow = self.slab.at(place.slot);
-                // The first two lines of the flow: a read of each.
-                place.slot = flow.next.wrapping_add(flow.seq.lower);
+                place.read = flow.seq.lower;
+                place.slot = if flow.hash == place.hash { 0 } else { flow.next };
+            }
+        }
+        for place in batch {
+            if place.slot != 0 {
+                let flow = self.slab.at(place.slot);
+                place.read = flow.next.wrapping_add(flow.seq.lower);
             }
         }
     }
@@ -645,14 +670,8 @@ impl Table {
         }
         let flow = self.slab.at_mut(slot);
         let was = (flow.state, flow.rank());
-        if *flow.packets.of(place.sender) == 0
-            && let Some((destination, source)) = origin.macs
-        {
-            *flow.macs.of_mut(place.sender) = source;
-            let far = flow.macs.of_mut(place.sender.other());
-            if *far == [0; 6] {
-                *far = destination;
-            }
+        if *flow.packets.of(place.sender) == 0 {
+            flow.take_macs(place.sender, origin.macs);
         }
         flow.count(place.sender, sight.ts, sight.wire_len);
         match origin.datagram {
@@ -684,13 +703,11 @@ impl Table {
         counters: &mut Counters,
         observer: &mut O,
     ) -> Option<FlowId> {
-        let mac = packet.macs.map(|(_, source)| source);
         let mut origin =
             Origin { macs: packet.macs, datagram: None, parent: None, tunnel: Tunnel::None };
         for carrier in packet.carriers() {
-            let (key, sender) = Key::of(sight.iface, packet.vlan, &carrier.tuple, mac);
-            let hash = self.seed.hash(&key);
-            let place = Prepared { key, sender, hash, slot: 0 };
+            let mut place = Prepared::default();
+            self.place(sight.iface, packet, &carrier.tuple, &mut place);
             let touched = self.touch_at(&place, &origin, sight, counters, observer);
             origin.parent = touched.map(|touched| touched.id).or(origin.parent);
             origin.tunnel = carrier.tunnel;

@@ -609,15 +609,18 @@ fn a_prepared_packet_lands_where_a_plain_one_does() {
     let mut bench = Bench::new(100);
     let id = bench.put(0, &udp(A, B)).unwrap().id;
     let packet = udp(B, A);
-    let mut places = [None, bench.table.prepare(&packet, 0)];
+    let mut places = [Prepared::default(); 2];
+    bench.table.prepare(&packet, 0, &mut places[1]);
     bench.table.warm(&mut places);
-    let place = places[1].unwrap();
+    assert_eq!(places.map(|place| place.is_known()), [false, true]);
     let sight = at_millis(1);
-    let touched = bench.table.touch_prepared(&place, &packet, &sight, &mut bench.counters, &mut ());
+    let place = &places[1];
+    let touched = bench.table.touch_prepared(place, &packet, &sight, &mut bench.counters, &mut ());
     assert_eq!(touched.unwrap().id, id);
     let mut fragment = udp(A, B);
     fragment.datagram.as_mut().unwrap().fragment = Fragment::First(1);
-    assert!(bench.table.prepare(&fragment, 0).is_none());
+    bench.table.prepare(&fragment, 0, &mut places[1]);
+    assert!(!places[1].is_known());
 }
 
 #[test]

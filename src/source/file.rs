@@ -140,6 +140,21 @@ struct Found {
     original: u32,
 }
 
+impl Found {
+    #[inline]
+    fn frame<'a>(&self, data: &'a [u8]) -> Frame<'a> {
+        Frame {
+            ts: self.ts,
+            iface: self.iface,
+            link: self.link,
+            direction: self.direction,
+            vlan: None,
+            wire_len: self.original.max(u32::try_from(data.len()).unwrap_or(u32::MAX)),
+            data,
+        }
+    }
+}
+
 impl<R: Read> Reader<R> {
     /// Looks at the start of a file.
     ///
@@ -201,6 +216,9 @@ impl<R: Read> Reader<R> {
     /// Where the file can't be read any further; the packets before that came before.
     #[inline]
     pub fn next_frames<'a>(&'a mut self, room: &mut [Frame<'a>]) -> Result<usize, Error> {
+        if let Format::Pcap(header) = self.format {
+            return self.next_records(&header, room);
+        }
         let mut batch = [const { None }; BATCH];
         let mut count = 0_usize;
         for place in batch.iter_mut().take(room.len()) {
@@ -208,11 +226,7 @@ impl<R: Read> Reader<R> {
             if self.finished || count > 0 && !self.is_at_hand() {
                 break;
             }
-            let found = match self.format {
-                Format::Pcap(header) => self.find_record(&header),
-                Format::Pcapng { .. } => self.find_block(),
-            };
-            match found {
+            match self.find_block() {
                 Ok(found @ Some(_)) => *place = found,
                 // Found again by the next call.
                 Err(_) if count > 0 => break,
@@ -229,17 +243,57 @@ impl<R: Read> Reader<R> {
             count = count.saturating_add(1);
         }
         for (frame, found) in room.iter_mut().zip(batch.iter().flatten()) {
-            let data = self.input.taken_bytes(found.at, found.len);
-            *frame = Frame {
-                ts: found.ts,
-                iface: found.iface,
-                link: found.link,
-                direction: found.direction,
-                vlan: None,
-                wire_len: found.original.max(u32::try_from(data.len()).unwrap_or(u32::MAX)),
-                data,
-            };
+            *frame = found.frame(self.input.taken_bytes(found.at, found.len));
         }
+        Ok(count)
+    }
+
+    /// [`Self::next_frames`] of pcap, whose records need but a look at each.
+    #[inline]
+    fn next_records<'a>(
+        &'a mut self,
+        header: &FileHeader,
+        room: &mut [Frame<'a>],
+    ) -> Result<usize, Error> {
+        if self.finished || room.is_empty() {
+            return Ok(0);
+        }
+        // For the first one more may have to be read; the others have to lie behind it.
+        let found = self.find_record(header).inspect_err(|_| self.finished = true)?;
+        let Some(first) = found else {
+            self.finished = true;
+            return Ok(0);
+        };
+        let (taken, rest, step) = self.input.parts(first.at);
+        let limit = captured_limit(header.snaplen);
+        let (mut left, mut count) = (rest, 0_usize);
+        for place in room.iter_mut().take(BATCH) {
+            if count == 0 {
+                *place = first.frame(taken.get(..first.len).unwrap_or_default());
+                count = 1;
+                continue;
+            }
+            let Some(head) = left.first_chunk() else { break };
+            let record = header.record(head);
+            // At most 16 MiB, so it fits.
+            let len = record.captured as usize;
+            let whole = header.record_header_len.saturating_add(len);
+            if record.captured > limit {
+                break;
+            }
+            let Some((this, behind)) = left.split_at_checked(whole) else { break };
+            *place = Frame {
+                ts: Tick(record.micros),
+                link: header.link,
+                wire_len: record.original.max(record.captured),
+                data: this.get(header.record_header_len..).unwrap_or_default(),
+                ..Frame::EMPTY
+            };
+            left = behind;
+            count = count.saturating_add(1);
+        }
+        step.over(rest.len().saturating_sub(left.len()));
+        self.packets = self.packets.saturating_add(count as u64);
         Ok(count)
     }
 
@@ -261,22 +315,17 @@ impl<R: Read> Reader<R> {
         &self.interfaces
     }
 
-    /// Whether a packet comes next, and the buffer holds all of it.
+    /// Whether a block with a packet comes next, and the buffer holds all of it.
     #[inline]
     fn is_at_hand(&self) -> bool {
         let bytes = self.input.rest();
-        let len = match self.format {
-            Format::Pcap(header) => bytes.first_chunk().map(|record| {
-                let captured = header.record(record).captured;
-                header.record_header_len.saturating_add(captured as usize)
-            }),
-            Format::Pcapng { order, .. } => bytes.first_chunk().and_then(|head| {
-                let [k0, k1, k2, k3, l0, l1, l2, l3] = *head;
-                let kind = order.u32([k0, k1, k2, k3]);
-                let packets = [block::ENHANCED_PACKET, block::PACKET, block::SIMPLE_PACKET];
-                packets.contains(&kind).then(|| order.u32([l0, l1, l2, l3]) as usize)
-            }),
-        };
+        let Format::Pcapng { order, .. } = self.format else { return false };
+        let len = bytes.first_chunk().and_then(|head| {
+            let [k0, k1, k2, k3, l0, l1, l2, l3] = *head;
+            let kind = order.u32([k0, k1, k2, k3]);
+            let packets = [block::ENHANCED_PACKET, block::PACKET, block::SIMPLE_PACKET];
+            packets.contains(&kind).then(|| order.u32([l0, l1, l2, l3]) as usize)
+        });
         // The smallest block that find_block() looks at is of 12 bytes.
         len.is_some_and(|len| bytes.len() >= len.max(12))
     }

@@ -315,6 +315,13 @@ impl Packet {
         self.carriers.get(..usize::from(self.carrier_count)).unwrap_or(&self.carriers)
     }
 
+    /// Whether it is tunnelled: [`Self::carriers`] are not empty.
+    #[inline]
+    #[must_use]
+    pub const fn is_carried(&self) -> bool {
+        self.carrier_count != 0
+    }
+
     /// The captured transport payload of the innermost datagram, out of the frame that was
     /// decoded.
     #[must_use]

@@ -1,6 +1,8 @@
 //! The gzip file format (RFC 1952) around a deflate stream: its header, and the checksum of its
 //! trailer.
 
+use std::sync::OnceLock;
+
 /// The two bytes that open a member.
 pub const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
@@ -66,15 +68,18 @@ impl Crc32 {
 
     /// Takes more bytes in.
     pub fn update(&mut self, bytes: &[u8]) {
+        // Made when needed first: they are not worth their room in the program.
+        static TABLES: OnceLock<[Table; 4]> = OnceLock::new();
+        let [first, second, third, fourth] = TABLES.get_or_init(tables);
         let (words, rest) = bytes.as_chunks::<4>();
         let mut crc = self.0;
         for word in words {
             let [a, b, c, d] = (crc ^ u32::from_le_bytes(*word)).to_le_bytes();
-            crc = step(3, a) ^ step(2, b) ^ step(1, c) ^ step(0, d);
+            crc = step(fourth, a) ^ step(third, b) ^ step(second, c) ^ step(first, d);
         }
         for byte in rest {
             let [low, ..] = crc.to_le_bytes();
-            crc = step(0, low ^ byte) ^ (crc >> 8);
+            crc = step(first, low ^ byte) ^ (crc >> 8);
         }
         self.0 = crc;
     }
@@ -92,36 +97,30 @@ impl Default for Crc32 {
     }
 }
 
-#[expect(clippy::indexing_slicing, reason = "four tables, and a byte indexes 256 entries")]
+/// What a byte makes of the checksum.
+type Table = [u32; 256];
+
+#[expect(clippy::indexing_slicing, reason = "a byte indexes 256 entries")]
 #[inline]
-fn step(table: usize, byte: u8) -> u32 {
-    static TABLES: [[u32; 256]; 4] = tables();
-    TABLES[table][usize::from(byte)]
+fn step(table: &Table, byte: u8) -> u32 {
+    table[usize::from(byte)]
 }
 
-#[expect(
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "runs in the compiler, which would say so"
-)]
-const fn tables() -> [[u32; 256]; 4] {
+/// One for each byte of a word.
+fn tables() -> [Table; 4] {
     let mut tables = [[0; 256]; 4];
-    let mut byte = 0;
-    while byte < 256 {
-        let mut crc = byte as u32;
-        let mut bit = 0;
-        while bit < 8 {
-            crc = if crc & 1 == 0 { crc >> 1 } else { crc >> 1 ^ 0xedb8_8320 };
-            bit += 1;
-        }
-        tables[0][byte] = crc;
-        byte += 1;
+    let [first, others @ ..] = &mut tables;
+    for (byte, entry) in (0..).zip(first.iter_mut()) {
+        *entry = (0..8)
+            .fold(byte, |crc: u32, _| if crc & 1 == 0 { crc >> 1 } else { crc >> 1 ^ 0xedb8_8320 });
     }
-    let mut at = 0;
-    while at < 3 * 256 {
-        let crc = tables[at / 256][at % 256];
-        tables[at / 256 + 1][at % 256] = crc >> 8 ^ tables[0][(crc & 0xff) as usize];
-        at += 1;
+    let mut previous = &*first;
+    for table in others {
+        for (entry, crc) in table.iter_mut().zip(previous) {
+            let [low, ..] = crc.to_le_bytes();
+            *entry = (crc >> 8) ^ step(first, low);
+        }
+        previous = table;
     }
     tables
 }

@@ -32,6 +32,12 @@ pub fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
+/// A value as JSON in one line. `Display` of [`serde_json::Value`] would bring a second writer.
+#[must_use]
+pub fn text(value: &serde_json::Value) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
 /// JSON of `serde_json` as [`string`] would have it: outside of texts there is nothing hidden.
 #[must_use]
 pub fn for_people(json: &str) -> String {

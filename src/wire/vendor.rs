@@ -1,12 +1,20 @@
 //! Who made a device, by the first three octets of its hardware address: the IEEE's registry of
 //! OUIs, of which a short list lies in the program. Without the feature `vendors` it is empty.
 
+#[cfg(feature = "vendors")]
+use crate::packed::Packed;
+
 /// One vendor a line, `NAME=PREFIXES`, each prefix six digits with nothing between them; made by
 /// `openwrt/vendors/vendors.py`.
 #[cfg(feature = "vendors")]
-const TABLE: &str = include_str!("vendors.txt");
+fn table() -> &'static str {
+    static TABLE: Packed = Packed::new(include_bytes!(concat!(env!("OUT_DIR"), "/vendors.txt")));
+    TABLE.text()
+}
 #[cfg(not(feature = "vendors"))]
-const TABLE: &str = "";
+const fn table() -> &'static str {
+    ""
+}
 
 /// The vendor of a hardware address, if the list has it. The bit that marks an address as made up
 /// is no hindrance: virtual machines have well-known prefixes with it.
@@ -18,7 +26,7 @@ pub fn of(mac: [u8; 6]) -> Option<&'static str> {
     for (digit, nibble) in wanted.iter_mut().zip(nibbles) {
         *digit = *b"0123456789ABCDEF".get(usize::from(nibble)).unwrap_or(&b'0');
     }
-    TABLE.lines().find_map(|line| {
+    table().lines().find_map(|line| {
         let (name, prefixes) = line.split_once('=')?;
         let (prefixes, _) = prefixes.as_bytes().as_chunks::<6>();
         prefixes.contains(&wanted).then_some(name)
@@ -53,7 +61,7 @@ mod tests {
 
     #[test]
     fn the_list_is_whole_prefixes_of_named_vendors() {
-        for line in TABLE.lines() {
+        for line in table().lines() {
             let (name, prefixes) = line.split_once('=').unwrap();
             assert!(!name.is_empty() && !prefixes.is_empty(), "{line}");
             assert_eq!(prefixes.len() % 6, 0, "{name}");

@@ -87,17 +87,17 @@ fn existing(flows: u32) {
     }
     let single = per(start.elapsed().saturating_sub(making), count);
     let mut packets: Vec<Packet> = vec![Packet::default(); BATCH];
-    let mut places = [None::<Prepared>; BATCH];
+    let mut places = [Prepared::default(); BATCH];
     let start = Instant::now();
     for i in 0..count / BATCH as u32 {
         sight.ts = Tick(u64::from(i));
         for (place, slot) in places.iter_mut().zip(&mut packets) {
             let n = random(&mut state);
             write(slot, n % flows, n >> 31 == 0);
-            *place = table.prepare(slot, 0);
+            table.prepare(slot, 0, place);
         }
         table.warm(&mut places);
-        for (place, packet) in places.iter().flatten().zip(&packets) {
+        for (place, packet) in places.iter().zip(&packets) {
             std::hint::black_box(table.touch_prepared(
                 place,
                 packet,

@@ -7,76 +7,11 @@ use super::routes::{self, Needs, Route};
 use crate::core::Agent;
 use crate::core::auth::Caller;
 use crate::core::report::VERSION;
+use crate::packed::Packed;
 use crate::wire::json;
 
-/// The schemas that the table names.
-const SCHEMAS: &[(&str, &str)] = &[
-    ("Any", "{}"),
-    ("Bytes", r#"{"type":"string","format":"binary"}"#),
-    ("Nothing", r#"{"type":"string","maxLength":0}"#),
-    ("Text", r#"{"type":"string"}"#),
-    (
-        "Root",
-        r#"{"type":"object","required":["Host","Version","Service"],"properties":{"Host":{"type":"string"},"Version":{"type":"string"},"Service":{"enum":["analyzer","agent"]}}}"#,
-    ),
-    (
-        "Rows",
-        r#"{"type":"object","properties":{"next":{"type":"integer"}},"additionalProperties":{"type":"array","items":{"type":"object"}}}"#,
-    ),
-    (
-        "Query",
-        r#"{"type":"object","properties":{"GremlinQuery":{"type":"string","maxLength":4096,"examples":["G.V().Has('Name','lo')"]}}}"#,
-    ),
-    (
-        "Element",
-        r#"{"type":"object","required":["ID","Host","Metadata"],"properties":{"ID":{"type":"string"},"Metadata":{"type":"object"},"Host":{"type":"string"},"Origin":{"type":"string"},"CreatedAt":{"type":"integer"},"UpdatedAt":{"type":"integer"},"DeletedAt":{"type":["integer","null"]},"Revision":{"type":"integer"}}}"#,
-    ),
-    (
-        "Edge",
-        r##"{"allOf":[{"$ref":"#/components/schemas/Element"},{"type":"object","required":["Parent","Child"],"properties":{"Parent":{"type":"string"},"Child":{"type":"string"}}}]}"##,
-    ),
-    (
-        "Graph",
-        r##"{"type":"object","required":["Nodes","Edges"],"properties":{"Nodes":{"type":"array","items":{"$ref":"#/components/schemas/Element"}},"Edges":{"type":"array","items":{"$ref":"#/components/schemas/Edge"}}}}"##,
-    ),
-    (
-        "Status",
-        r#"{"type":"object","required":["Agents","Peers","Publishers","Subscribers","Alerts","Captures","Probes","Counters"],"properties":{"Agents":{"type":"object"},"Peers":{"type":"object"},"Publishers":{"type":"object"},"Subscribers":{"type":"object"},"Alerts":{"type":"object"},"Captures":{"type":"object"},"Probes":{"type":"object"},"Counters":{"type":"object","additionalProperties":{"type":"integer"}}}}"#,
-    ),
-    ("Node", r##"{"$ref":"#/components/schemas/Element"}"##),
-    (
-        "Alert",
-        r#"{"type":"object","required":["Expression"],"properties":{"Name":{"type":"string"},"Description":{"type":"string"},"Expression":{"type":"string"},"Action":{"type":"string","pattern":"^(|http://.*)$"},"Trigger":{"type":"string","pattern":"^(|graph|duration:.*)$"}}}"#,
-    ),
-    (
-        "Capture",
-        r#"{"type":"object","required":["GremlinQuery"],"properties":{"GremlinQuery":{"type":"string","maxLength":4096},"Name":{"type":"string"},"Description":{"type":"string"},"Type":{"enum":["","afpacket","pcap"]},"BPFFilter":{"type":"string","maxLength":4096},"HeaderSize":{"type":"integer","minimum":0,"maximum":4096},"RawPacketLimit":{"type":"integer","minimum":0,"maximum":10},"ExtraTCPMetric":{"type":"boolean"},"IPDefrag":{"type":"boolean"},"ReassembleTCP":{"type":"boolean"},"LayerKeyMode":{"enum":["","L2","L3"]},"ExtraLayers":{"oneOf":[{"type":"integer","minimum":0,"maximum":7},{"type":"array","items":{"enum":["VRRP","DNS","DHCPv4"]}}]},"SamplingRate":{"type":"integer"},"PollingInterval":{"type":"integer"},"Port":{"type":"integer","minimum":0,"maximum":65535},"Target":{"type":"string"},"TargetType":{"enum":["","local","netflowv5","erspanv1"]}}}"#,
-    ),
-    (
-        "EdgeRule",
-        r#"{"type":"object","required":["Src","Dst","Metadata"],"properties":{"Name":{"type":"string"},"Description":{"type":"string"},"Src":{"type":"string"},"Dst":{"type":"string"},"Metadata":{"type":"object","required":["RelationType"]}}}"#,
-    ),
-    (
-        "Injection",
-        r#"{"type":"object","required":["Src","Type"],"properties":{"Src":{"type":"string"},"Dst":{"type":"string"},"SrcIP":{"type":"string"},"DstIP":{"type":"string"},"SrcMAC":{"type":"string"},"DstMAC":{"type":"string"},"SrcPort":{"type":"integer","minimum":0,"maximum":65535},"DstPort":{"type":"integer","minimum":0,"maximum":65535},"Type":{"enum":["icmp4","icmp6","tcp4","tcp6","udp4","udp6"]},"Payload":{"type":"string","maxLength":1400},"ICMPID":{"type":"integer","minimum":0,"maximum":65535},"Count":{"type":"integer","minimum":1,"maximum":100000},"Interval":{"type":"integer","minimum":0},"Mode":{"enum":["","unique","random"]},"IncrementPayload":{"type":"integer","minimum":0},"TTL":{"type":"integer","minimum":0,"maximum":255}}}"#,
-    ),
-    (
-        "NodeRule",
-        r#"{"type":"object","required":["Action","Metadata"],"properties":{"Name":{"type":"string"},"Description":{"type":"string"},"Action":{"enum":["create","update"]},"Query":{"type":"string"},"Metadata":{"type":"object"}}}"#,
-    ),
-    (
-        "Patch",
-        r#"{"type":"array","maxItems":256,"items":{"type":"object","required":["op","path"],"properties":{"op":{"enum":["add","remove","replace","move","copy","test"]},"path":{"type":"string"},"from":{"type":"string"},"value":{}}}}"#,
-    ),
-    (
-        "Login",
-        r#"{"type":"object","required":["username","password"],"properties":{"username":{"type":"string"},"password":{"type":"string"}}}"#,
-    ),
-    (
-        "Session",
-        r#"{"type":"object","required":["Token","Permissions"],"properties":{"Token":{"type":"string"},"Permissions":{"type":"array","items":{"type":"object","properties":{"Object":{"type":"string"},"Action":{"enum":["read","write"]},"Allowed":{"type":"boolean"}}}}}}"#,
-    ),
-];
+/// The schemas that the table names, one a line.
+static SCHEMAS: Packed = Packed::new(include_bytes!(concat!(env!("OUT_DIR"), "/schemas.json")));
 
 /// `GET /api/openapi.json`.
 pub(super) fn describe(_: &mut Agent, _: &Caller, _: &Request) -> Response {
@@ -104,17 +39,10 @@ pub(super) fn describe(_: &mut Agent, _: &Caller, _: &Request) -> Response {
         }
         out.push(b'}');
     }
-    out.extend_from_slice(b"},\"components\":{\"schemas\":{");
-    for (at, (name, schema)) in SCHEMAS.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        json::string(&mut out, name);
-        out.push(b':');
-        out.extend_from_slice(schema.as_bytes());
-    }
+    out.extend_from_slice(b"},\"components\":{\"schemas\":");
+    out.extend_from_slice(SCHEMAS.text().trim_end().as_bytes());
     out.extend_from_slice(
-        b"},\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"},",
+        b",\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"},",
     );
     out.extend_from_slice(b"\"basic\":{\"type\":\"http\",\"scheme\":\"basic\"},");
     out.extend_from_slice(

@@ -11,6 +11,7 @@ use crate::core::command::Failure;
 use crate::core::packets::parameters::{self, Fallback, Wish};
 use crate::core::packets::{Format, State, failure};
 use crate::core::row::Row;
+use crate::wire::json;
 
 use super::reply::{self, INVALID, LIMIT, REFUSED, Refusal};
 use super::{Close, Verb};
@@ -101,7 +102,7 @@ fn text(value: Value) -> String {
     match value {
         Value::String(text) => text,
         Value::Bool(true) => "1".to_owned(),
-        other => other.to_string(),
+        other => json::text(&other),
     }
 }
 

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
+use crate::wire::json;
+
 /// How long a whole call may take; rpcd gives up after thirty seconds, and a page sooner.
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -46,7 +48,7 @@ impl<'a> Client<'a> {
 
     /// The data of the answer to a request; an empty object if there are none.
     pub(super) fn ask(&self, request: Map<String, Value>) -> Result<Value, Error> {
-        let mut text = Value::Object(request).to_string();
+        let mut text = json::text(&Value::Object(request));
         text.push('\n');
         let answer = self.exchange(text.as_bytes()).map_err(|error| {
             Error::Said(match error.kind() {

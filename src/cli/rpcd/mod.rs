@@ -47,7 +47,7 @@ pub fn run(rpcd: &Rpcd) -> i32 {
                 Ok(answer) => answer,
                 Err(text) => Map::from_iter([("error".to_owned(), Value::String(text))]),
             };
-            let mut text = json::for_people(&Value::Object(answer).to_string());
+            let mut text = json::for_people(&json::text(&Value::Object(answer)));
             text.push('\n');
             out.write_all(text.as_bytes()).and_then(|()| out.flush())
         }

@@ -2,8 +2,11 @@
 //! why. Every trace that speaks for something adds to it; the rules are from what makers document
 //! and what anybody can see in the open.
 
+use std::sync::OnceLock;
+
 use super::super::names::Source;
 use super::device::{Device, Trace};
+use crate::packed::Packed;
 use crate::wire::vendor;
 
 /// A guess.
@@ -73,12 +76,12 @@ const ROUTER: &str = "router";
 
 /// Rules, one a line, below the name of what they look at: what it has, the kind and the system
 /// that this speaks for, either of them perhaps empty, and how much in per cent.
-const RULES: &str = include_str!("traces.txt");
+static RULES: Packed = Packed::new(include_bytes!(concat!(env!("OUT_DIR"), "/traces.txt")));
 
 /// All rules, in their order.
 fn rules() -> impl Iterator<Item = Rule> {
     let mut on = None;
-    RULES.lines().filter_map(move |line| {
+    RULES.text().lines().filter_map(move |line| {
         if let Some(name) = line.strip_prefix('=') {
             on = On::ALL.iter().find(|(_, known, _)| *known == name).map(|(on, ..)| *on);
             return None;
@@ -95,12 +98,12 @@ const MAX_REASONS: usize = 3;
 /// Octets of a text of the network that are shown in a reason.
 const MAX_SHOWN: usize = 48;
 
-/// Hosts that are worth remembering who asks for them. They stand first in the file, as this is
-/// asked for each flow.
+/// Hosts that are worth remembering who asks for them. As this is asked for each flow, they are
+/// looked for in the file once.
 pub(super) fn is_telling(host: &str) -> bool {
-    let contacts = RULES.lines().skip(1).take_while(|line| !line.starts_with('='));
-    let mut hosts = contacts.filter_map(|line| line.split('|').next());
-    hosts.any(|known| ends_with_host(host, known))
+    static HOSTS: OnceLock<Vec<&str>> = OnceLock::new();
+    let contacts = || rules().filter(|rule| rule.on == On::Contact).map(|rule| rule.has);
+    HOSTS.get_or_init(|| contacts().collect()).iter().any(|known| ends_with_host(host, known))
 }
 
 /// What a device is and which operating system it has. `names` are those of its addresses too.
@@ -269,7 +272,7 @@ mod tests {
 
     #[test]
     fn nothing_is_certain_and_every_rule_can_match() {
-        let lines = RULES.lines().filter(|line| !line.starts_with('=')).count();
+        let lines = RULES.text().lines().filter(|line| !line.starts_with('=')).count();
         assert_eq!(rules().count(), lines);
         for Rule { on, has, kind, os, weight } in rules() {
             assert!((1..100).contains(&weight), "{has}");

@@ -465,10 +465,13 @@ const DHCP_CLIENT: u16 = 68;
 pub fn tells(packet: &Packet) -> bool {
     let Some(datagram) = &packet.datagram else { return false };
     let tuple = &datagram.tuple;
-    match tuple.sport {
-        DNS => tuple.proto == UDP || tuple.proto == TCP && datagram.payload_captured > 0,
-        MDNS | LLMNR | NETBIOS | SSDP | DHCP_SERVER | DHCP_CLIENT => tuple.proto == UDP,
-        _ => tuple.dport == SSDP && tuple.proto == UDP,
+    match tuple.proto {
+        TCP => tuple.sport == DNS && datagram.payload_captured > 0,
+        UDP => {
+            const PORTS: [u16; 7] = [DNS, MDNS, LLMNR, NETBIOS, SSDP, DHCP_SERVER, DHCP_CLIENT];
+            PORTS.contains(&tuple.sport) || tuple.dport == SSDP
+        }
+        _ => false,
     }
 }
 

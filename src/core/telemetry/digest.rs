@@ -105,7 +105,7 @@ mod tests {
         };
         let (src, dst) = (wide(source), wide(target));
         let tuple = Tuple { version: 4, proto: 17, src, dst, sport, dport };
-        Key::of(0, 7, &tuple, Some([2, 0, 0, 0, 0, 9])).0
+        Key::of(0, 7, &tuple, Some(&[2, 0, 0, 0, 0, 9])).0
     }
 
     #[test]

@@ -92,8 +92,8 @@ fn put_hex(facts: &mut Facts, text: &[u8]) {
     facts.put(Fact::InfoHash, &hash);
 }
 
-/// uTP: version 1, a known kind, and a connection that begins (`SYN` has number 1 and carries
-/// nothing) or is answered in the other direction.
+/// uTP (BEP 29): version 1, a known kind, and a connection that goes on, is answered in the other
+/// direction, or is asked for again. Some begin to count at 1 and others anywhere.
 fn utp(view: &View<'_>, facts: &mut Facts) -> Verdict {
     let Some(packet) = Utp::read(view.data) else { return Verdict::No };
     if let Some(payload) = packet.payload
@@ -104,7 +104,9 @@ fn utp(view: &View<'_>, facts: &mut Facts) -> Verdict {
     let known = view.past.iter().filter_map(|past| Some((past, Utp::read(&past.head)?)));
     let mut related = known.filter(|(past, earlier)| {
         let step = packet.connection.wrapping_sub(earlier.connection).wrapping_add(1);
-        step <= 2 && (past.from_client != view.from_client || earlier.number != packet.number)
+        let is_again = packet.begins && earlier.begins && packet.connection != 0;
+        let is_next = past.from_client != view.from_client || earlier.number != packet.number;
+        step <= 2 && (is_next || is_again)
     });
     if related.next().is_some() {
         return Verdict::Is(Protocol::BITTORRENT);
@@ -113,6 +115,7 @@ fn utp(view: &View<'_>, facts: &mut Facts) -> Verdict {
 }
 
 struct Utp<'a> {
+    begins: bool,
     connection: u16,
     number: u16,
     payload: Option<&'a [u8]>,
@@ -124,18 +127,17 @@ impl<'a> Utp<'a> {
         let first = cursor.u8()?;
         let extension = cursor.u8()?;
         let connection = cursor.u16()?;
-        cursor.u32()?;
-        cursor.u32()?;
-        let window = cursor.u32()?;
-        let number = cursor.u16()?;
-        cursor.u16()?;
+        let (_time, difference, window) = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
+        let (number, received) = (cursor.u16()?, cursor.u16()?);
+        // Who begins has received nothing that could be late or numbered.
+        let begins = first >> 4 == 4;
         let fits = first & 0x0f == 1
             && first >> 4 <= 4
             && extension <= 3
             && window < 1 << 24
-            && (window >= 1 << 10 || first >> 4 != 4)
-            && (first >> 4 != 4 || number == 1 || number < 1 << 15);
+            && !(begins && (difference != 0 || received != 0));
         fits.then_some(Self {
+            begins,
             connection,
             number,
             payload: (extension == 0 && !cursor.is_empty()).then(|| cursor.rest()),
@@ -188,6 +190,18 @@ mod tests {
         );
         let talk = Talk::udp(6771).client(search.as_bytes());
         assert_eq!(talk.fact(Fact::InfoHash), Some("A".repeat(20)));
+    }
+
+    #[test]
+    fn utp_as_libtorrent_begins_it() {
+        let syn = hex("4100 c15e 3e9574fa 00000000 00000000 bd0a 0000");
+        let state = hex("2100 c15e 3e957550 0000003e 00100000 e282 bd0a");
+        let talk = Talk::udp(6881).client(&syn).server(&state);
+        assert_eq!(talk.protocol(), Protocol::BITTORRENT);
+        let again = hex("4100 c15e 3e9984fa 00000000 00000000 bd0a 0000");
+        assert_eq!(Talk::udp(6881).client(&syn).client(&again).protocol(), Protocol::BITTORRENT);
+        let late = hex("4100 c15e 3e9984fa 00000001 00000000 bd0a 0000");
+        assert_eq!(Talk::udp(40_000).client(&syn).client(&late).protocol(), Protocol::UNKNOWN);
     }
 
     #[test]

@@ -17,7 +17,9 @@ const PACKET: usize = 188;
 const SYNC: u8 = 0x47;
 
 fn is_mpeg(view: &View<'_>) -> bool {
-    if view.data.first() != Some(&SYNC) || !view.len.is_multiple_of(PACKET) {
+    // Whole packets, or as much of the stream as goes into a datagram.
+    let is_filled = view.len.is_multiple_of(PACKET) || view.len >= PACKET.saturating_mul(4);
+    if view.data.first() != Some(&SYNC) || !is_filled {
         return false;
     }
     let are_packets = view.data.chunks(PACKET).all(|packet| match packet {
@@ -25,6 +27,7 @@ fn is_mpeg(view: &View<'_>) -> bool {
         [SYNC, error, _, control, ..] => {
             error & 0x80 == 0 && control & 0x30 != 0 && control >> 6 != 1
         }
+        [SYNC, rest @ ..] => rest.len() < 3,
         _ => false,
     });
     are_packets && view.len >= PACKET
@@ -64,7 +67,8 @@ mod tests {
         packet.resize(188, 0x55);
         let seven = packet.repeat(7);
         assert_eq!(Talk::udp(1234).client(&seven).protocol(), Protocol::MPEG_TS);
-        assert_eq!(Talk::udp(1234).client(&seven[..1_315]).protocol(), Protocol::UNKNOWN);
+        assert_eq!(Talk::udp(1234).client(&seven[..1_300]).protocol(), Protocol::MPEG_TS);
+        assert_eq!(Talk::udp(1234).client(&seven[..700]).protocol(), Protocol::UNKNOWN);
         let mut wrong = seven;
         wrong[376] = 0x46;
         assert_eq!(Talk::udp(1234).client(&wrong).protocol(), Protocol::UNKNOWN);

@@ -1,7 +1,6 @@
 //! DCE/RPC: The Open Group, C706, over streams (12.6) and over datagrams (12.5); PROFINET IO as
 //! its application (IEC 61158-6-10).
 
-use crate::detect::cursor::Cursor;
 use crate::detect::{Dissector, Fact, Facts, Protocol, Verdict, View};
 
 pub(super) const DISSECTOR: Dissector =
@@ -15,7 +14,7 @@ const DATAGRAM: usize = 80;
 const PROFINET: [u8; 8] = [0x82, 0x71, 0x00, 0xa0, 0x24, 0x42, 0xdf, 0x7d];
 
 fn dissect(view: &View<'_>, facts: &mut Facts) -> Verdict {
-    let fits = if view.is_tcp() { is_stream(view.data) } else { is_datagram(view, facts) };
+    let fits = if view.is_tcp() { is_stream(view) } else { is_datagram(view, facts) };
     view.judge(Protocol::RPC, fits)
 }
 
@@ -24,17 +23,33 @@ const fn is_label(label: [u8; 2]) -> bool {
     matches!(label, [0x00 | 0x01 | 0x10 | 0x11, 0..=3])
 }
 
-fn is_stream(data: &[u8]) -> Option<bool> {
-    let mut cursor = Cursor::new(data);
+fn is_stream(view: &View<'_>) -> Option<bool> {
+    let mut cursor = view.cursor();
     if cursor.u8()? != 5 {
         return Some(false);
     }
-    let (minor, kind, _flags) = (cursor.u8()?, cursor.u8()?, cursor.u8()?);
+    let (minor, kind, flags) = (cursor.u8()?, cursor.u8()?, cursor.u8()?);
     let [order, floats, zero, null] = cursor.array()?;
-    let len = if order & 0x10 == 0 { cursor.u16()? } else { cursor.u16_le()? };
-    let is_kind = matches!(kind, 0 | 2 | 3 | 11..=20);
-    let is_header = minor <= 1 && is_kind && is_label([order, floats]) && zero == 0 && null == 0;
-    Some(is_header && usize::from(len) >= STREAM)
+    let is_header = minor <= 1 && is_label([order, floats]) && zero == 0 && null == 0;
+    if !is_header {
+        return Some(false);
+    }
+    let number = |octets: [u8; 2]| {
+        let little = u16::from_le_bytes(octets);
+        usize::from(if order & 0x10 == 0 { little.swap_bytes() } else { little })
+    };
+    let (len, proof) = (number(cursor.array()?), number(cursor.array()?));
+    // Bindings, their answers and refusals come whole; calls and results may be in pieces, of which
+    // only a stream that was met in the middle begins with a later one.
+    let is_whole = flags & 3 == 3;
+    let least = match kind {
+        11 | 12 | 14 | 15 if is_whole => 28,
+        13 | 17..=20 if is_whole => STREAM,
+        0 | 2 | 3 if flags & 1 == 1 || !view.is_start => 24,
+        16 if is_whole => 24,
+        _ => return Some(false),
+    };
+    Some(len >= least && proof.saturating_add(STREAM) <= len)
 }
 
 fn is_datagram(view: &View<'_>, facts: &mut Facts) -> Option<bool> {
@@ -65,6 +80,9 @@ mod tests {
     fn a_bind_over_a_stream() {
         let bind = hex("05 00 0b 03 10 00 00 00 48 00 00 00 7f 00 00 00");
         assert_eq!(Talk::tcp(135).client(&bind).protocol(), Protocol::RPC);
+        let mut part = bind.clone();
+        part[3] = 0;
+        assert_eq!(Talk::tcp(135).client(&part).protocol(), Protocol::UNKNOWN);
         let mut other = bind;
         other[4] = 0x20;
         assert_eq!(Talk::tcp(135).client(&other).protocol(), Protocol::UNKNOWN);

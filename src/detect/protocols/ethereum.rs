@@ -19,10 +19,17 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
         let hopeful = view.first().is_none_or(|high| high <= 2);
         return if hopeful { Verdict::Wait } else { Verdict::No };
     };
-    if high > 2 || point != 4 || !(194..=800).contains(&view.len) {
+    if high > 2 || point != 4 || !(194..=800).contains(&view.len) || !view.is_counted16(0, 2) {
         return Verdict::No;
     }
-    Verdict::when(view.is_counted16(0, 2), Protocol::ETHEREUM)
+    // That is little to go by: elsewhere than at home the answer must be alike.
+    let is_here = DISSECTOR.ports.iter().any(|port| view.has_port(*port));
+    match view.other {
+        [0..=2, _, 4, ..] => Verdict::Is(Protocol::ETHEREUM),
+        _ if is_here => Verdict::Is(Protocol::ETHEREUM),
+        [] => Verdict::Wait,
+        _ => Verdict::No,
+    }
 }
 
 /// Recovery number, kind of packet, and a list that is the rest.

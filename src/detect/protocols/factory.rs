@@ -8,8 +8,8 @@ use crate::detect::{Dissector, Fact, Facts, Protocol, Verdict, View};
 
 pub(super) const ETHERNET_IP: Dissector =
     Dissector::both(Protocol::ETHERNET_IP, &[44_818, 2222], |view, _| {
-        if view.is_udp() && view.has_port(2222) {
-            return view.judge(Protocol::CIP, is_cip(view.data));
+        if view.is_udp() && is_cip(view) == Some(true) {
+            return Verdict::Is(Protocol::CIP);
         }
         view.judge(Protocol::ETHERNET_IP, is_ethernet_ip(view))
     });
@@ -110,11 +110,20 @@ fn is_ethernet_ip(view: &View<'_>) -> Option<bool> {
     Some(options == 0 && is_status && is_whole && is_session)
 }
 
-/// Items of a common packet: an address in sequence, then the data of a connection.
-fn is_cip(data: &[u8]) -> Option<bool> {
-    let mut cursor = Cursor::new(data);
+/// Items of a common packet: an address in sequence, then the data of a connection, which is the
+/// rest. Connections agree upon their ports, 2222 is only where they are looked for first.
+fn is_cip(view: &View<'_>) -> Option<bool> {
+    let mut cursor = view.cursor();
     let (items, kind, len) = (cursor.u16_le()?, cursor.u16_le()?, cursor.u16_le()?);
-    Some(items == 2 && matches!((kind, len), (0x8002, 8) | (0x8000, _) | (0x00a1, 4)))
+    let is_address =
+        items == 2 && matches!((kind, len), (0x8002, 8) | (0x8000, 4..=64) | (0x00a1, 4));
+    if !is_address {
+        return Some(false);
+    }
+    cursor.skip(len.into())?;
+    let (kind, len) = (cursor.u16_le()?, usize::from(cursor.u16_le()?));
+    let before = view.data.len().saturating_sub(cursor.rest().len());
+    Some(matches!(kind, 0x00b1 | 0x00b2) && before.saturating_add(len) == view.len)
 }
 
 /// Over TCP a magic text; over UDP a header whose reserved octet is zero.
@@ -330,7 +339,10 @@ mod tests {
             udp(44_818, "6300 0100 00000000 00000000 0000000000000000 00000000"),
             Protocol::UNKNOWN
         );
-        assert_eq!(udp(2222, "0200 0280 0800 01020304 05000000 b100 0200 0000"), Protocol::CIP);
+        let produced = "0200 0280 0800 01020304 05000000 b100 0200 0000";
+        assert_eq!(udp(2222, produced), Protocol::CIP);
+        assert_eq!(udp(50_222, produced), Protocol::CIP);
+        assert_eq!(udp(2222, &produced.replace("b100 0200", "b100 0300")), Protocol::UNKNOWN);
     }
 
     #[test]

@@ -15,14 +15,18 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     match own {
         Start::Part => Verdict::Wait,
         _ if !view.other.is_empty() && other == Start::Part => Verdict::Wait,
-        // Its settings may come first: a frame of whole settings on stream 0.
-        _ if settings(view.data) && view.other.is_empty() => Verdict::Wait,
+        // The server's settings may come first, or be all that is seen.
+        _ if settings(view.data) && view.other.is_empty() => {
+            Verdict::when(!view.from_client && view.is_start, Protocol::HTTP2)
+        }
+        _ if view.is_start && view.is_short(15) && view.data.starts_with(&[0, 0]) => Verdict::Wait,
         _ => Verdict::No,
     }
 }
 
+/// A frame of whole settings on stream 0, the first of them one of those that have a name.
 fn settings(frame: &[u8]) -> bool {
-    matches!(frame, [0, 0, len, 4, 0 | 1, 0, 0, 0, 0, ..] if len % 6 == 0)
+    matches!(frame, [0, 0, len @ 6..=96, 4, 0, 0, 0, 0, 0, 0, 1..=9, ..] if len % 6 == 0)
 }
 
 #[cfg(test)]
@@ -40,6 +44,8 @@ mod tests {
         let talk = Talk::tcp(50_051).client(&PREFACE[..9]).client(&PREFACE[9..]);
         assert_eq!(talk.protocol(), Protocol::HTTP2);
         assert_eq!(Talk::tcp(50_051).client(&PREFACE[..20]).protocol(), Protocol::UNKNOWN);
-        assert_eq!(Talk::tcp(50_051).server(settings).protocol(), Protocol::UNKNOWN);
+        assert_eq!(Talk::tcp(50_051).server(settings).protocol(), Protocol::HTTP2);
+        let other = b"\0\0\x06\x04\0\0\0\0\0\x03\0\0\0\x64\0";
+        assert_eq!(Talk::tcp(50_051).server(other).protocol(), Protocol::UNKNOWN);
     }
 }

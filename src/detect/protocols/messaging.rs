@@ -117,7 +117,7 @@ fn is_zmq(data: &[u8]) -> Option<bool> {
     Some(end == 0x7f && cursor.u8().is_none_or(|version| version <= 3))
 }
 
-/// A frame's command in a line of its own, then headers.
+/// A frame's command in a line of its own, then headers of name and value, or none.
 fn stomp(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     let data = view.data;
     let commands = [&b"CONNECT\n"[..], b"CONNECT\r\n", b"STOMP\n", b"STOMP\r\n", b"CONNECTED\n"];
@@ -126,8 +126,14 @@ fn stomp(view: &View<'_>, _facts: &mut Facts) -> Verdict {
         return if may_be { Verdict::Wait } else { Verdict::No };
     };
     let header = data.get(command.len()..).unwrap_or_default();
-    let is_header = header.iter().take(40).all(|o| matches!(o, b' '..=b'~' | b'\n' | b'\r' | 0));
-    if is_header { Verdict::Is(Protocol::STOMP) } else { Verdict::No }
+    let is_name = |octet: &u8| octet.is_ascii_alphanumeric() || b"-_.".contains(octet);
+    let name = header.iter().take(40).take_while(|octet| is_name(octet)).count();
+    match header.get(name..).unwrap_or_default() {
+        [b':', ..] if name > 0 => Verdict::Is(Protocol::STOMP),
+        [b'\n', 0, ..] | [b'\r', b'\n', 0, ..] if name == 0 => Verdict::Is(Protocol::STOMP),
+        [] | [b'\n'] | [b'\r'] | [b'\r', b'\n'] if name < 40 => Verdict::Wait,
+        _ => Verdict::No,
+    }
 }
 
 /// What is spoken: length, its type 1, the magic text.
@@ -199,6 +205,8 @@ mod tests {
         assert_eq!(tcp(&hex("ff 0000000000000001 7f 03 00 4e554c4c")), Protocol::ZMQ);
         assert_eq!(tcp(&hex("ff 0000000000000001 7e 03 00 4e554c4c")), Protocol::UNKNOWN);
         assert_eq!(tcp(b"CONNECT\naccept-version:1.2\nhost:x\n\n\0"), Protocol::STOMP);
+        assert_eq!(tcp(b"CONNECT\nwhat is this\n"), Protocol::UNKNOWN);
+        assert_eq!(tcp(b"CONNECT\n\n\0"), Protocol::STOMP);
         assert_eq!(tcp(b"\0\0\x01\x40\x01ActiveMQ\0\0\0\x0c"), Protocol::OPENWIRE);
         assert_eq!(tcp(b"TSH \0\0\x01\x0c"), Protocol::IBM_MQ);
         assert_eq!(tcp(b"\x10\0\x03\x08LIOR\0\0"), Protocol::MSMQ);

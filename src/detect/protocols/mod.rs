@@ -89,6 +89,7 @@ pub static ALL: &[Dissector] = &[
     webex::DISSECTOR,
     valve::SOURCE,
     valve::RELAY,
+    valve::STEAM,
     valve::TEEWORLDS,
     raknet::DISSECTOR,
     starcraft::DISSECTOR,

@@ -175,7 +175,8 @@ fn is_graphite(data: &[u8]) -> Option<bool> {
     let Some(end) = line.iter().position(|octet| *octet == b'\n') else {
         return if line.len() < 256 && is_printable(line) { None } else { Some(false) };
     };
-    let mut words = line.get(..end)?.split(|octet| *octet == b' ');
+    // Some end lines with two octets.
+    let mut words = line.get(..end)?.trim_ascii_end().split(|octet| *octet == b' ');
     let (path, value, time) =
         (words.next()?, words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let is_path = |o: &u8| o.is_ascii_alphanumeric() || b"._-;=:/".contains(o);
@@ -278,6 +279,7 @@ mod tests {
         assert_eq!(udp(b"app requests:1|ms"), Protocol::UNKNOWN);
         assert_eq!(udp(b"a:1|mx"), Protocol::UNKNOWN);
         assert_eq!(tcp(b"a.b.c 1.5 1434055562\n"), Protocol::GRAPHITE);
+        assert_eq!(tcp(b"h.load.load.midterm 10.1 1795302579\r\n"), Protocol::GRAPHITE);
         assert_eq!(tcp(b"a.b.c says 1434055562\n"), Protocol::UNKNOWN);
     }
 

@@ -3,7 +3,7 @@
 //! flow; if there are but numbers, several messages must agree.
 
 use crate::detect::cursor::Cursor;
-use crate::detect::text::is_printable;
+use crate::detect::text::{is_printable, is_text};
 use crate::detect::view::GLIMPSE;
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
@@ -45,6 +45,10 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
 /// Reads fields up to the end, which may be in the middle of a tag; whether there is a text among
 /// them. `None` if these are none, or too few.
 fn read(message: &[u8]) -> Option<bool> {
+    // Letters and digits read as fields too: what is text from end to end is just that.
+    if is_text(message) {
+        return None;
+    }
     let mut cursor = Cursor::new(message);
     let (mut fields, mut last, mut has_text) = (0_usize, 0, false);
     while !cursor.is_empty() && fields < MAX_FIELDS {

@@ -20,14 +20,20 @@ fn dissect(view: &View<'_>, facts: &mut Facts) -> Verdict {
         None if view.len == 1 && !view.other.is_empty() => false,
         None => return if view.len > 1 { Verdict::No } else { Verdict::Wait },
     };
-    // TPKT has the same first octet.
-    if !zero && view.at::<2>(0) == Some([3, 0]) && !view.has_port(1935) {
+    // TPKT has the same first octet, but its length is not zero as the time most often is.
+    let is_tpkt = matches!(view.at(0), Some([3, 0, high, low]) if high > 0 || low > 6);
+    if !zero && is_tpkt && !view.has_port(1935) {
         return Verdict::No;
     }
     let is_whole = |half: &[u8]| half.len() > PACKET;
     let both = is_whole(view.data) && is_whole(view.other);
-    if !(both || is_whole(view.data) && (zero || view.has_port(1935))) {
-        return if zero || view.has_port(1935) { Verdict::Wait } else { Verdict::No };
+    // Who has sent a packet, and who has answered with two, waits for the other.
+    let (one, two) = (PACKET.saturating_add(1), PACKET.saturating_mul(2).saturating_add(1));
+    let pauses = view.from_client().len() == one || view.from_server().len() == two;
+    let is_begun = both || is_whole(view.data) && (zero || view.has_port(1935));
+    if !(is_begun && (pauses || view.has_port(1935))) {
+        let is_hopeful = zero || view.has_port(1935) || view.u32_at(1) == Some(0);
+        return if is_hopeful { Verdict::Wait } else { Verdict::No };
     }
     // The connection's command comes after the handshake, of both packets.
     let after = PACKET.saturating_mul(2).saturating_add(1);
@@ -71,6 +77,11 @@ mod tests {
         let talk = Talk::tcp(11_935).client(&hello).server(&answer).client(&rest);
         assert_eq!(talk.protocol(), Protocol::RTMP);
         assert_eq!(talk.fact(Fact::Host).as_deref(), Some("a.example"));
+        // A version of the player that is not zero begins a handshake with digests.
+        let mut digests = hello.clone();
+        digests[4..9].copy_from_slice(&[0, 9, 0, 0x7c, 2]);
+        let talk = Talk::tcp(11_935).client(&digests).server(&answer);
+        assert_eq!(talk.protocol(), Protocol::RTMP);
         let talk = Talk::tcp(11_935).client(&hello[..1_000]);
         assert_eq!(talk.protocol(), Protocol::UNKNOWN);
         let talk = Talk::tcp(11_935).client(&[3, 0, 0, 0, 9, 1, 2, 3, 4]);

@@ -12,10 +12,14 @@ const PORTS: [u16; 3] = [25, 587, 2525];
 const GREETINGS: [&[u8]; 3] = [b"EHLO ", b"HELO ", b"LHLO "];
 
 fn dissect(view: &View<'_>, facts: &mut Facts) -> Verdict {
-    let client = first_of(view, |half| GREETINGS.iter().any(|word| starts(half, word)));
+    let client = first_of(view, greets);
     let server = first_of(view, |half| half.starts_with(b"220"));
     let is_port = PORTS.iter().any(|port| view.has_port(*port));
     let fits = match (client, server) {
+        // The old greeting is a word that others use.
+        (Some(client), None) if starts(client, b"HELO ") && !is_port => {
+            return if view.other.is_empty() { Verdict::Wait } else { Verdict::No };
+        }
         (Some(_), _) => true,
         (None, Some(banner)) => {
             let Some((banner, _)) = line(banner) else { return waits(view) };
@@ -48,6 +52,12 @@ fn dissect(view: &View<'_>, facts: &mut Facts) -> Verdict {
         None if contains(client, b"\nMAIL FROM:") => Verdict::Is(Protocol::SMTP),
         None => Verdict::More(Protocol::SMTP),
     }
+}
+
+/// A greeting, with one name or address behind it.
+fn greets(half: &[u8]) -> bool {
+    let name = first_line(half).get(5..).unwrap_or_default().trim_ascii_end();
+    GREETINGS.iter().any(|word| starts(half, word)) && !name.contains(&b' ')
 }
 
 /// The half of the stream that begins so.
@@ -83,6 +93,10 @@ mod tests {
         assert_eq!(talk.fact(Fact::Host).as_deref(), Some("mx.example.com"));
         let talk = Talk::tcp(25).server(b"220 mx.example.com ESMTP Postfix\r\n");
         assert_eq!(talk.protocol(), Protocol::SMTP);
+        let chat = Talk::tcp(2526).client(b"helo to you\r\n").server(b"what\r\n");
+        assert_eq!(chat.protocol(), Protocol::UNKNOWN);
+        let old = Talk::tcp(2526).client(b"HELO a\r\n").server(b"220 mx ready\r\n");
+        assert_eq!(old.protocol(), Protocol::SMTP);
         assert_eq!(Talk::tcp(25).client(b"EH").client(b"LO x\r\n").protocol(), Protocol::SMTP);
     }
 

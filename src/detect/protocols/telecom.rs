@@ -26,12 +26,16 @@ pub(super) const Z3950: Dissector = Dissector::tcp(Protocol::Z3950, &[210], |vie
 /// Fields of number and value; the first is the version, the second the length of the body.
 fn is_fix(data: &[u8]) -> Option<bool> {
     let mut cursor = Cursor::new(data);
-    let start = cursor.array::<5>()?;
-    if start != *b"8=FIX" {
+    let start = cursor.array::<2>()?;
+    if start != *b"8=" {
         return Some(false);
     }
-    let version = cursor.until(1)?;
-    Some(version.len() <= 8 && cursor.array()? == *b"9=")
+    // FIX or FIXT with a number; exchanges that are sparing of octets have a letter alone.
+    let Some(version) = cursor.until(1) else {
+        return if data.len() < 16 { None } else { Some(false) };
+    };
+    let is_version = version.starts_with(b"FIX") || version.len() == 1;
+    Some(is_version && version.len() <= 8 && is_printable(version) && cursor.array()? == *b"9=")
 }
 
 /// An association is begun, or the answer: reference, versions and options as strings of bits.
@@ -122,6 +126,7 @@ mod tests {
     #[test]
     fn exchanges_and_libraries() {
         assert_eq!(tcp(b"8=FIX.4.2\x019=65\x0135=A\x01"), Protocol::FIX);
+        assert_eq!(tcp(b"8=O\x019=65\x0135=A\x01"), Protocol::FIX);
         assert_eq!(tcp(b"8=FIX.4.2\x018=65\x0135=A\x01"), Protocol::UNKNOWN);
         assert_eq!(
             tcp(&hex("b4 10 83 02 00 e0 84 03 00 e9 a2 85 04 04 00 00 00")),

@@ -59,7 +59,7 @@ fn read(stream: &[u8]) -> Found {
                     return Found::Other;
                 }
             }
-            [2, DATA, 0x80, user @ ..] => match user {
+            [2, DATA, 0x80 | 0, user @ ..] => match user {
                 [0x32, 1..=8, ..] => return Found::Is(Protocol::S7COMM),
                 [0x72, 1..=3 | 0xfe, ..] => return Found::Is(Protocol::S7COMM_PLUS),
                 // A session is opened; the objects of the association say for what.

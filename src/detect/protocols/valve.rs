@@ -9,10 +9,13 @@ pub(super) const SOURCE: Dissector =
 
 pub(super) const RELAY: Dissector = Dissector::udp(Protocol::STEAM_RELAY, &[], relay);
 
+pub(super) const STEAM: Dissector =
+    Dissector::both(Protocol::STEAM, &[], |view, _| view.judge(Protocol::STEAM, is_steam(view)));
+
 pub(super) const TEEWORLDS: Dissector = Dissector::udp(Protocol::TEEWORLDS, &[8303], teeworlds);
 
 /// Commands of id Tech 3 servers and their answers.
-const QUAKE: [&[u8]; 10] = [
+const QUAKE: [&[u8]; 13] = [
     b"getinfo",
     b"getstatus",
     b"getchallenge",
@@ -23,6 +26,9 @@ const QUAKE: [&[u8]; 10] = [
     b"connect ",
     b"connectResponse",
     b"heartbeat",
+    b"print\n",
+    b"rcon ",
+    b"status\n",
 ];
 
 fn source(view: &View<'_>, _facts: &mut Facts) -> Verdict {
@@ -51,6 +57,18 @@ fn source(view: &View<'_>, _facts: &mut Facts) -> Verdict {
         _ => false,
     };
     Verdict::when(found, Protocol::SOURCE_ENGINE)
+}
+
+/// What clients and their servers of connections exchange (SteamKit, `UdpHeader` and
+/// `TcpConnection`): a mark, over UDP with the size of what follows 36 octets and a kind, over TCP
+/// with the size in front.
+fn is_steam(view: &View<'_>) -> Option<bool> {
+    if view.is_tcp() {
+        let len = view.u32_le_at(0)?;
+        return Some((1..0x100_0000).contains(&len) && view.at(4)? == *b"VT01");
+    }
+    let is_kind = matches!(view.at(6)?, [1..=7]);
+    Some(view.starts(b"VS01") && is_kind && view.is_counted16_le(4, 36))
 }
 
 /// A kind, the length of the name, `sdping`; or the frame of a packet between players.
@@ -98,6 +116,13 @@ mod tests {
 
     #[test]
     fn steam_and_its_relay() {
+        let mut challenge = b"VS01\0\0\x01\x04".to_vec();
+        challenge.resize(36, 0);
+        assert_eq!(Talk::udp(27_017).client(&challenge).protocol(), Protocol::STEAM);
+        challenge.push(0);
+        assert_eq!(Talk::udp(27_017).client(&challenge).protocol(), Protocol::UNKNOWN);
+        let sealed = b"\x40\0\0\0VT01\x1f";
+        assert_eq!(Talk::tcp(27_017).server(sealed).protocol(), Protocol::STEAM);
         let near = hex("ffffffff 214c5fa0 16000000 08fc");
         assert_eq!(Talk::udp(27_036).client(&near).protocol(), Protocol::STEAM);
         let mut ping = b"\x01\x81sdping".to_vec();

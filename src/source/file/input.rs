@@ -27,6 +27,21 @@ pub(super) struct Input<R> {
     failure: Option<Error>,
 }
 
+/// Where in the buffer and in the file an [`Input`] is.
+pub(super) struct Step<'a> {
+    start: &'a mut usize,
+    taken: &'a mut u64,
+}
+
+impl Step<'_> {
+    /// Steps over bytes that are in the buffer.
+    #[inline]
+    pub(super) fn over(self, len: usize) {
+        *self.start = self.start.saturating_add(len);
+        *self.taken = self.taken.saturating_add(len as u64);
+    }
+}
+
 #[derive(Debug)]
 enum Source<R> {
     Gzip(Box<Gzip<R>>),
@@ -85,6 +100,19 @@ impl<R: Read> Input<R> {
     #[inline]
     pub(super) fn taken_bytes(&self, at: usize, len: usize) -> &[u8] {
         at.checked_add(len).and_then(|end| self.buffer.get(at..end)).unwrap_or_default()
+    }
+
+    /// Bytes from a place on that were stepped over, those behind them that were not, and how to
+    /// step over more without giving them back.
+    #[inline]
+    pub(super) fn parts(&mut self, at: usize) -> (&[u8], &[u8], Step<'_>) {
+        let (taken, rest) = self
+            .buffer
+            .get(..self.end)
+            .and_then(|bytes| bytes.split_at_checked(self.start))
+            .unwrap_or_default();
+        let step = Step { start: &mut self.start, taken: &mut self.taken };
+        (taken.get(at..).unwrap_or_default(), rest, step)
     }
 
     /// Bytes stepped over so far.

@@ -148,7 +148,12 @@ impl Keys {
             [*a, *b, *c, *d] = n.to_be_bytes();
             let mut block = Array::from(counter);
             cipher.encrypt_block(&mut block);
-            for ((to, from), key) in to.iter_mut().zip(from).zip(block) {
+            let key: [u8; 16] = block.into();
+            if let (Some(to), Some(from)) = (to.first_chunk_mut(), from.first_chunk()) {
+                *to = (u128::from_ne_bytes(*from) ^ u128::from_ne_bytes(key)).to_ne_bytes();
+                continue;
+            }
+            for ((to, from), key) in to.iter_mut().zip(from).zip(key) {
                 *to = from ^ key;
             }
         }
@@ -191,6 +196,9 @@ fn frame<'a>(cursor: &mut Cursor<'a>) -> Option<Option<(usize, &'a [u8])>> {
     match cursor.u8()? {
         // Padding: most of many packets.
         0 => {
+            while cursor.rest().starts_with(&[0; 16]) {
+                cursor.skip(16)?;
+            }
             let run = cursor.rest().iter().take_while(|octet| **octet == 0).count();
             cursor.skip(run)?;
             Some(None)

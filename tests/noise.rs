@@ -24,7 +24,7 @@ const PACKETS: usize = 8;
 const CHANCE: usize = 1;
 
 /// How many times that of the flows of one kind, which may look like a protocol more than others.
-const A_KIND: usize = 6;
+const A_KIND: usize = 10;
 
 /// The same, at the ports of protocols.
 const CHANCE_AT_HOME: usize = 10;

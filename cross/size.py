@@ -76,18 +76,18 @@ def readme(built, write):
     path = os.path.join(ROOT, "README.md")
     with open(path, encoding="utf-8") as file:
         lines = file.read().split("\n")
-    wrong = {name for name, figures in built.items() if len(figures) == len(KINDS)}
+    wrong = {name for name, figures in built.items() if "portolan" in figures}
     for at, line in enumerate(lines):
-        row = re.match(r"\| `([a-z0-9_-]+)` \| (.*) \| ([0-9]+) \| ([0-9]+) \| ([0-9]+) \|$", line)
+        row = re.match(r"\| `([a-z0-9_-]+)` \| (.*) \| ([0-9]+) \| ([0-9]+) \|$", line)
         if not row or row[1] not in wrong:
             continue
-        (full, packed), (mini, _) = (built[row[1]][kind] for kind in KINDS)
-        told = zip((full, packed, mini), map(int, row.group(3, 4, 5)))
+        sizes = built[row[1]]["portolan"]
+        told = zip(sizes, map(int, row.group(3, 4)))
         if all(abs(size - 1000 * kilo) <= size / 100 for size, kilo in told):
             wrong.remove(row[1])
         if write:
-            full, packed, mini = (round(size / 1000) for size in (full, packed, mini))
-            lines[at] = f"| `{row[1]}` | {row[2]} | {full} | {packed} | {mini} |"
+            plain, packed = (round(size / 1000) for size in sizes)
+            lines[at] = f"| `{row[1]}` | {row[2]} | {plain} | {packed} |"
             wrong.discard(row[1])
     if write:
         with open(path, "w", encoding="utf-8") as file:

@@ -119,7 +119,7 @@ const KINDS: [(&str, Maker); 21] = [
         .into_bytes()
     }),
     ("json", |dice, habit, _| {
-        let end = if habit % 2 == 0 { "\n" } else { "" };
+        let end = if habit.is_multiple_of(2) { "\n" } else { "" };
         let (first, second) = (dice.word(), dice.word());
         let (value, number) = (dice.line(), dice.roll(100_000));
         format!("{{\"{first}\": \"{value}\", \"{second}\": {number}}}{end}").into_bytes()
@@ -146,7 +146,7 @@ const KINDS: [(&str, Maker); 21] = [
     ("counted8", |dice, habit, _| counted(dice, habit, 1)),
     // A kind, a length, a counter, and fields that are mostly small.
     ("records", |dice, habit, number| {
-        let is_big = habit % 2 == 0;
+        let is_big = habit.is_multiple_of(2);
         let size = [1, 2, 4][(habit / 2 % 3) as usize];
         let fields = 1 + dice.roll(40);
         let mut record = dice.number(size, is_big);
@@ -172,11 +172,11 @@ const KINDS: [(&str, Maker); 21] = [
             "AUTH", "PING", "100", "500", "BYE", "JOIN", "CONNECT", "INFO", "SET",
         ];
         let mut verb = dice.one(&VERBS).to_string();
-        if habit % 2 == 0 {
+        if habit.is_multiple_of(2) {
             verb.make_ascii_lowercase();
         }
         let rest = dice.line();
-        let end = if habit % 3 == 0 { "\n" } else { "\r\n" };
+        let end = if habit.is_multiple_of(3) { "\n" } else { "\r\n" };
         if dice.roll(3) == 0 { verb + end } else { format!("{verb} {rest}{end}") }.into_bytes()
     }),
     ("fields", |dice, habit, _| {
@@ -193,7 +193,7 @@ const KINDS: [(&str, Maker); 21] = [
     }),
     // A game: a counter, a kind, coordinates.
     ("game", |dice, habit, number| {
-        let mut packet = if habit % 2 == 0 {
+        let mut packet = if habit.is_multiple_of(2) {
             (number as u32).to_be_bytes().to_vec()
         } else {
             (number as u16).to_le_bytes().to_vec()
@@ -230,7 +230,7 @@ const KINDS: [(&str, Maker); 21] = [
     // A time, then measurements.
     ("times", |dice, habit, number| {
         let time = 1_790_000_000_000_u64 + number as u64 * 50;
-        let mut packet = if habit % 2 == 0 {
+        let mut packet = if habit.is_multiple_of(2) {
             time.to_be_bytes().to_vec()
         } else {
             ((time / 1_000) as u32).to_be_bytes().to_vec()
@@ -267,8 +267,8 @@ const KINDS: [(&str, Maker); 21] = [
 
 fn counted(dice: &mut Dice, habit: u64, size: usize) -> Vec<u8> {
     let len = dice.roll(if size == 1 { 250 } else { 1_400 });
-    let is_tagged = habit / 4 % 2 == 0;
-    let body = if habit / 8 % 2 == 0 {
+    let is_tagged = (habit / 4).is_multiple_of(2);
+    let body = if (habit / 8).is_multiple_of(2) {
         let mut body = dice.octets(len);
         // A kind in front of it, one of a few.
         if is_tagged && let Some(first) = body.first_mut() {
@@ -278,9 +278,9 @@ fn counted(dice: &mut Dice, habit: u64, size: usize) -> Vec<u8> {
     } else {
         dice.line().into_bytes()
     };
-    let all = body.len() + if habit % 2 == 0 { size } else { 0 };
+    let all = body.len() + if habit.is_multiple_of(2) { size } else { 0 };
     let mut octets = (all as u64).to_le_bytes()[..size].to_vec();
-    if habit / 2 % 2 == 0 {
+    if (habit / 2).is_multiple_of(2) {
         octets.reverse();
     }
     octets.extend(body);

@@ -42,10 +42,12 @@ fn is_stream(view: &View<'_>) -> Option<bool> {
     // Bindings, their answers and refusals come whole; calls and results may be in pieces, of which
     // only a stream that was met in the middle begins with a later one.
     let is_whole = flags & 3 == 3;
+    let is_here = DISSECTOR.ports.iter().any(|port| view.has_port(*port));
+    let is_later = !view.is_start && (is_here || order == 0x10);
     let least = match kind {
         11 | 12 | 14 | 15 if is_whole => 28,
         13 | 17..=20 if is_whole => STREAM,
-        0 | 2 | 3 if flags & 1 == 1 || !view.is_start => 24,
+        0 | 2 | 3 if flags & 1 == 1 || is_later => 24,
         16 if is_whole => 24,
         _ => return Some(false),
     };

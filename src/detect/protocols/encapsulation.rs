@@ -154,8 +154,17 @@ fn is_mpls(view: &View<'_>) -> Option<bool> {
             return Some(false);
         }
         if third & 1 == 1 {
-            let [inner] = view.at(at.saturating_add(4))?;
-            return Some(matches!(inner >> 4, 0 | 4 | 6));
+            let at = at.saturating_add(4);
+            let rest = view.len.saturating_sub(at);
+            let [inner, _, high, low, more, less] = view.at(at)?;
+            let total = |octets| usize::from(u16::from_be_bytes(octets));
+            return Some(match inner >> 4 {
+                // The word of control before a frame.
+                0 => inner == 0,
+                4 => inner & 0x0f >= 5 && total([high, low]) <= rest,
+                6 => total([more, less]).saturating_add(40) <= rest,
+                _ => false,
+            });
         }
     }
     Some(false)
@@ -231,8 +240,10 @@ mod tests {
         assert_eq!(udp(6081, &format!("0000 6558 00007b00 {frame}")), Protocol::GENEVE);
         assert_eq!(udp(6081, &format!("0001 6558 00007b00 {frame}")), Protocol::UNKNOWN);
         assert_eq!(udp(37_008, &format!("01 00 0001 0a 01 c4 01 {frame}")), Protocol::TZSP);
-        assert_eq!(udp(6635, "00 01 01 40 45 00 00 14"), Protocol::MPLS);
-        assert_eq!(udp(6635, "00 01 01 00 45 00 00 14"), Protocol::UNKNOWN);
+        let packet = "45000014 00010000 40110000 0a000001 0a000002";
+        assert_eq!(udp(6635, &format!("00 01 01 40 {packet}")), Protocol::MPLS);
+        assert_eq!(udp(6635, &format!("00 01 01 00 {packet}")), Protocol::UNKNOWN);
+        assert_eq!(udp(6635, "00 01 01 40 45 00 00 15 00 01"), Protocol::UNKNOWN);
         assert_eq!(udp(4729, "02 04 01 00 0000 0000"), Protocol::GSMTAP);
     }
 

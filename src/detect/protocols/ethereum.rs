@@ -25,7 +25,11 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     // That is little to go by: elsewhere than at home the answer must be alike.
     let is_here = DISSECTOR.ports.iter().any(|port| view.has_port(*port));
     match view.other {
-        [0..=2, _, 4, ..] => Verdict::Is(Protocol::ETHEREUM),
+        [high @ 0..=2, low, 4, rest @ ..]
+            if rest.len() >= usize::from(u16::from_be_bytes([*high, *low])).saturating_sub(1) =>
+        {
+            Verdict::Is(Protocol::ETHEREUM)
+        }
         _ if is_here => Verdict::Is(Protocol::ETHEREUM),
         [] => Verdict::Wait,
         _ => Verdict::No,
@@ -66,6 +70,9 @@ mod tests {
         let mut auth = hex("01fe04");
         auth.resize(512, 0x77);
         assert_eq!(Talk::tcp(30_303).client(&auth).protocol(), Protocol::ETHEREUM);
+        let elsewhere = Talk::tcp(40_000).client(&auth);
+        assert_eq!(elsewhere.protocol(), Protocol::UNKNOWN);
+        assert_eq!(elsewhere.server(&auth).protocol(), Protocol::ETHEREUM);
         auth.push(0);
         assert_eq!(Talk::tcp(30_303).client(&auth).protocol(), Protocol::UNKNOWN);
     }

@@ -1,6 +1,7 @@
 //! H.323: call signalling (H.225.0 in Q.931) and control (H.245) over TPKT (RFC 1006), and
 //! registration (RAS) over UDP. Messages carry the object identifier of their standard.
 
+use crate::detect::text::is_text;
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
 pub(super) const DISSECTOR: Dissector =
@@ -46,8 +47,9 @@ fn is_registration(view: &View<'_>) -> bool {
     let near = view.data.get(..24).unwrap_or(view.data);
     let named = near.windows(H225.len()).any(|window| window == H225);
     let port = view.has_port(1719) || view.has_port(1718);
-    // A choice of some thirty messages in the upper bits.
+    // A choice of some thirty messages in the upper bits; what is packed so is no text.
     first < 0x80
+        && !is_text(near)
         && (named && view.len >= 9 || port && first & 3 <= 2 && view.len >= 7 && first != 0)
 }
 

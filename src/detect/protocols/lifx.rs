@@ -1,4 +1,5 @@
-//! LIFX, its LAN protocol: the size, then the number 1024 of the protocol with flags.
+//! LIFX, its LAN protocol: the size, then the number 1024 of the protocol with flags; a
+//! kind of message and two octets of nothing end the header.
 
 use crate::detect::{Dissector, Facts, Protocol, Verdict, View};
 
@@ -7,7 +8,8 @@ pub(super) const DISSECTOR: Dissector = Dissector::udp(Protocol::LIFX, &[56700],
 fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     let found = view.is_counted16_le(0, 0)
         && view.len >= 36
-        && view.u16_le_at(2).is_some_and(|bits| bits & 0xdfff == 0x1400);
+        && view.u16_le_at(2).is_some_and(|bits| bits & 0xdfff == 0x1400)
+        && matches!(view.at(32), Some([_, 0..=3, 0, 0]));
     Verdict::when(found, Protocol::LIFX)
 }
 

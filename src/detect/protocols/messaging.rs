@@ -88,7 +88,7 @@ fn is_kafka(view: &View<'_>) -> Option<bool> {
     }
     let name = cursor.take(name.into())?;
     let is_name = |o: &u8| o.is_ascii_alphanumeric() || b"-_.:/@ ".contains(o);
-    Some(name.iter().all(is_name))
+    Some(name.iter().all(is_name) && (name.len() > 2 || view.has_port(9092)))
 }
 
 fn is_nats(view: &View<'_>) -> Option<bool> {

@@ -29,7 +29,14 @@ fn fits(data: &[u8]) -> Option<bool> {
         1 => {
             let (flags, _) = (cursor.u32_le()?, cursor.u64()?);
             let (_, documents) = (cursor.u32_le()?, cursor.u32_le()?);
-            Some(flags <= 15 && answers != 0 && documents <= 100_000 && body >= 20)
+            let is_header = flags <= 15 && answers != 0 && documents <= 100_000;
+            // Documents begin with their size.
+            let is_body = match body {
+                20 => documents == 0,
+                25.. if documents > 0 => (5..=body.saturating_sub(20)).contains(&cursor.u32_le()?),
+                _ => false,
+            };
+            Some(is_header && is_body)
         }
         // Zero or flags, the name of a collection.
         2001 | 2002 | 2004 | 2005 | 2006 => {

@@ -17,12 +17,14 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     }
     let Some([first]) = view.at(0) else { return Verdict::No };
     let (version, mode) = (first >> 3 & 7, first & 7);
-    let least = match mode {
-        CONTROL => 12,
-        PRIVATE => 8,
-        _ => HEADER,
+    // How far the clock is from a source of time: 16 is without.
+    let is_stratum = view.at(1).is_none_or(|[stratum]| stratum <= 16);
+    let (least, is_header) = match mode {
+        CONTROL => (12, true),
+        PRIVATE => (8, true),
+        _ => (HEADER, is_stratum),
     };
-    if (1..=4).contains(&version) && view.len >= least {
+    if (1..=4).contains(&version) && view.len >= least && is_header {
         Verdict::Is(Protocol::NTP)
     } else {
         Verdict::No

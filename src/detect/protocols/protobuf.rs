@@ -45,8 +45,8 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
 /// Reads fields up to the end, which may be in the middle of a tag; whether there is a text among
 /// them. `None` if these are none, or too few.
 fn read(message: &[u8]) -> Option<bool> {
-    // Letters and digits read as fields too: what is text from end to end is just that.
-    if is_text(message) {
+    // Letters and digits read as fields too: words and lines are just that.
+    if is_text(message) && message.iter().any(u8::is_ascii_whitespace) {
         return None;
     }
     let mut cursor = Cursor::new(message);

@@ -193,13 +193,15 @@ fn is_lisp(view: &View<'_>) -> Option<bool> {
         }
         return Some(view.u32_at(len.saturating_sub(4))? == 0x9fac_ade9);
     }
-    let [first, second, _, _] = view.at(0)?;
+    let [first, second, _, records] = view.at(0)?;
     if view.has_port(4342) {
         let kind = first >> 4;
         return Some(match kind {
             8 => matches!(view.at(4)?, [0x40..=0x4f | 0x60..=0x6f]),
             1 => view.len >= 24 && second & 0x3f == 0,
-            2..=7 => view.len >= 12,
+            // Reserved bits, and how many records there are.
+            2..=6 => view.len >= 12 && second == 0 && (1..=64).contains(&records),
+            7 => view.len >= 12 && second == 0 && records == 0,
             _ => false,
         });
     }

@@ -23,7 +23,9 @@ fn dissect(view: &View<'_>, _facts: &mut Facts) -> Verdict {
     let same = first.head.get(..2) == view.data.get(..2);
     // Who gets no answer asks again with another number.
     let again = first.from_client == view.from_client && function == QUESTION && !same;
-    Verdict::when(is_answer && (same || function == QUESTION) || again, Protocol::SKYPE_TEAMS_CALL)
+    // An answer has the number of its question, and a question of the other end one of its own.
+    let fits = is_answer && same != (function == QUESTION);
+    Verdict::when(fits || again, Protocol::SKYPE_TEAMS_CALL)
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ const QUAKE: [&[u8]; 13] = [
     b"heartbeat",
     b"print\n",
     b"rcon ",
-    b"status\n",
+    b"status",
 ];
 
 fn source(view: &View<'_>, _facts: &mut Facts) -> Verdict {

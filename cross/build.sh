@@ -17,6 +17,9 @@ COMMON_FLAGS=(
     -C force-unwind-tables=no # a panic aborts: nobody reads the tables
     -Zfmt-debug=none          # 27: nothing for people is written by Debug. Places in the source
                               # stay: the log counts its lines by them
+    # Functions of the loop do not all end up in one, whose stack of kilobytes each access then has
+    # to reach across.
+    -C llvm-args=-inline-max-stacksize=256
     "--cfg=sha2_backend_soft=\"compact\"" # 7: loops instead of straight lines
 )
 # For all targets where the library is built from source.
@@ -102,6 +105,8 @@ with_zig() {
     export PATH=/usr/bin:$TOOLS/bin:$PATH RUSTC=/usr/bin/rustc CARGO=/usr/bin/cargo
     export CARGO_ZIGBUILD_PYTHON_PATH=$TOOLS/bin/python3
     export CARGO_ZIGBUILD_CACHE_DIR=$BUILD/zig
+    unset CARGO_ZIGBUILD_ZIG_PATH
+    [[ $triple != armv7* ]] || export CARGO_ZIGBUILD_ZIG_PATH=$PWD/cross/zig-thumb # 8 kB
     remap "${CARGO_HOME:-$HOME/.cargo}" "$RUST_SOURCE"
     run cargo-zigbuild zigbuild --locked --profile router --target "$triple" \
         -Zbuild-std=std,panic_abort "-Zbuild-std-features=$STD_FEATURES" "$@"

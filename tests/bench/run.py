@@ -449,7 +449,7 @@ def live(files, work, quick):
     replays = [("small", cut(files["small"][0], most, work / f"small-cut-{most}.pcap")),
                ("mix", cut(files["mix"][0], most, work / f"mix-cut-{most}.pcap"))]
     seconds = 1 if quick else 4
-    rates = [100_000, None] if quick else [100_000, 400_000, None]
+    rates = [200_000, None] if quick else [200_000, 400_000, None]
     rows = [("frames", "rate asked", "program", "sent/s", "arrived", "lost", "CPU ns/packet")]
     for name, path in replays:
         for rate in rates:
